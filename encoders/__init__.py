@@ -1,0 +1,1 @@
+"""Vectors: BERT for texts, a GNN for the graph. Imports kg only."""

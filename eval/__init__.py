@@ -1,0 +1,1 @@
+"""Judgement: metrics, protocol, baselines, reports."""

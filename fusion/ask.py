@@ -1,0 +1,125 @@
+"""Ask: the one question. Asks: many of them as arrays of rows, with the targets where they are known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from kg.tables import IntArray
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What an answer must keep to.
+
+    Attributes:
+        exclude: Item ids never to return.
+        within: Property name -> allowed values, e.g. {"department": ("GROCERY",)}; an item must match every one.
+    """
+
+    exclude: tuple[str, ...] = ()
+    within: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Given some of user, items and words: which items come next?
+
+    Attributes:
+        user: A user's id; an unknown one is answered as nobody in particular.
+        items: Ids of the items at hand; unknown ones are passed over. They are never returned.
+        text: Words: a query, or the intent of a bundle.
+        k: How many items to return, at least 1; more than there are returns all.
+        where: What the answer must keep to.
+    """
+
+    user: str | None = None
+    items: tuple[str, ...] = ()
+    text: str | None = None
+    k: int = 10
+    where: Constraints = Constraints()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.items, str):
+            raise TypeError(f"items must be a sequence of ids, not the one string {self.items!r}")
+        object.__setattr__(self, "items", tuple(self.items))
+        if self.k < 1:
+            raise ValueError(f"k must be at least 1, not {self.k}")
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """B lists of rows, end to end.
+
+    Attributes:
+        offsets: (B + 1,) list b is rows[offsets[b]:offsets[b + 1]].
+        rows: (sum of lengths,)
+    """
+
+    offsets: IntArray
+    rows: IntArray
+
+    @classmethod
+    def of(cls, lists: Sequence[Sequence[int] | IntArray]) -> Self:
+        """From a list of lists."""
+        lengths = np.fromiter((len(x) for x in lists), np.int64, len(lists))
+        rows = np.concatenate([np.asarray(x, np.int64) for x in lists]) if lengths.sum() else np.zeros(0, np.int64)
+        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), rows)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, b: int) -> IntArray:
+        return self.rows[self.offsets[b] : self.offsets[b + 1]]
+
+    @property
+    def lengths(self) -> IntArray:
+        """(B,)"""
+        return np.diff(self.offsets)
+
+    @property
+    def owners(self) -> IntArray:
+        """(sum of lengths,) the list that each row belongs to."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    def take(self, which: IntArray) -> Ragged:
+        """The chosen lists."""
+        lengths = self.lengths[which]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        flat = np.repeat(self.offsets[which] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return Ragged(offsets, self.rows[flat])
+
+
+@dataclass(frozen=True)
+class Asks:
+    """B asks in rows of the graph's vocabularies.
+
+    Attributes:
+        users: (B,) user rows, -1 where nobody is known.
+        items: B lists of item rows at hand.
+        texts: (B,) words, "" where there are none.
+        targets: B lists of the item rows that are right; empty when serving.
+        groups: (B,) which asks stand together in the bootstrap (the user, the query).
+    """
+
+    users: IntArray
+    items: Ragged
+    texts: tuple[str, ...]
+    targets: Ragged
+    groups: IntArray
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, which: IntArray) -> Asks:
+        """The chosen asks."""
+        texts = tuple(self.texts[i] for i in which)
+        return Asks(self.users[which], self.items.take(which), texts, self.targets.take(which), self.groups[which])
+
+    def batches(self, size: int) -> Iterator[Asks]:
+        """All asks in order, at most `size` at a time."""
+        for start in range(0, len(self), size):
+            yield self.take(np.arange(start, min(start + size, len(self))))

@@ -1,0 +1,1 @@
+"""Tasks: how (ask, target) pairs are drawn. One file each."""

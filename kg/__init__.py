@@ -1,0 +1,1 @@
+"""Facts: schema, tables, stores, splits and the graph. Imports nothing else of the project."""

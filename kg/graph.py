@@ -1,0 +1,208 @@
+"""Graph: typed edge lists over dense rows, with reverses, built from training tables only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from kg.schema import GraphSchema
+from kg.tables import FloatArray, IntArray, Tables, Vocab
+
+EdgeKey = tuple[str, str, str]
+REVERSE = "rev_"
+
+
+@dataclass(frozen=True)
+class EdgeList:
+    """E edges of one type as rows of their ends.
+
+    Attributes:
+        source: (E,) rows of the source type.
+        target: (E,) rows of the target type.
+        weight: (E,) strengths, all 1 where the type has none.
+        time: (E,) when, NaN where the type has none.
+    """
+
+    source: IntArray
+    target: IntArray
+    weight: FloatArray
+    time: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def take(self, which: npt.NDArray[np.bool_] | IntArray) -> EdgeList:
+        """The chosen edges."""
+        return EdgeList(self.source[which], self.target[which], self.weight[which], self.time[which])
+
+    def flipped(self) -> EdgeList:
+        """The same edges, the other way."""
+        return EdgeList(self.target, self.source, self.weight, self.time)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Who took which item, when, together with what: the interactions with bundles resolved to items.
+
+    Attributes:
+        user: (E,) user rows, -1 where nobody is known.
+        bundle: (E,) bundle rows, -1 where the item was taken alone.
+        item: (E,) item rows.
+        time: (E,) when, NaN where unknown.
+    """
+
+    user: IntArray
+    bundle: IntArray
+    item: IntArray
+    time: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Events:
+        """The chosen events."""
+        return Events(self.user[which], self.bundle[which], self.item[which], self.time[which])
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A product knowledge graph in memory.
+
+    Attributes:
+        schema: The types.
+        vocabs: By node type, id <-> row.
+        edges: By (source type, edge name, target type), forward only; `typed_edges` adds the reverses.
+        events: The interactions and memberships once more, as events.
+    """
+
+    schema: GraphSchema
+    vocabs: Mapping[str, Vocab]
+    edges: Mapping[EdgeKey, EdgeList]
+    events: Events
+
+    @property
+    def item(self) -> str:
+        """The item type's name."""
+        return self.schema.item.name
+
+    @property
+    def user(self) -> str | None:
+        """The user type's name, None where there are no users."""
+        node = self.schema.of_role("user")
+        return node.name if node else None
+
+    def size(self, name: str) -> int:
+        """How many nodes a type has."""
+        return len(self.vocabs[name])
+
+    def typed_edges(self) -> dict[EdgeKey, EdgeList]:
+        """Every edge list and its reverse, named rev_..., for message passing.
+
+        Where users reach items through bundles only, their two-step edges are added as one, named
+        "<interaction>_<membership>", so that two layers reach from a user to other users.
+        """
+        edges = dict(self.edges)
+        user, events = self.user, self.events
+        owned = (events.user >= 0) & (events.bundle >= 0)
+        if user and owned.any():
+            name = "_".join(e.name for e in self.schema.edges if e.role in {"interaction", "membership"})
+            pairs = np.unique(events.user[owned] * self.size(self.item) + events.item[owned])
+            source, target = np.divmod(pairs, self.size(self.item))
+            blank = np.full(len(pairs), np.nan)
+            edges[(user, name, self.item)] = EdgeList(source, target, np.ones(len(pairs)), blank)
+        for (source_type, name, target_type), edge in list(edges.items()):
+            edges[(target_type, REVERSE + name, source_type)] = edge.flipped()
+        return edges
+
+    def until(self, time: float) -> Self:
+        """The graph as it stood at a time: every edge and event later than it is gone, nodes and rows stay."""
+        edges = {key: e.take(~(e.time > time)) for key, e in self.edges.items()}
+        kept = replace(self, edges=edges, events=self.events.take(~(self.events.time > time)))
+        dated = np.unique(self.events.bundle[(self.events.time > time) & (self.events.bundle >= 0)])
+        return kept.without_bundles(dated)
+
+    def without_bundles(self, bundles: IntArray) -> Self:
+        """The graph without these bundles' edges and events; nodes and rows stay."""
+        node = self.schema.of_role("bundle")
+        if node is None or not len(bundles):
+            return self
+        gone = np.zeros(self.size(node.name), bool)
+        gone[bundles] = True
+        edges = {}
+        for (source, name, target), edge in self.edges.items():
+            keep = np.ones(len(edge), bool)
+            if source == node.name:
+                keep &= ~gone[edge.source]
+            if target == node.name:
+                keep &= ~gone[edge.target]
+            edges[(source, name, target)] = edge.take(keep)
+        events = self.events.take(~((self.events.bundle >= 0) & gone[self.events.bundle]))
+        return replace(self, edges=edges, events=events)
+
+    def without_events(self, gone: npt.NDArray[np.bool_]) -> Self:
+        """The graph without the (user, item) interactions of these events, (len(events),) bool; bundles whole."""
+        lost = self.events.take(gone)
+        kept = self.without_bundles(np.unique(lost.bundle[lost.bundle >= 0]))
+        direct = lost.take(lost.bundle < 0)
+        if not len(direct) or self.user is None:
+            return kept
+        items = self.size(self.item)
+        lost_keys = _keys(direct, items)
+        edges = dict(kept.edges)
+        for key, edge in edges.items():
+            if key[0] == self.user and key[2] == self.item and self.schema.edge(key[1]).role == "interaction":
+                here = Events(edge.source, np.full(len(edge), -1), edge.target, edge.time)
+                edges[key] = edge.take(~np.isin(_keys(here, items), lost_keys))
+        events = kept.events
+        alone = events.bundle < 0
+        return replace(kept, edges=edges, events=events.take(~(alone & np.isin(_keys(events, items), lost_keys))))
+
+
+def _keys(events: Events, items: int) -> npt.NDArray[np.void]:
+    pair = events.user * items + events.item
+    return np.rec.fromarrays([pair, np.nan_to_num(events.time, nan=-np.inf)])
+
+
+def build_graph(tables: Tables) -> Graph:
+    """Number the nodes and edges of the (training) tables."""
+    schema = tables.schema
+    vocabs = {n.name: tables.vocab(n.name) for n in schema.nodes}
+    edges = {}
+    for edge in schema.edges:
+        table = tables.edges[edge.name]
+        count = len(table)
+        weight = table["weight"].to_numpy() if edge.weight else np.ones(count)
+        time = table["time"].to_numpy() if edge.time else np.full(count, np.nan)
+        edges[(edge.source, edge.name, edge.target)] = EdgeList(
+            vocabs[edge.source].rows(table["source"]), vocabs[edge.target].rows(table["target"]), weight, time
+        )
+    return Graph(schema, vocabs, edges, _events(schema, vocabs, edges))
+
+
+def _events(schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList]) -> Events:
+    parts: list[Events] = []
+    bundle = schema.of_role("bundle")
+    owner = time = None
+    if bundle is not None:
+        owner = np.full(len(vocabs[bundle.name]), -1, np.int64)
+        time = np.full(len(vocabs[bundle.name]), np.nan)
+    roles = {e.name: e.role for e in schema.edges}
+    for (_, name, target), edge in edges.items():
+        if roles[name] != "interaction":
+            continue
+        if target == schema.item.name:
+            parts.append(Events(edge.source, np.full(len(edge), -1, np.int64), edge.target, edge.time))
+        elif owner is not None and time is not None:
+            owner[edge.target], time[edge.target] = edge.source, edge.time
+    for (_, name, _), edge in edges.items():
+        if roles[name] == "membership" and owner is not None and time is not None:
+            when = np.where(np.isnan(edge.time), time[edge.source], edge.time)
+            parts.append(Events(owner[edge.source], edge.source, edge.target, when))
+    if not parts:
+        none = np.zeros(0, np.int64)
+        return Events(none, none, none, np.zeros(0))
+    return Events(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("user", "bundle", "item", "time")))

@@ -1,0 +1,111 @@
+"""GraphStore: where a graph lives between runs; open_store picks one by its address."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+import pyarrow as pa
+
+from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.tables import DataError, Tables, edge_schema
+
+
+class StoreError(RuntimeError):
+    """A store cannot be reached, opened or read; the message says where and what to do."""
+
+
+@runtime_checkable
+class GraphStore(Protocol):
+    """Nodes and edges by type, written and read as Arrow batches. Writes are idempotent upserts."""
+
+    uri: str
+
+    def schema(self) -> GraphSchema | None:
+        """The schema saved by write_schema, None where there is none."""
+
+    def write_schema(self, schema: GraphSchema) -> None:
+        """Save the schema beside the data."""
+
+    def write_nodes(self, node: NodeType, batches: Iterable[pa.RecordBatch]) -> int:
+        """Upsert nodes keyed by id (columns as kg.tables.node_schema); returns how many rows were sent."""
+
+    def write_edges(self, edge: EdgeType, schema: GraphSchema, batches: Iterable[pa.RecordBatch]) -> int:
+        """Upsert edges keyed by their ends, and time where there is one; both ends must exist."""
+
+    def read_nodes(self, node: NodeType) -> Iterator[pa.RecordBatch]:
+        """All nodes of a type, memory bounded by the batch."""
+
+    def read_edges(self, edge: EdgeType, schema: GraphSchema) -> Iterator[pa.RecordBatch]:
+        """All edges of a type, memory bounded by the batch."""
+
+    def count(self, schema: GraphSchema) -> dict[str, int]:
+        """Rows by node type name and edge type name."""
+
+    def close(self) -> None:
+        """Release the connection; harmless when called twice."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def write_tables(store: GraphStore, tables: Tables, batch_rows: int = 10_000) -> None:
+    """Write schema, nodes, then edges."""
+    store.write_schema(tables.schema)
+    for node in tables.schema.nodes:
+        store.write_nodes(node, tables.nodes[node.name].to_batches(batch_rows))
+    for edge in tables.schema.edges:
+        store.write_edges(edge, tables.schema, tables.edges[edge.name].to_batches(batch_rows))
+
+
+def read_tables(store: GraphStore, schema: GraphSchema | None = None) -> Tables:
+    """Read everything the schema names, rows sorted by id so that every store gives the same rows.
+
+    Raises:
+        StoreError: There is no schema, or the graph has no items.
+        DataError: The data break the schema.
+    """
+    schema = schema or store.schema()
+    if schema is None:
+        raise StoreError(f"{store.uri} holds no schema; name a schema file in the recipe ([graph] schema = ...)")
+    nodes = {}
+    for node in schema.nodes:
+        batches = list(store.read_nodes(node))
+        names = ["id", *node.columns]
+        table = pa.Table.from_batches(batches) if batches else pa.table({n: pa.array([], pa.string()) for n in names})
+        nodes[node.name] = table.sort_by("id")
+    if not len(nodes[schema.item.name]):
+        raise StoreError(f"{store.uri} holds no node with the label {schema.item.label!r} (the items)")
+    edges = {}
+    for edge in schema.edges:
+        wanted = edge_schema(edge)
+        table = pa.Table.from_batches(list(store.read_edges(edge, schema)), wanted)
+        edges[edge.name] = table.sort_by([(name, "ascending") for name in wanted.names])
+    return Tables(schema, nodes, edges)
+
+
+def open_store(uri: str, *, create: bool = False) -> GraphStore:
+    """Open the store at an address: neo4j://, neo4j+s://, bolt://, ... or the path of an embedded file.
+
+    Neo4j's user, password and database come from NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE.
+
+    Raises:
+        StoreError: The server does not answer, the file is missing (unless create) or is no store.
+    """
+    scheme = uri.partition("://")[0] if "://" in uri else ""
+    if scheme in {"neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc"}:
+        from kg.neo4j import Neo4jStore
+
+        return Neo4jStore.connect(uri)
+    if scheme:
+        raise StoreError(f"{uri}: no store for {scheme}://; use neo4j://, bolt:// or the path of a file")
+    from kg.embedded import EmbeddedStore
+
+    return EmbeddedStore(uri, create=create)
+
+
+__all__ = ["DataError", "GraphStore", "StoreError", "open_store", "read_tables", "write_tables"]
