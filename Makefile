@@ -1,0 +1,38 @@
+# Trousseau from a fresh checkout, in one command each. Everything is installed into .venv at the versions that
+# constraints.txt pins; a second run reuses it.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help train test lint ci clean
+
+help:
+	@echo "make train   install, then train the demo recipe on the embedded graph (or the Neo4j at NEO4J_URI)"
+	@echo "make test    install with the development tools, then run the tests"
+	@echo "make lint    ruff and mypy"
+	@echo "make ci      lint and test"
+	@echo "make clean   remove .venv and the caches"
+
+train: .venv/train
+	$(BIN)/python train.py --graph
+
+test: .venv/dev
+	$(BIN)/python -m pytest
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+ci: lint test
+
+# The stamps: touched only when the install went through, out of date when the dependencies change.
+.venv/train: EXTRAS = demo
+.venv/dev: EXTRAS = demo,dev
+.venv/train .venv/dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
