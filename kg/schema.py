@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
@@ -55,6 +56,8 @@ class NodeType:
             raise SchemaError(f"node type {self.name!r}: role {self.role!r} is none of {get_args(NodeRole)}")
         if not self.id:
             raise SchemaError(f"node type {self.name!r}: the id property has no name")
+        if "id" in self.columns:
+            raise SchemaError(f"node type {self.name!r}: a property 'id' cannot be kept beside the id {self.id!r}")
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -113,6 +116,7 @@ class GraphSchema:
             ("node type", [n.name for n in self.nodes]),
             ("label", [n.label for n in self.nodes]),
             ("edge type", [e.name for e in self.edges]),
+            ("relationship between the same types", [f"{e.source} {e.relationship} {e.target}" for e in self.edges]),
         ):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
@@ -168,6 +172,16 @@ class GraphSchema:
             tuple(_make(EdgeType, row, "edge") for row in data.get("edges", ())),
         )
 
+    def to_toml(self) -> str:
+        """The inverse of from_toml, as text; what is empty is left out."""
+        lines = []
+        for kind, rows in self.to_dict().items():
+            for row in rows:
+                lines.append(f"[[{kind}]]")
+                lines += [f"{key} = {_toml(value)}" for key, value in row.items() if value]
+                lines.append("")
+        return "\n".join(lines)
+
     @classmethod
     def from_toml(cls, path: str | Path) -> Self:
         """Read a schema file with [[nodes]] and [[edges]] tables."""
@@ -177,6 +191,11 @@ class GraphSchema:
             raise SchemaError(f"no schema file at {path}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, SchemaError) as error:
             raise SchemaError(f"{path}: {error}") from error
+
+
+def _toml(value: str | tuple[str, ...]) -> str:
+    # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _make(kind: type[T], row: dict[str, Any], what: str) -> T:

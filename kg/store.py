@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 import pyarrow as pa
+from tqdm import tqdm
 
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import DataError, Tables, edge_schema
@@ -57,9 +58,16 @@ def write_tables(store: GraphStore, tables: Tables, batch_rows: int = 10_000) ->
     """Write schema, nodes, then edges."""
     store.write_schema(tables.schema)
     for node in tables.schema.nodes:
-        store.write_nodes(node, tables.nodes[node.name].to_batches(batch_rows))
+        store.write_nodes(node, _watched(node.name, tables.nodes[node.name], batch_rows))
     for edge in tables.schema.edges:
-        store.write_edges(edge, tables.schema, tables.edges[edge.name].to_batches(batch_rows))
+        store.write_edges(edge, tables.schema, _watched(edge.name, tables.edges[edge.name], batch_rows))
+
+
+def _watched(name: str, table: pa.Table, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    with tqdm(total=len(table), desc=f"write {name}", unit_scale=True, disable=None) as bar:
+        for batch in table.to_batches(batch_rows):
+            yield batch
+            bar.update(len(batch))
 
 
 def read_tables(store: GraphStore, schema: GraphSchema | None = None) -> Tables:

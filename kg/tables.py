@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -49,8 +50,7 @@ class Vocab:
     def rows(self, keys: pa.Array | pa.ChunkedArray | Iterable[str]) -> IntArray:
         """The rows of many ids, -1 for each that is unknown."""
         array = keys if isinstance(keys, (pa.Array, pa.ChunkedArray)) else pa.array(list(keys), pa.string())
-        found = pc.index_in(array, value_set=self.ids).fill_null(-1)
-        return np.asarray(found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy(), np.int64)
+        return np.asarray(pc.index_in(array, value_set=self.ids).fill_null(-1), np.int64)
 
     def key(self, row: int) -> str:
         """The id at a row."""
@@ -114,7 +114,7 @@ class Tables:
     def titles(self, name: str) -> list[str]:
         """What people read of each node of a type; the id where there is no title."""
         table, node = self.nodes[name], self.schema.node(name)
-        ids = table["id"].to_pylist()
+        ids: list[str] = table["id"].to_pylist()
         if not node.title or node.title == node.id:
             return ids
         titles = pc.cast(table[node.title], pa.string()).to_pylist()
@@ -147,24 +147,95 @@ def hash_rows(table: pa.Table) -> bytes:
 
 
 def _canonical(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
-        column = column.cast(pa.float64()) if pa.types.is_integer(column.type) else column
+    if pa.types.is_integer(column.type):
+        with suppress(pa.ArrowInvalid):  # beyond 2^53 only the integer itself is exact
+            column = column.cast(pa.float64())
     return column.cast(pa.string())
+
+
+def plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """A property in one of the types that every store keeps: string, int64, float64, bool, date32, timestamp[us].
+
+    Lists of scalars are joined by ", ", timestamps are turned to UTC, a column of nulls is one of strings.
+
+    Raises:
+        DataError: The type is none of these; `where` says which column it is.
+    """
+    is_, kind = pa.types, values.type
+    if is_.is_dictionary(kind):
+        values, kind = values.cast(kind.value_type), kind.value_type
+    try:
+        if is_.is_boolean(kind) or is_.is_date(kind):
+            return values.cast(pa.bool_() if is_.is_boolean(kind) else pa.date32())
+        if is_.is_integer(kind):
+            return values.cast(pa.int64())
+        if is_.is_floating(kind) or is_.is_decimal(kind):
+            return values.cast(pa.float64())
+        if is_.is_timestamp(kind):
+            return values.cast(pa.timestamp("us"), safe=False)
+        if is_.is_list(kind) or is_.is_large_list(kind):
+            return pc.binary_join(values.cast(pa.list_(pa.string())), ", ")
+        if is_.is_null(kind) or is_.is_string(kind) or is_.is_large_string(kind) or is_.is_string_view(kind):
+            return values.cast(pa.string())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"{where}: {error}") from error
+    raise DataError(f"{where}: {kind} is no type of a property; text, numbers, booleans, dates and lists of these are")
+
+
+def plain_nodes(node: NodeType, table: pa.Table) -> pa.Table:
+    """The columns of node_schema in plain types, ids as strings.
+
+    Raises:
+        DataError: A column is missing or of an unknown type, or an id is null.
+    """
+    missing = set(node_schema(node)) - set(table.column_names)
+    if missing:
+        raise DataError(f"node type {node.name!r}: no column {', '.join(sorted(missing))}")
+    names = node_schema(node)
+    columns = [plain(table[n], f"node type {node.name!r}, column {n!r}") for n in names]
+    ids = columns[0].cast(pa.string())
+    if ids.null_count:
+        raise DataError(f"node type {node.name!r}: {ids.null_count} ids are null")
+    return pa.table([ids, *columns[1:]], names=list(names))
+
+
+def plain_edges(edge: EdgeType, table: pa.Table) -> pa.Table:
+    """The columns of edge_schema; timestamps become days since 1970-01-01.
+
+    Raises:
+        DataError: A column is missing or of another type, an end is null, or a weight or time is no finite number.
+    """
+    wanted = edge_schema(edge)
+    missing = set(wanted.names) - set(table.column_names)
+    if missing:
+        raise DataError(f"edge type {edge.name!r}: no column {', '.join(sorted(missing))}")
+    columns = []
+    for column in wanted:
+        values = table[column.name]
+        try:
+            if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
+                micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+                values = pc.divide(micros.cast(pa.float64()), 86400e6)
+            columns.append(values.cast(column.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise DataError(f"edge type {edge.name!r}, column {column.name!r}: {error}") from error
+    table = pa.table(columns, schema=wanted)
+    for name in ("source", "target"):
+        if table[name].null_count:
+            raise DataError(f"edge type {edge.name!r}: {table[name].null_count} edges have no {name}")
+    for name in wanted.names[2:]:
+        values = table[name].to_numpy()
+        if len(values) and (not np.isfinite(values).all() or (name == "weight" and values.min() < 0)):
+            kind = "finite, non-negative" if name == "weight" else "finite"
+            raise DataError(f"edge type {edge.name!r}: each {name} must be a {kind} number")
+    return table
 
 
 def _check_nodes(node: NodeType, table: pa.Table | None) -> pa.Table:
     if table is None:
         raise DataError(f"no table for node type {node.name!r}")
-    missing = set(node_schema(node)) - set(table.column_names)
-    if missing:
-        raise DataError(f"node type {node.name!r}: no column {', '.join(sorted(missing))}")
-    table = table.select(list(node_schema(node)))
+    table = plain_nodes(node, table)
     ids = table["id"]
-    if not pa.types.is_string(ids.type):
-        ids = ids.cast(pa.string())
-        table = table.set_column(0, "id", ids)
-    if ids.null_count:
-        raise DataError(f"node type {node.name!r}: {ids.null_count} ids are null")
     if pc.count_distinct(ids).as_py() != len(ids):
         counts = pc.value_counts(ids)
         twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0].as_py()
@@ -175,27 +246,11 @@ def _check_nodes(node: NodeType, table: pa.Table | None) -> pa.Table:
 def _check_edges(edge: EdgeType, table: pa.Table | None, nodes: Mapping[str, pa.Table]) -> pa.Table:
     if table is None:
         raise DataError(f"no table for edge type {edge.name!r}")
-    wanted = edge_schema(edge)
-    missing = set(wanted.names) - set(table.column_names)
-    if missing:
-        raise DataError(f"edge type {edge.name!r}: no column {', '.join(sorted(missing))}")
-    columns = []
-    for column in wanted:
-        values = table[column.name]
-        if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-            values = pc.divide(values.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), 86400e6)
-        try:
-            columns.append(values.cast(column.type))
-        except pa.ArrowInvalid as error:
-            raise DataError(f"edge type {edge.name!r}, column {column.name!r}: {error}") from error
-    table = pa.table(columns, schema=wanted).combine_chunks()
+    table = plain_edges(edge, table).combine_chunks()
     for end, name in (("source", edge.source), ("target", edge.target)):
         known = pc.is_in(table[end], value_set=nodes[name]["id"].combine_chunks())
-        if not pc.all(known).as_py() and len(table):
+        if len(table) and not pc.all(known).as_py():
             lost = table[end].filter(pc.invert(known))
-            raise DataError(f"edge type {edge.name!r}: {len(lost)} edges have a {end} that is no {name}: {lost[0].as_py()!r}")
-    for name in wanted.names[2:]:
-        values = table[name].to_numpy()
-        if len(values) and (not np.isfinite(values).all() or (name == "weight" and values.min() < 0)):
-            raise DataError(f"edge type {edge.name!r}: {name} must be a finite{' non-negative' * (name == 'weight')} number")
+            example = lost[0].as_py()
+            raise DataError(f"edge type {edge.name!r}: {len(lost)} edges have a {end} that is no {name}: {example!r}")
     return table
