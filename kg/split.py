@@ -1,0 +1,288 @@
+"""Splits: what a model may see, and what it is asked about. Nothing held out is left in the training tables."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kg.graph import Events, Graph, build_graph
+from kg.schema import NodeRole
+from kg.tables import DataError, FloatArray, IntArray, Tables, hash_rows
+
+Group = Literal["user", "bundle"]
+BoolArray = npt.NDArray[np.bool_]
+_TRAIN, _VALID, _TEST, _UNUSED = range(4)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Held-out events.
+
+    Attributes:
+        events: As `events_table` gives them.
+    """
+
+    events: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.events)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The facts to train on, and the events held out.
+
+    Attributes:
+        train: All users, items and attributes, but no bundle, interaction or membership that is held out or unused.
+        valid: What to choose on.
+        test: What to report, once.
+        cold: (items,) in the rows of train's item table: those that no training event names.
+    """
+
+    train: Tables
+    valid: Held
+    test: Held
+    cold: BoolArray
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the training tables and the held-out events, whatever the order of rows."""
+        digest = hashlib.sha256(self.train.fingerprint().encode())
+        for held in (self.valid, self.test):
+            digest.update(hash_rows(held.events))
+        return digest.hexdigest()
+
+
+def events_table(tables: Tables) -> pa.Table:
+    """Who took which item, when, together with what.
+
+    Returns:
+        Columns user, bundle (null where there is none), item (string ids) and time (float64, NaN where unknown).
+    """
+    graph = build_graph(tables)
+    return _named(graph, graph.events)
+
+
+@dataclass(frozen=True)
+class TimeSplit:
+    """By time: train <= train_until < valid <= valid_until < test, and test >= test_from.
+
+    A bundle belongs whole to the part of its latest edge. Every edge later than train_until leaves the training
+    tables, timed relations too; what is neither valid nor test is used nowhere.
+
+    Attributes:
+        train_until: The last moment of training, in the unit of the edges' time (days for timestamps).
+        valid_until: The last moment of validation.
+        test_from: Test events are not earlier; valid_until where None.
+        cold_fraction: Share of the items, 0..1, that loses all training events, to measure items never seen. What
+            is known of them (texts, relations) stays.
+        seed: Of the choice of cold items.
+    """
+
+    train_until: float
+    valid_until: float
+    test_from: float | None = None
+    cold_fraction: float = 0.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.train_until < self.valid_until <= (self.valid_until if self.test_from is None else self.test_from):
+            raise ValueError(f"{self}: must be train_until < valid_until <= test_from")
+        if not 0 <= self.cold_fraction < 1:
+            raise ValueError(f"{self}: cold_fraction must be in 0..1")
+
+    def __call__(self, tables: Tables) -> Split:
+        """Split the tables; DataError where an event has no time or a part is empty."""
+        graph = build_graph(tables)
+        time = _times(self, graph)
+        part = np.full(len(time), _UNUSED)
+        part[time <= self.train_until] = _TRAIN
+        part[(time > self.train_until) & (time <= self.valid_until)] = _VALID
+        part[(time > self.valid_until) & (time >= (self.valid_until if self.test_from is None else self.test_from))] = (
+            _TEST
+        )
+        ids = graph.vocabs[graph.item].ids
+        chosen = np.random.default_rng(self.seed).permutation(len(ids))[: round(self.cold_fraction * len(ids))]
+        cold = np.isin(_ranks(ids), chosen)
+        return _split(self, tables, graph, part, until=self.train_until, cold=cold)
+
+
+@dataclass(frozen=True)
+class LeaveLast:
+    """By user: the last `test` things each one took are test, the `valid` before them valid.
+
+    A thing is a bundle, or an item taken alone. Users with no more than valid + test things only train. Things of one
+    time are ordered by id, which every store keeps.
+
+    Attributes:
+        valid: How many to choose on, at least 1.
+        test: How many to report, at least 1.
+    """
+
+    valid: int = 1
+    test: int = 1
+
+    def __post_init__(self) -> None:
+        if min(self.valid, self.test) < 1:
+            raise ValueError(f"{self}: valid and test must be at least 1")
+
+    def __call__(self, tables: Tables) -> Split:
+        """Split the tables; DataError where an event has no time or a part is empty."""
+        graph = build_graph(tables)
+        events, time = graph.events, _times(self, graph)
+        alone = events.bundle < 0
+        thing = np.where(alone, _ranks(graph.vocabs[graph.item].ids)[events.item], 0)
+        node = tables.schema.of_role("bundle")
+        if node is not None:
+            thing[~alone] = -1 - _ranks(graph.vocabs[node.name].ids)[events.bundle[~alone]]
+            latest = np.full(graph.size(node.name), -np.inf)
+            np.maximum.at(latest, events.bundle[~alone], time[~alone])
+            time = np.where(alone, time, latest[events.bundle])
+        order = np.lexsort((thing, time, events.user))
+        rows = np.stack([events.user, time, thing], axis=1)[order]
+        new = np.ones(len(rows), bool)
+        new[1:] = (rows[1:] != rows[:-1]).any(axis=1)
+        owner = rows[new, 0].astype(int) + 1  # 0 is nobody
+        count = np.bincount(owner)
+        left = np.cumsum(count)[owner] - np.arange(len(owner))  # things from here to the owner's last, itself included
+        held = (owner > 0) & (count[owner] > self.valid + self.test) & (left <= self.valid + self.test)
+        part = np.zeros(len(events), int)
+        part[order] = np.where(held, np.where(left <= self.test, _TEST, _VALID), _TRAIN)[np.cumsum(new) - 1]
+        return _split(self, tables, graph, part)
+
+
+@dataclass(frozen=True)
+class GroupedSplit:
+    """At random, whole groups at a time.
+
+    Held-out users keep their node but none of their edges to items and bundles: where bundles are drawn from what
+    users took, one edge left behind gives the held-out bundle away.
+
+    Attributes:
+        valid_fraction: Share of the groups to choose on, 0..1.
+        test_fraction: Share of the groups to report, 0..1.
+        seed: Of the draw.
+        group: user: all that one user took is in one part, and a bundle that nobody took is a group of its own.
+            bundle: each bundle is a group, and items taken alone only train.
+    """
+
+    valid_fraction: float
+    test_fraction: float
+    seed: int = 0
+    group: Group = "user"
+
+    def __post_init__(self) -> None:
+        if min(self.valid_fraction, self.test_fraction) <= 0 or self.valid_fraction + self.test_fraction >= 1:
+            raise ValueError(f"{self}: the fractions must be above 0 and together below 1")
+        if self.group not in get_args(Group):
+            raise ValueError(f"{self}: group must be one of {get_args(Group)}")
+
+    def __call__(self, tables: Tables) -> Split:
+        """Split the tables; DataError where a part is empty."""
+        graph = build_graph(tables)
+        events = graph.events
+        group = np.full(len(events), -1)
+        bundle, user = tables.schema.of_role("bundle"), tables.schema.of_role("user")
+        if bundle is not None:
+            inside = events.bundle >= 0
+            group[inside] = _ranks(graph.vocabs[bundle.name].ids)[events.bundle[inside]]
+        if user is not None and self.group == "user":
+            known = events.user >= 0
+            group[known] = -2 - _ranks(graph.vocabs[user.name].ids)[events.user[known]]
+        groups = np.unique(group[group != -1])
+        drawn = np.random.default_rng(self.seed).permutation(groups)
+        test, valid = (round(share * len(groups)) for share in (self.test_fraction, self.valid_fraction))
+        part = np.zeros(len(events), int)
+        part[np.isin(group, drawn[:test])] = _TEST
+        part[np.isin(group, drawn[test : test + valid])] = _VALID
+        gone = None
+        if user is not None and self.group == "user":
+            gone = np.zeros(graph.size(user.name), bool)
+            gone[events.user[(part != _TRAIN) & (events.user >= 0)]] = True
+        return _split(self, tables, graph, part, gone_users=gone)
+
+
+def _split(
+    config: TimeSplit | LeaveLast | GroupedSplit,
+    tables: Tables,
+    graph: Graph,
+    part: IntArray,
+    *,
+    until: float = np.inf,
+    cold: BoolArray | None = None,
+    gone_users: BoolArray | None = None,
+) -> Split:
+    """Hold out by the part of each event; a bundle goes whole to the latest part any of its events is in."""
+    schema, events = tables.schema, graph.events
+    bundle, user, item = schema.of_role("bundle"), schema.of_role("user"), schema.item.name
+    cold = np.zeros(graph.size(item), bool) if cold is None else cold
+    kept_nodes: dict[str, BoolArray] = {}
+    alone = events.bundle < 0
+    if bundle is not None:
+        bundle_part = np.zeros(graph.size(bundle.name), int)
+        np.maximum.at(bundle_part, events.bundle[~alone], part[~alone])
+        part = np.where(alone, part, bundle_part[events.bundle])
+        kept_nodes[bundle.name] = bundle_part == _TRAIN
+    edges, at = {}, 0
+    for edge in schema.edges:
+        rows = graph.edges[(edge.source, edge.name, edge.target)]
+        keep = ~(rows.time > until)
+        for end, ends in ((edge.source, rows.source), (edge.target, rows.target)):
+            if end in kept_nodes:
+                keep &= kept_nodes[end][ends]
+        if edge.role == "interaction" and edge.target == item:
+            keep &= part[alone][at : at + len(rows)] == _TRAIN
+            at += len(rows)
+        if edge.role != "relation" and edge.target == item:
+            keep &= ~cold[rows.target]
+        if gone_users is not None and user is not None:
+            taking = {item, bundle.name if bundle else item}
+            if edge.source == user.name and edge.target in taking:
+                keep &= ~gone_users[rows.source]
+            if edge.target == user.name and edge.source in taking:
+                keep &= ~gone_users[rows.target]
+        edges[edge.name] = tables.edges[edge.name].filter(pa.array(keep))
+    nodes = {name: tables.nodes[name].filter(pa.array(keep)) for name, keep in kept_nodes.items()}
+    seen = (part == _TRAIN) & ~cold[events.item]
+    for name, chosen in (("training", seen), ("validation", part == _VALID), ("test", part == _TEST)):
+        if not chosen.any():
+            span = f"; their times run from {events.time.min()} to {events.time.max()}" if len(events) else ""
+            raise DataError(f"{config}: no {name} events out of {len(events)}{span}")
+    train_items = np.zeros(graph.size(item), bool)
+    train_items[events.item[seen]] = True
+    valid, test = (Held(_named(graph, events.take(part == p))) for p in (_VALID, _TEST))
+    return Split(tables.with_tables(nodes, edges), valid, test, ~train_items)
+
+
+def _times(config: TimeSplit | LeaveLast, graph: Graph) -> FloatArray:
+    lost = np.flatnonzero(np.isnan(graph.events.time))
+    if len(lost):
+        item = graph.vocabs[graph.item].key(int(graph.events.item[lost[0]]))
+        raise DataError(
+            f"{config}: {len(lost)} of {len(graph.events)} events have no time, one of them of item {item!r}"
+        )
+    return graph.events.time
+
+
+def _named(graph: Graph, events: Events) -> pa.Table:
+    roles: tuple[tuple[NodeRole, IntArray], ...] = (
+        ("user", events.user), ("bundle", events.bundle), ("item", events.item)
+    )  # fmt: skip
+    columns: dict[str, pa.Array] = {}
+    for role, rows in roles:
+        node = graph.schema.of_role(role)
+        ids = graph.vocabs[node.name].ids if node else pa.array([], pa.string())
+        columns[role] = ids.take(pa.array(rows, mask=rows < 0))
+    return pa.table({**columns, "time": pa.array(events.time, pa.float64())})
+
+
+def _ranks(ids: pa.Array) -> IntArray:
+    """The place of each id among all in sorted order, so that no draw depends on the order of rows."""
+    return np.asarray(pc.rank(ids, tiebreaker="first"), np.int64) - 1
