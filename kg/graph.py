@@ -187,17 +187,15 @@ def build_graph(tables: Tables) -> Graph:
 
 
 def _events(schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList]) -> Events:
+    none = np.zeros(0, np.int64)
     bundle = schema.of_role("bundle")
     roles = {e.name: e.role for e in schema.edges}
     taken = [(key[2], e) for key, e in edges.items() if roles[key[1]] == "interaction"]
     parts = [Events(e.source, np.full(len(e), -1), e.target, e.time) for end, e in taken if end == schema.item.name]
     if bundle is not None:
         owned = [e for end, e in taken if end == bundle.name]
-        none = np.zeros(0, np.int64)
-        user, owner_of = (
-            np.concatenate([none, *(e.source for e in owned)]),
-            np.concatenate([none, *(e.target for e in owned)]),
-        )
+        user = np.concatenate([none, *(e.source for e in owned)])
+        owner_of = np.concatenate([none, *(e.target for e in owned)])
         time = np.concatenate([np.zeros(0), *(e.time for e in owned)])
         order = np.argsort(owner_of, kind="stable")
         # Row -1, nobody at no time, stands for the owner of a bundle that has none.
@@ -212,5 +210,5 @@ def _events(schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[Edg
                 source, target = np.repeat(edge.source, repeats), np.repeat(edge.target, repeats)
                 parts.append(Events(user[rows], source, target, np.fmax(np.repeat(edge.time, repeats), time[rows])))
     if not parts:
-        return Events(*(np.zeros(0, np.int64) for _ in range(3)), np.zeros(0))
+        return Events(none, none, none, np.zeros(0))
     return Events(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("user", "bundle", "item", "time")))
