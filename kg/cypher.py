@@ -1,0 +1,48 @@
+"""Names and values as Cypher text."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from kg.tables import DataError
+
+DATES = {"DATE", "LOCAL DATETIME", "ZONED DATETIME"}
+NUMBERS = {"INTEGER", "FLOAT"}
+Reader = tuple[str, tuple[pa.DataType, ...]]
+
+
+def escape(name: str) -> str:
+    """A label, relationship type or property name as Cypher that can be nothing else."""
+    return "`" + name.replace("\\u", "\\u005cu").replace("`", "``") + "`"
+
+
+def listed(kinds: set[str]) -> str:
+    """Types as words."""
+    return " and ".join(sorted(kinds)).lower()
+
+
+def micros(time: str) -> str:
+    """Microseconds since 1970-01-01 in UTC of a date or time."""
+    zoned = f"WHEN 'DATE NOT NULL' THEN datetime({{date: {time}, timezone: 'Z'}}) "
+    zoned += f"WHEN 'LOCAL DATETIME NOT NULL' THEN datetime({{datetime: {time}, timezone: 'Z'}}) ELSE {time}"
+    return f"[t IN [CASE valueType({time}) {zoned} END] | t.epochSeconds * 1000000 + t.nanosecond / 1000][0]"
+
+
+def reader(name: str, kinds: set[str], where: str) -> Reader:
+    """How to fetch a property: the expression, and the Arrow types to read it as and to cast it to.
+
+    Raises:
+        DataError: The types do not go together, or are none that a store keeps.
+    """
+    simple = {"INTEGER": pa.int64(), "FLOAT": pa.float64(), "BOOLEAN": pa.bool_(), "STRING": pa.string()}
+    if len(kinds) < 2 and kinds <= set(simple):
+        return name, (simple[next(iter(kinds), "STRING")],)
+    if kinds == NUMBERS:
+        return f"toFloat({name})", (pa.float64(),)
+    if kinds == {"LIST"}:
+        return f"[x IN {name} | toStringOrNull(x)]", (pa.list_(pa.string()),)
+    if kinds <= DATES:
+        return micros(name), (pa.int64(), pa.timestamp("us"), *([pa.date32()] if kinds == {"DATE"} else []))
+    raise DataError(
+        f"{where} is {listed(kinds)}; make it one of text, numbers, booleans, dates or lists, or leave it out"
+    )
