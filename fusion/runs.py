@@ -230,17 +230,7 @@ def _commit(root: Path) -> str | None:
     """The checked out commit, "-dirty" where files differ from it; None where the code is no git checkout."""
     if not (root / ".git").exists():
         return None  # an installed copy may lie inside somebody else's checkout
-    command = [
-        "git",
-        "--no-optional-locks",
-        "-C",
-        str(root),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
         command = ["git", "--no-optional-locks", "-C", str(root), *describe]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout.strip() or None
