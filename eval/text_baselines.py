@@ -1,0 +1,96 @@
+"""What words alone achieve, with nothing trained: TF-IDF, and a text encoder as it was downloaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from eval.baselines import Counts, FloatScores
+from fusion.ask import Asks
+from kg.graph import Graph
+
+
+class TfIdf:
+    """The ask's items' vectors and its words, summed, against every item; the user's history where it has neither.
+
+    Salton and Buckley, Term-weighting approaches in automatic text retrieval, 1988.
+
+    Args:
+        graph: The training graph, for the history and the popularity.
+        texts: I texts of the items in row order.
+
+    Raises:
+        ValueError: There is not one text an item, or no text has a word.
+    """
+
+    name = "TF-IDF"
+
+    def __init__(self, graph: Graph, texts: Sequence[str]) -> None:
+        self.counts = _counts(self.name, graph, len(texts))
+        if not any(char.isalnum() for text in texts for char in text):
+            raise ValueError(f"{self.name}: no item has a word of text")
+        self.vectorizer = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float32)
+        self.vectors = self.vectorizer.fit_transform(texts)
+
+    def score(self, asks: Asks) -> FloatScores:
+        """(B, I) scores."""
+        query = _given(self.counts, asks) @ self.vectors + self.vectorizer.transform(asks.texts)
+        return self.counts.then_popular((query @ self.vectors.T).toarray())
+
+
+class UntunedEncoder:
+    """The mean of the ask's items' and words' vectors against every item's; all of length one.
+
+    The user's history stands in where an ask has neither items nor words.
+
+    Args:
+        graph: The training graph, for the history and the popularity.
+        vectors: (I, H) the items' texts encoded, in row order; zero where an item has no text.
+        encode: Words to their vectors (B, H), by the same encoder.
+
+    Raises:
+        ValueError: There is not one vector an item.
+    """
+
+    name = "untuned encoder"
+
+    def __init__(
+        self,
+        graph: Graph,
+        vectors: npt.NDArray[np.float32],
+        encode: Callable[[Sequence[str]], npt.NDArray[np.float32]],
+    ) -> None:
+        self.counts = _counts(self.name, graph, len(vectors))
+        self.vectors, self.encode = _unit(vectors), encode
+
+    def score(self, asks: Asks) -> FloatScores:
+        """(B, I) scores."""
+        query = np.asarray(_given(self.counts, asks) @ self.vectors)
+        worded = np.flatnonzero([bool(text) for text in asks.texts])
+        if len(worded):
+            query[worded] += _unit(self.encode([asks.texts[b] for b in worded]))
+        scores: FloatScores = _unit(query) @ self.vectors.T
+        scores[~query.any(axis=1)] = self.counts.popularity
+        return scores
+
+
+def _counts(name: str, graph: Graph, given: int) -> Counts:
+    if given != graph.size(graph.item):
+        raise ValueError(f"{name}: {given} texts or vectors for {graph.size(graph.item)} items")
+    return Counts(graph)
+
+
+def _given(counts: Counts, asks: Asks) -> Any:
+    """(B, I) csr of the ask's items, or of the user's history where it has neither items nor words."""
+    blank = (asks.items.lengths == 0) & np.array([not text for text in asks.texts], bool)
+    return sp.csr_array(counts.or_history(counts.at_hand(asks), asks, blank))
+
+
+def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
