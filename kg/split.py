@@ -75,7 +75,8 @@ class TimeSplit:
     """By time: train <= train_until < valid <= valid_until < test, and test >= test_from.
 
     A bundle belongs whole to the part of its latest edge. Every edge later than train_until leaves the training
-    tables, timed relations too; what is neither valid nor test is used nowhere.
+    tables, timed relations too; what is neither valid nor test, or was an early taking of a later bundle, is used
+    nowhere.
 
     Attributes:
         train_until: The last moment of training, in the unit of the edges' time (days for timestamps).
@@ -142,9 +143,6 @@ class LeaveLast:
         node = tables.schema.of_role("bundle")
         if node is not None:
             thing[~alone] = -1 - _ranks(graph.vocabs[node.name].ids)[events.bundle[~alone]]
-            latest = np.full(graph.size(node.name), -np.inf)
-            np.maximum.at(latest, events.bundle[~alone], time[~alone])
-            time = np.where(alone, time, latest[events.bundle])
         order = np.lexsort((thing, time, events.user))
         rows = np.stack([events.user, time, thing], axis=1)[order]
         new = np.ones(len(rows), bool)
@@ -219,7 +217,11 @@ def _split(
     cold: BoolArray | None = None,
     gone_users: BoolArray | None = None,
 ) -> Split:
-    """Hold out by the part of each event; a bundle goes whole to the latest part any of its events is in."""
+    """Hold out by the part of each event.
+
+    A bundle that several took leaves training whole if it does for any of them; it is asked about in the latest part,
+    and what the others did with it is used nowhere.
+    """
     schema, events = tables.schema, graph.events
     bundle, user, item = schema.of_role("bundle"), schema.of_role("user"), schema.item.name
     cold = np.zeros(graph.size(item), bool) if cold is None else cold
@@ -228,7 +230,8 @@ def _split(
     if bundle is not None:
         bundle_part = np.zeros(graph.size(bundle.name), int)
         np.maximum.at(bundle_part, events.bundle[~alone], part[~alone])
-        part = np.where(alone, part, bundle_part[events.bundle])
+        whole = np.where(alone, part, bundle_part[events.bundle])
+        part = np.where(part == whole, part, _UNUSED)
         kept_nodes[bundle.name] = bundle_part == _TRAIN
     edges, at = {}, 0
     for edge in schema.edges:
@@ -262,13 +265,17 @@ def _split(
 
 
 def _times(config: TimeSplit | LeaveLast, graph: Graph) -> FloatArray:
-    lost = np.flatnonzero(np.isnan(graph.events.time))
+    """When each event's thing was taken: a bundle's items all at the latest time that its taker has for them."""
+    events = graph.events
+    lost = np.flatnonzero(np.isnan(events.time))
     if len(lost):
-        item = graph.vocabs[graph.item].key(int(graph.events.item[lost[0]]))
-        raise DataError(
-            f"{config}: {len(lost)} of {len(graph.events)} events have no time, one of them of item {item!r}"
-        )
-    return graph.events.time
+        item = graph.vocabs[graph.item].key(int(events.item[lost[0]]))
+        raise DataError(f"{config}: {len(lost)} of {len(events)} events have no time, one of them of item {item!r}")
+    pairs = (events.user + 1) * (events.bundle.max(initial=0) + 2) + events.bundle
+    _, taking = np.unique(pairs, return_inverse=True)
+    latest = np.full(taking.max(initial=0) + 1, -np.inf)
+    np.maximum.at(latest, taking, events.time)
+    return np.where(events.bundle < 0, events.time, latest[taking])
 
 
 def _named(graph: Graph, events: Events) -> pa.Table:
