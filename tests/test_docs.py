@@ -123,11 +123,11 @@ def test_blocks_are_found_in_lists_too() -> None:
 
 
 def test_commands_are_taken_apart() -> None:
-    text = "# a\nmake train && python train.py \\\n  --graph 'a b'  # why\n\nX=1 .venv/bin/python -m kg load -t x | tee y\n"
+    text = "# a\nmake train && python train.py \\\n  --graph 'a b' # why\n\nX=1 .venv/bin/python -m kg load x | tee y\n"
     assert commands(text) == [
         ["make", "train"],
         ["python", "train.py", "--graph", "a b"],
-        ["X=1", ".venv/bin/python", "-m", "kg", "load", "-t", "x"],
+        ["X=1", ".venv/bin/python", "-m", "kg", "load", "x"],
         ["tee", "y"],
     ]
     assert [program(words) for words in commands(text)] == [None, ("train.py",), ("-m", "kg", "load"), None]
