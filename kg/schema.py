@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
@@ -172,11 +173,12 @@ class GraphSchema:
             tuple(_make(EdgeType, row, "edge") for row in data.get("edges", ())),
         )
 
-    def to_toml(self) -> str:
-        """The inverse of from_toml, as text; what is empty is left out."""
+    def to_toml(self, comments: Mapping[str, str] | None = None) -> str:
+        """The inverse of from_toml, as text; what is empty is left out, a comment stands above the type it names."""
         lines = []
         for kind, rows in self.to_dict().items():
             for row in rows:
+                lines += [f"# {line}" for line in (comments or {}).get(row["name"], "").splitlines()]
                 lines.append(f"[[{kind}]]")
                 lines += [f"{key} = {_toml(value)}" for key, value in row.items() if value]
                 lines.append("")
