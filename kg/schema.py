@@ -169,8 +169,8 @@ class GraphSchema:
         if extra:
             raise SchemaError(f"unknown key in the schema: {', '.join(sorted(extra))}; it has nodes and edges")
         return cls(
-            tuple(_make(NodeType, row, "node") for row in data.get("nodes", ())),
-            tuple(_make(EdgeType, row, "edge") for row in data.get("edges", ())),
+            tuple(_make(NodeType, row, "node") for row in _rows(data, "nodes")),
+            tuple(_make(EdgeType, row, "edge") for row in _rows(data, "edges")),
         )
 
     def to_toml(self, comments: Mapping[str, str] | None = None) -> str:
@@ -200,11 +200,25 @@ def _toml(value: str | tuple[str, ...]) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
+def _rows(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    rows = data.get(key, [])
+    if not isinstance(rows, list | tuple) or not all(isinstance(row, dict) for row in rows):
+        raise SchemaError(f"{key} must be a list of tables ([[{key}]])")
+    return list(rows)
+
+
 def _make(kind: type[T], row: dict[str, Any], what: str) -> T:
     known = {f.name for f in fields(kind)}
     extra = set(row) - known
     if extra:
         raise SchemaError(f"{what} {row.get('name', '?')!r}: unknown key {', '.join(sorted(extra))}")
+    for key, value in row.items():
+        many = key in {"text", "properties"}
+        values = value if many and isinstance(value, list | tuple) else [None if many else value]
+        if not all(isinstance(v, str) for v in values):
+            raise SchemaError(
+                f"{what} {row.get('name', '?')!r}: {key} must be {'a list of names' if many else 'a name'}"
+            )
     try:
         return kind(**row)
     except TypeError as error:
