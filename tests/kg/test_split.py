@@ -28,6 +28,7 @@ SCHEMA = GraphSchema(
     edges=(
         EdgeType("made", "user", "bundle", "interaction", time="t"),
         EdgeType("bought", "user", "item", "interaction", time="t"),
+        EdgeType("rented", "user", "item", "interaction", time="t"),
         EdgeType("holds", "bundle", "item", "membership", time="t"),
         EdgeType("seen", "user", "item", "relation", time="t"),
         EdgeType("in_shop", "bundle", "shop", "relation"),
@@ -185,6 +186,13 @@ class TestTimeSplit:
         held = {b for part in (split.valid, split.test) for b in part.events["bundle"].to_pylist() if b}
         full = set(tables.edges["holds"]["source"].to_pylist())
         assert held == {b for b in full if latest[b] > 5}
+        for part in (split.valid, split.test):
+            content = defaultdict(set)
+            for user, bundle, item, _ in events(part.events):
+                content[user, bundle].add(item)
+            for (_, bundle), items in content.items():
+                inside = {r["target"] for r in tables.edges["holds"].to_pylist() if r["source"] == bundle}
+                assert bundle is None or items == inside
         assert not events(split.test.events) & {e for e in events(events_table(tables)) if e[1] and latest[e[1]] <= 7}
         assert set(split.train.nodes["bundle"]["id"].to_pylist()) & full == {b for b in full if latest[b] <= 5}
 
