@@ -28,11 +28,15 @@ class RecipeError(ValueError):
     """The recipe cannot be read or does not fit; the message names the file, the key and the fault."""
 
 
+class _Overrides(dict[str, Any]):
+    """A table that no file has, only overrides: it alters a default's tables where a file's table replaces them."""
+
+
 def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
     """Fill a dataclass from plain values; the inverse of `to_dict`.
 
-    A table is laid over the field's default, key by key, so what it leaves out keeps the default's value. A component
-    of another class than the default's starts from that class's own defaults.
+    A table is laid over the field's default, so what it leaves out keeps the default's value; but the keys of a dict
+    are those given, and a component of another class than the default's starts from that class's own defaults.
 
     Args:
         kind: A dataclass whose fields are bool, int, float, str, Literal, a dataclass, a Component, a tuple or a
@@ -124,7 +128,9 @@ def _convert(value: Any, hint: Any, path: str, base: Any) -> Any:
         if not isinstance(value, Mapping):
             raise _wrong(path, "a table", value)
         old = dict(base or {})
-        return old | {k: _convert(v, args[1], _join(path, k), old.get(k)) for k, v in value.items()}
+        return (old if isinstance(value, _Overrides) else {}) | {
+            k: _convert(v, args[1], _join(path, k), old.get(k)) for k, v in value.items()
+        }
     if is_dataclass(hint):
         return _build(cast(type[Any], hint), value, path, base if type(base) is hint else None)
     if hint is Any:
@@ -218,7 +224,7 @@ def _override(data: dict[str, Any], override: str) -> None:
             raise RecipeError(f"override {override!r}: {error}") from None
         value = text
     for part in keys[:-1]:
-        data = data.setdefault(part, {})
+        data = data.setdefault(part, _Overrides())
         if not isinstance(data, dict):
             raise RecipeError(f"override {override!r}: {part} is a value, not a table")
     data[keys[-1]] = value

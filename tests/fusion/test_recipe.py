@@ -35,7 +35,7 @@ class Recipe:
     ask: Component[Any] = Ask(k=3, items=("a",))
     plan: Component[Ask] | None = None
     parts: tuple[Component[Any], ...] = ()
-    tasks: dict[str, Component[Any]] = field(default_factory=dict)
+    tasks: dict[str, Component[Any]] = field(default_factory=lambda: {"usual": Ask(k=2)})
     training: Training = Training(epochs=7)
 
 
@@ -93,6 +93,14 @@ def test_overrides_read_toml_values_and_bare_words(file: Path) -> None:
     assert recipe.tasks["basket"] == Ask(user="x", k=4, where=Constraints(exclude=("y",)))
     assert recipe.plan == Ask(text="a b")
     assert load(Recipe, None, ["name=n"]) == Recipe("n")
+
+
+def test_a_file_says_which_tables_there_are_and_an_override_alters_them(file: Path) -> None:
+    assert load(Recipe, None, ["name=n", "tasks.usual.user=x"]).tasks == {"usual": Ask(user="x", k=2)}
+    more = ["name=n", "tasks.new.class=fusion.ask:Ask"]
+    assert load(Recipe, None, more).tasks == {"usual": Ask(k=2), "new": Ask()}
+    assert list(load(Recipe, file, more).tasks) == ["basket", "new"]
+    assert build(Recipe, {"name": "n", "tasks": {}}, "r").tasks == {}
 
 
 def test_switching_class_refuses_what_belonged_to_the_old_one(file: Path) -> None:
