@@ -285,6 +285,9 @@ def _remedy(error: duckdb.Error) -> str:
         return "another process is using the file; close it there or wait until it is done"
     if "different configuration" in text:
         return "already open in this process, for reading or for writing; close it there first"
-    if "not a valid DuckDB" in text or "corrupt" in text.lower() or isinstance(error, duckdb.SerializationException):
+    signs = ("not a valid DuckDB", "corrupt", "Could not read enough bytes")
+    if any(sign in text for sign in signs) or isinstance(
+        error, duckdb.SerializationException | duckdb.InternalException
+    ):
         return f"damaged, or no graph file at all; name another, or delete it and load the graph again ({text})"
     return text

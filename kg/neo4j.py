@@ -62,6 +62,7 @@ class Neo4jStore:
                 uri,
                 auth=(os.environ.get("NEO4J_USERNAME") or "neo4j", password) if password else None,
                 connection_timeout=5,
+                connection_acquisition_timeout=5,  # to connect, and then to be greeted
                 max_transaction_retry_time=15,
                 notifications_min_severity="OFF",
             )
@@ -213,8 +214,11 @@ class Neo4jStore:
         self.close()
 
     def _check_server(self) -> None:
-        with self._errors():
-            agent = self._driver.get_server_info().agent
+        try:
+            with self._errors():
+                agent = self._driver.get_server_info().agent
+        except (ValueError, OSError) as error:  # from the look-up of the name
+            raise StoreError(f"{self.uri}: {error}") from error
         version = re.match(r"Neo4j/(\d+)\.(\d+)", agent)
         if version and (int(version[1]), int(version[2])) < _LEAST:
             raise StoreError(f"{self.uri}: {agent} is too old; Neo4j 5.13 or newer is needed")

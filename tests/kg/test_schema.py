@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from kg.schema import EdgeType, GraphSchema, NodeType, SchemaError
 
-USER, ITEM, BUNDLE, BRAND = (NodeType(n, r) for n, r in
-    (("user", "user"), ("item", "item"), ("bundle", "bundle"), ("brand", "attribute")))  # fmt: skip
+USER, ITEM = NodeType("user", "user"), NodeType("item", "item")
+BUNDLE, BRAND = NodeType("bundle", "bundle"), NodeType("brand", "attribute")
 NODES = (USER, ITEM, BUNDLE, BRAND)
 FULL = GraphSchema(
     (NodeType("item", "item", "It`em", "key", "name", ("name", "words"), ("price",)), USER),
@@ -39,11 +39,11 @@ def test_look_ups():
     ("make", "says"),
     [
         (lambda: NodeType("two words", "item"), "two words"),
-        (lambda: NodeType("item", "thing"), "role 'thing'"),
+        (lambda: NodeType("item", "thing"), "role 'thing'"),  # type: ignore[arg-type]
         (lambda: NodeType("item", "item", id=""), "no name"),
         (lambda: NodeType("item", "item", id="sku", properties=("id",)), "beside the id 'sku'"),
         (lambda: EdgeType("a b", "item", "item", "relation"), "a b"),
-        (lambda: EdgeType("a", "item", "item", "likes"), "role 'likes'"),
+        (lambda: EdgeType("a", "item", "item", "likes"), "role 'likes'"),  # type: ignore[arg-type]
         (lambda: GraphSchema((ITEM, ITEM)), "node type named twice: item"),
         (lambda: GraphSchema((ITEM, NodeType("other", "attribute", "item"))), "label named twice"),
         (lambda: GraphSchema((USER,)), "0 node types have the role item"),
