@@ -20,7 +20,10 @@ _CHUNK = 4096
 class Tokenizer(Protocol):
     """What is used of a Hugging Face tokenizer."""
 
-    pad_token_id: int | None
+    @property
+    def pad_token_id(self) -> int | None:
+        """The token id that fills short rows."""
+        ...
 
     def __call__(self, text: list[str], *, truncation: bool, max_length: int) -> dict[str, list[list[int]]]:
         """Token ids of each text under "input_ids", special tokens included."""
