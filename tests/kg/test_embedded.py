@@ -174,6 +174,15 @@ def test_types_widen_but_do_not_change(path):
             store.write_nodes(ITEM, batches)
 
 
+def test_a_refused_column_leaves_the_others_as_they_were(path):
+    node = NodeType("item", "item", properties=("price", "name"))
+    with EmbeddedStore(path, create=True) as store:
+        store.write_nodes(node, [pa.record_batch({"id": ["c"], "price": [3], "name": ["x"]})])
+        with pytest.raises(DataError, match="'name'"):
+            store.write_nodes(node, [pa.record_batch({"id": ["c"], "price": [0.5], "name": [1]})])
+        assert next(iter(store.read_nodes(node))).schema.field("price").type == pa.int64()
+
+
 def test_names_that_differ_in_case_only_are_refused(path):
     with EmbeddedStore(path, create=True) as store:
         both = NodeType("thing", "item", properties=("Size", "size"))

@@ -118,6 +118,8 @@ def test_edges_have_the_columns_of_their_type(store, columns, prefix):
     schema = make_schema(prefix, **{c: c for c in columns})
     tables = make_tables(schema)
     write_tables(store, tables)
+    write_tables(store, tables)
+    assert store.count(schema)["bought"] == 3
     edge = schema.edge("bought")
     batches = list(store.read_edges(edge, schema))
     assert all(b.schema == edge_schema(edge) for b in batches)
