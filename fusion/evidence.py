@@ -1,0 +1,164 @@
+"""Evidence: for asks, what the counted paths say of items, and the candidates that they bring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from fusion.ask import Asks
+from kg.paths import PathCounts
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B asks as tensors on the evidence's device.
+
+    Attributes:
+        users: (B,) user rows, -1 where nobody is known.
+        items: (H,) rows of the items at hand, ask after ask.
+        owners: (H,) which ask each belongs to.
+        size: B.
+    """
+
+    users: Tensor
+    items: Tensor
+    owners: Tensor
+    size: int
+
+    @classmethod
+    def of(cls, asks: Asks, device: torch.device) -> Batch:
+        """From arrays."""
+        arrays = (asks.users, asks.items.rows, asks.items.owners)
+        return cls(*(torch.as_tensor(a, device=device) for a in arrays), len(asks))
+
+
+class Sparse:
+    """A sparse matrix whose rows are gathered, not multiplied: three tensors that move to any device."""
+
+    def __init__(self, matrix: sp.csr_matrix, device: torch.device) -> None:
+        self.starts = torch.as_tensor(matrix.indptr.astype(np.int64), device=device)
+        self.columns = torch.as_tensor(matrix.indices.astype(np.int64), device=device)
+        self.values = torch.as_tensor(matrix.data.astype(np.float32), device=device)
+        self.width = matrix.shape[1]
+
+    def spread(self, rows: Tensor, owners: Tensor, size: int, reduce: str = "sum") -> Tensor:
+        """(size, width): row b is the sum (or "amax") of the matrix' rows whose owner is b."""
+        lengths = self.starts[rows + 1] - self.starts[rows]
+        ends = lengths.cumsum(0)
+        total = int(ends[-1]) if len(ends) else 0
+        place = torch.arange(total, device=rows.device) + (self.starts[rows] - ends + lengths).repeat_interleave(lengths)
+        where = owners.repeat_interleave(lengths) * self.width + self.columns[place]
+        out = torch.zeros(size * self.width, device=rows.device)
+        if reduce == "sum":
+            out.index_add_(0, where, self.values[place])
+        else:
+            out.scatter_reduce_(0, where, self.values[place], reduce)
+        return out.view(size, self.width)
+
+
+class _Attribute:
+    """One relation from items to attributes, its values padded to (I, M) so that they can be looked up."""
+
+    def __init__(self, items: sp.csr_matrix, users: sp.csr_matrix, together: sp.csr_matrix, device: torch.device) -> None:
+        self.items, self.users, self.together = (Sparse(m, device) for m in (items, users, together))
+        counts = np.diff(items.indptr)
+        table = np.full((items.shape[0], max(int(counts.max(initial=0)), 1)), items.shape[1], np.int64)
+        owner = np.repeat(np.arange(items.shape[0]), counts)
+        table[owner, np.arange(len(owner)) - items.indptr[owner]] = items.indices
+        self.table = torch.as_tensor(table, device=device)
+
+    def look_up(self, scores: Tensor, rows: Tensor) -> Tensor:
+        """(B, C) sum of an ask's scores (B, V) over the values of each item."""
+        padded = torch.nn.functional.pad(scores, (0, 1))
+        return sum((padded.gather(1, self.table[rows, m]) for m in range(self.table.shape[1])), start=torch.zeros(()))
+
+
+# Paths whose strongest items become candidates; the others only describe them.
+_RETRIEVING = ("user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-bundle-item cosine",
+               "item-user-item cosine", "popularity", "recent popularity")  # fmt: skip
+
+
+class Evidence:
+    """phi of the score, and retrieval by counts.
+
+    Args:
+        counts: From the graph as it stood before the asks: an ask's own basket must not be in it.
+        device: Where the tensors live.
+    """
+
+    def __init__(self, counts: PathCounts, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.items = len(counts.item["popularity"])
+        self._user_item = {k: Sparse(m, self.device) for k, m in counts.user_item.items()}
+        self._item_item = {k: Sparse(m, self.device) for k, m in counts.item_item.items()}
+        self._item = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.item.items()}
+        self._user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
+        self._attributes = {
+            a.name: _Attribute(a.items, a.users, a.together, self.device) for a in counts.attributes
+        }
+        best = [f"{k} best" for k in self._item_item if k.endswith("cosine")]
+        described = [f"{a} {what}" for a in self._attributes for what in ("at hand", "together", "of user")]
+        self.names = (*self._user_item, *self._item_item, *best, *described, *self._item, *self._user, "items at hand")
+
+    def __call__(
+        self, asks: Asks, each: int, extra: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Candidates and what the paths say of them.
+
+        Args:
+            asks: B asks.
+            each: How many items a path brings.
+            extra: (B, X) further candidate rows: those of the vector search.
+
+        Returns:
+            (B, C) item rows ascending, -1 where an ask has fewer than C, and (B, C, F) phi, all >= 0. An ask's own
+            items are no candidates.
+        """
+        batch = Batch.of(asks, self.device)
+        known = (batch.users >= 0).nonzero().squeeze(1)
+        dense = {k: m.spread(batch.users[known], known, batch.size) for k, m in self._user_item.items()}
+        for name, matrix in self._item_item.items():
+            dense[name] = matrix.spread(batch.items, batch.owners, batch.size)
+        for name, matrix in self._item_item.items():
+            if name.endswith("cosine"):
+                dense[f"{name} best"] = matrix.spread(batch.items, batch.owners, batch.size, "amax")
+        rows = self._retrieve(batch, dense, each, extra)
+        at = rows.clamp(min=0)
+        columns = [dense[name].gather(1, at) for name in dense]
+        for path in self._attributes.values():
+            held = path.items.spread(batch.items, batch.owners, batch.size)
+            owner, value = held.nonzero(as_tuple=True)
+            together = path.together.spread(value, owner, batch.size)
+            taken = path.users.spread(batch.users[known], known, batch.size)
+            columns += [path.look_up(scores, at) for scores in (held, together, taken)]
+        columns += [values[at] for values in self._item.values()]
+        one = torch.ones_like(columns[0])
+        columns += [one * torch.where(batch.users >= 0, v[batch.users.clamp(min=0)], 0)[:, None] for v in self._user.values()]
+        columns.append(one * torch.bincount(batch.owners, minlength=batch.size)[:, None])
+        return rows, torch.stack(columns, 2)
+
+    def _retrieve(self, batch: Batch, dense: dict[str, Tensor], each: int, extra: Tensor | None) -> Tensor:
+        each = min(each, self.items)
+        found = [] if extra is None else [extra]
+        for name in _RETRIEVING:
+            if name in dense:
+                top = dense[name].topk(each, sorted=False)
+                found.append(torch.where(top.values > 0, top.indices, self.items))
+            elif name in self._item:
+                found.append(self._item[name].topk(min(each, 40)).indices.expand(batch.size, -1))
+        rows = torch.cat(found, 1)
+        own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
+        own[batch.owners, batch.items] = True
+        rows = rows.masked_fill(own.gather(1, rows), self.items).sort(1).values
+        rows[:, 1:].masked_fill_(rows[:, 1:] == rows[:, :-1], self.items)
+        rows = rows.sort(1).values
+        most = max(int((rows < self.items).sum(1).max()), 1)
+        return rows[:, :most].masked_fill(rows[:, :most] == self.items, -1)
+
+
+Gather = Callable[[Asks], tuple[Tensor, Tensor]]

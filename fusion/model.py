@@ -1,0 +1,265 @@
+"""The model: text and graph vectors through the gate, asks through the context, and the shared score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from encoders.graph import GraphConfig, NodeInputs, Sage
+from encoders.text import TextEncoder, TextSource
+from fusion.ask import Asks
+from fusion.context import ITEM, USER, WORDS, ContextEncoder
+from fusion.gate import Concatenation, Gate
+from fusion.head import EvidenceHead
+from fusion.world import World
+from kg.graph import EdgeKey
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """The hybrid's shape.
+
+    Attributes:
+        width: D, of every vector.
+        fuse: "gate" or "concatenation".
+        modality_drop: Chance that one side of a node's fusion is dropped in training.
+        words: Use texts. At least one of words, graph and paths must be used.
+        graph: Use the GNN.
+        paths: Use the counted paths.
+        each: Candidates a counted path brings.
+        by_vector: Candidates the vector search brings.
+        hidden: Units of the evidence head.
+        head_dropout: In the evidence head.
+        neighbours: Items next to an item by co-occurrence, as edges of the GNN.
+        fanout: Neighbours sampled a relation, hop by hop; as many as the GNN has layers.
+        id_drop: Chance that an item's own learned vector is dropped in training, so that new items need none.
+    """
+
+    width: int = 128
+    fuse: str = "gate"
+    modality_drop: float = 0.1
+    words: bool = True
+    graph: bool = True
+    paths: bool = True
+    each: int = 60
+    by_vector: int = 60
+    hidden: int = 64
+    head_dropout: float = 0.0
+    neighbours: int = 10
+    fanout: tuple[int, ...] = (8, 4)
+    id_drop: float = 0.3
+
+    def __post_init__(self) -> None:
+        if not (self.words or self.graph or self.paths):
+            raise ValueError("fusion: at least one of words, graph and paths must be used")
+        if self.fuse not in {"gate", "concatenation"}:
+            raise ValueError(f'fusion.fuse = {self.fuse!r}: it is "gate" or "concatenation"')
+        for name in ("width", "each", "by_vector", "hidden"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"fusion.{name} must be at least 1, not {getattr(self, name)}")
+
+    @property
+    def vectors(self) -> bool:
+        """Whether there are vectors at all."""
+        return self.words or self.graph
+
+
+class Nodes(NamedTuple):
+    """Vectors of N nodes of one type: (N, D) fused, graph and text, all of length 1 or 0, and (N,) share of language."""
+
+    fused: Tensor
+    graph: Tensor
+    text: Tensor
+    share: Tensor
+
+    def overlay(self, rows: Tensor, live: Nodes) -> Nodes:
+        """A copy in which some rows are exchanged, with gradient."""
+        return Nodes(*(old.index_copy(0, rows, new.to(old.dtype)) for old, new in zip(self, live, strict=True)))
+
+
+@dataclass
+class Bank:
+    """The latest vectors, without gradient: of the distinct texts (U, D), and of a world's items and users."""
+
+    text: Tensor
+    items: Nodes
+    users: Nodes
+
+    def to(self, device: torch.device | str) -> Bank:
+        """The same on a device."""
+        sides = (Nodes(*(part.to(device) for part in side)) for side in (self.items, self.users))
+        return Bank(self.text.to(device), *sides)
+
+
+class Scores(NamedTuple):
+    """What the model says of B asks.
+
+    Attributes:
+        rows: (B, C) candidate rows, -1 where there are fewer; ascending.
+        score: (B, C) the score, -inf where there is no candidate.
+        vector: (B, I) the vector part for the whole catalogue; items at hand are -inf.
+        phi: (B, C, F) the counts.
+        similarities: (B, C, 3) fused, text and graph.
+    """
+
+    rows: Tensor
+    score: Tensor
+    vector: Tensor
+    phi: Tensor
+    similarities: Tensor
+
+
+class Hybrid(nn.Module):
+    """score(ask, item) = <context(ask), z_item> / tau + m(phi(ask, item)), and the parts it is made of.
+
+    Args:
+        config: The shape.
+        text: BERT, None where texts are not used.
+        gnn: The GNN's config.
+        sizes: Nodes by type.
+        keys: The message edges' types.
+        types: (user or None, item) type names.
+        paths: F, counted paths; 0 where they are not used.
+        learned: By type, how many nodes have a vector of their own; all where None.
+    """
+
+    def __init__(
+        self,
+        config: FusionConfig,
+        text: TextEncoder | None,
+        gnn: GraphConfig | None,
+        sizes: dict[str, int],
+        keys: Sequence[EdgeKey],
+        types: tuple[str | None, str],
+        paths: int,
+        learned: dict[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.config, self.types = config, types
+        self.text = text if config.words else None
+        self.inputs: NodeInputs | None = None
+        self.gnn: nn.Module | None = None
+        if config.graph:
+            self.inputs = NodeInputs(config.width, list(sizes), sizes if learned is None else learned)
+            self.gnn = (gnn or Sage()).build(config.width, list(keys), list(sizes))
+        self.gate = (Gate if config.fuse == "gate" else Concatenation)(config.width, config.modality_drop)
+        self.context = ContextEncoder(config.width)
+        self.head = EvidenceHead(paths, 3, config.hidden, config.head_dropout) if config.paths else None
+        # 1/tau: one for the search over the catalogue, one for the vectors' say in the score beside the counts.
+        self.log_scale = nn.Parameter(torch.tensor(2.5))
+        self.log_weight = nn.Parameter(torch.tensor(0.0 if config.paths else 2.5))
+
+    def nodes(self, world: World, kind: str, rows: Tensor, graph: Tensor | None, texts: Tensor | None) -> Nodes:
+        """Fuse the vectors of some nodes: graph (N, D) from the GNN, texts (U, D) of the distinct texts."""
+        distinct = world.distinct[kind][rows]
+        words = distinct >= 0
+        some = graph if graph is not None else texts
+        assert some is not None
+        blank = torch.zeros(len(rows), self.config.width, device=rows.device)
+        text = torch.where(words[:, None], texts[distinct.clamp(min=0)], 0) if texts is not None and len(texts) else blank
+        text = nn.functional.normalize(text, dim=1)
+        if graph is None:
+            return Nodes(text, blank, text, words.float())
+        if texts is None:
+            words = torch.zeros_like(words)
+        fused, share = self.gate(graph, text, world.degree[kind][rows], words)
+        return Nodes(fused, nn.functional.normalize(graph, dim=1), text, share)
+
+    def message(
+        self, world: World, rows: dict[str, Tensor], edges: dict[EdgeKey, Tensor], texts: Tensor | None
+    ) -> dict[str, Tensor]:
+        """The GNN over a (sub)graph: rows by type to (N, D) by type."""
+        assert self.inputs is not None and self.gnn is not None
+        x = {}
+        for kind, chosen in rows.items():
+            distinct = world.distinct[kind][chosen]
+            has = distinct >= 0 if texts is not None else torch.zeros_like(distinct, dtype=torch.bool)
+            text = texts[distinct.clamp(min=0)] if texts is not None and len(texts) else None
+            keep = None
+            if kind == self.types[1] and self.training and self.config.id_drop:
+                keep = torch.rand(len(chosen), device=chosen.device) >= self.config.id_drop
+            x[kind] = self.inputs(kind, chosen, text, has, keep)
+        out: dict[str, Tensor] = self.gnn(x, edges)
+        return out
+
+    @torch.no_grad()
+    def encode(self, world: World, texts: Tensor | None) -> Bank:
+        """Every item and user of a world: the vectors that are served."""
+        training = self.training
+        self.eval()
+        rows = {kind: torch.arange(size, device=world.device) for kind, size in world.sizes.items()}
+        out = self.message(world, rows, world.edges, texts) if self.gnn is not None else {}
+        user, item = self.types
+        items = self._side(world, item, rows, out, texts)
+        users = self._side(world, user, rows, out, texts) if user else self._none(world)
+        self.train(training)
+        return Bank(texts if texts is not None else torch.zeros(0, self.config.width, device=world.device), items, users)
+
+    def _side(
+        self, world: World, kind: str, rows: dict[str, Tensor], out: dict[str, Tensor], texts: Tensor | None
+    ) -> Nodes:
+        if not self.config.vectors:
+            return self._none(world, world.sizes[kind])
+        return self.nodes(world, kind, rows[kind], out.get(kind), texts)
+
+    def _none(self, world: World, size: int = 0) -> Nodes:
+        blank = torch.zeros(size, self.config.width, device=world.device)
+        return Nodes(blank, blank, blank, torch.zeros(size, device=world.device))
+
+    def ask_vectors(self, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, D) an ask's vector, and its plain mean in text and in graph space. words (B, D), 0 where there are none."""
+        device = words.device
+        hand, owner = torch.as_tensor(asks.items.rows, device=device), torch.as_tensor(asks.items.owners, device=device)
+        user = torch.as_tensor(asks.users, device=device)
+        known = (user >= 0).nonzero().squeeze(1) if len(users.fused) else user[:0]
+        spoken = words.abs().sum(1).nonzero().squeeze(1)
+        words = nn.functional.normalize(words, dim=1)
+        parts = [(users.fused[user[known]], USER, known), (items.fused[hand], ITEM, owner), (words[spoken], WORDS, spoken)]
+        vectors = torch.cat([p[0] for p in parts])
+        kinds = torch.cat([torch.full_like(p[2], p[1]) for p in parts])
+        owners = torch.cat([p[2] for p in parts])
+        fused = self.context(vectors, kinds, owners, len(asks))
+        blank = torch.zeros_like(words)
+        text = blank.index_add(0, owner, items.text[hand]) + words
+        graph = blank.index_add(0, owner, items.graph[hand]).index_add(0, known, users.graph[user[known]])
+        return fused, nn.functional.normalize(text, dim=1), nn.functional.normalize(graph, dim=1)
+
+    def score(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Scores:
+        """Retrieve, then score."""
+        fused, text, graph = self.ask_vectors(asks, items, users, words)
+        own = (torch.as_tensor(asks.items.owners, device=words.device), torch.as_tensor(asks.items.rows, device=words.device))
+        cosine = fused @ items.fused.T
+        vector = (self.log_scale.clamp(max=4.6).exp() * cosine).index_put(own, cosine.new_tensor(-torch.inf))
+        extra = None
+        if self.config.vectors:
+            extra = vector.detach().topk(min(self.config.by_vector, world.items), sorted=False).indices
+        rows, phi = world.evidence(asks, self.config.each if self.config.paths else 0, extra)
+        at = rows.clamp(min=0)
+        parts = (cosine, text @ items.text.T, graph @ items.graph.T)
+        similarities = torch.stack([part.gather(1, at) for part in parts], 2)
+        score = self.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
+        if self.head is not None:
+            score = score + self.head(phi, similarities)
+        return Scores(rows, score.masked_fill(rows < 0, -torch.inf), vector, phi, similarities)
+
+
+def live_rows(world: World, asks: Asks, generator: torch.Generator, hand: int) -> dict[str, Tensor]:
+    """The nodes to encode with gradient: targets, users, and up to `hand` items at hand an ask, each once."""
+    lengths = torch.as_tensor(asks.items.lengths)
+    rows = torch.as_tensor(asks.items.rows)
+    if hand >= 0:
+        starts = torch.as_tensor(asks.items.offsets[:-1])
+        pick = (torch.rand(len(asks), hand, generator=generator) * lengths[:, None]).long() + starts[:, None]
+        rows = rows[pick[lengths > 0].flatten()]
+    seeds = {world.item: torch.cat([torch.as_tensor(asks.targets.rows), rows]).unique().to(world.device)}
+    users = torch.as_tensor(asks.users)
+    if world.user:
+        seeds[world.user] = users[users >= 0].unique().to(world.device)
+    return seeds
+
+
+__all__ = ["Bank", "FusionConfig", "Hybrid", "Nodes", "Scores", "TextSource", "live_rows"]

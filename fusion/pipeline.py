@@ -1,0 +1,148 @@
+"""From tables and a recipe to a trained recommender: the steps, each once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from tqdm import tqdm
+
+from encoders.text import TextEncoder, TextSource
+from fusion.artifacts import make_model
+from fusion.ask import Asks, Ragged
+from fusion.evidence import Evidence
+from fusion.folds import held_events, make_folds
+from fusion.model import Bank, Hybrid
+from fusion.recommender import Recommender
+from fusion.settings import Recipe
+from fusion.trainer import Trainer, TrainingFold
+from fusion.world import NodeTexts, World
+from kg.graph import Graph, build_graph
+from kg.paths import PathCounts, count_paths
+from kg.split import Held, Split
+from kg.tables import DataError
+
+log = logging.getLogger(__name__)
+Judge = Callable[[Recommender], float]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that training needs and that does not change while the model does.
+
+    Attributes:
+        split: The training tables and what is held out.
+        graph: Of the training tables.
+        counts: Its counted paths.
+        folds: (graph, counts, asks) of each fold.
+        texts: What there is to read.
+    """
+
+    split: Split
+    graph: Graph
+    counts: PathCounts
+    folds: list[tuple[Graph, PathCounts, Asks]]
+    texts: NodeTexts
+
+
+def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
+    """Count the paths of every fold's graph and draw the training asks.
+
+    Raises:
+        DataError: The tasks find nothing to ask in the training events.
+    """
+    graph = build_graph(split.train)
+    folds = make_folds(graph, recipe.folds, recipe.seed)
+    made = []
+    with tqdm(total=len(folds) + 1, desc="counting paths", unit="graph", disable=not progress) as bar:
+        for number, fold in enumerate(folds):
+            asks = join([t.training(fold.graph, fold.asked, recipe.seed + number) for t in recipe.tasks.values()])
+            made.append((fold.graph, count_paths(fold.graph, recipe.paths), asks))
+            bar.update()
+        counts = count_paths(graph, recipe.paths)
+        bar.update()
+    if not any(len(asks) for _, _, asks in made):
+        raise DataError(f"the tasks {', '.join(recipe.tasks)} find nothing to ask in the training events")
+    return Prepared(split, graph, counts, made, NodeTexts.of(split.train))
+
+
+def join(parts: list[Asks]) -> Asks:
+    """All asks of several tasks."""
+    users = np.concatenate([p.users for p in parts])
+    items, targets = (
+        Ragged(
+            np.concatenate([[0], np.cumsum(np.concatenate([getattr(p, side).lengths for p in parts]))]).astype(np.int64),
+            np.concatenate([getattr(p, side).rows for p in parts]),
+        )
+        for side in ("items", "targets")
+    )
+    return Asks(users, items, tuple(t for p in parts for t in p.texts), targets, np.concatenate([p.groups for p in parts]))
+
+
+def held_out(prepared: Prepared, recipe: Recipe, held: Held, limit: int) -> dict[str, Asks]:
+    """By task, the asks about held-out events; at most `limit` a task, a seeded draw, 0 for all."""
+    events = held_events(prepared.graph, held.events)
+    found = {}
+    for name, task in recipe.tasks.items():
+        asks = task.held_out(prepared.graph, events, recipe.seed)
+        if limit and limit < len(asks):
+            asks = asks.take(np.sort(np.random.default_rng(recipe.seed).choice(len(asks), limit, replace=False)))
+        if len(asks):
+            found[name] = asks
+    return found
+
+
+def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource | None]:
+    """An untrained model and its texts; the same weights by seed."""
+    torch.manual_seed(recipe.seed)
+    text = TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
+    paths = len(Evidence(prepared.counts).names)
+    model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
+    source = TextSource(text, text.table(prepared.texts.texts)) if text is not None else None
+    return model, source
+
+
+def make_trainer(
+    prepared: Prepared, recipe: Recipe, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True
+) -> Trainer:
+    """Put together what fit needs."""
+    model, source = build_model(prepared, recipe)
+    model.to(fabric.device)
+    config = recipe.fusion
+    folds = []
+    texts = source.encode_all(progress) if source is not None else None
+    for graph, counts, asks in prepared.folds:
+        if len(asks):
+            world = World(graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device)
+            folds.append(TrainingFold(world, asks, model.encode(world, texts)))
+    serving = World(prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, fabric.device)
+
+    def validate(trained: Hybrid, bank: Bank) -> float:
+        value = judge(Recommender(trained, serving, bank, prepared.split.train, prepared.counts))
+        trained.train()
+        return value
+
+    return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric)
+
+
+def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
+    """The trained model over the whole training graph."""
+    with torch.no_grad():
+        texts = trainer.source.encode_all() if trainer.source is not None else None
+        bank = trainer.model.encode(trainer.serving, texts)
+    return Recommender(trainer.model, trainer.serving, bank, prepared.split.train, prepared.counts)
+
+
+def train_part(
+    prepared: Prepared, recipe: Recipe, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True, **part: bool
+) -> Recommender:
+    """Train a part alone, by the same asks and schedule: part is words, graph and paths, true or false."""
+    alone = replace(recipe, fusion=replace(recipe.fusion, **part))
+    trainer = make_trainer(prepared, alone, judge, folder, fabric, progress)
+    trainer.fit(progress)
+    return finish(trainer, prepared)

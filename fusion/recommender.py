@@ -1,0 +1,205 @@
+"""Recommender: the one object that is evaluated, saved, loaded and served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import torch
+
+from fusion.ask import Ask, Asks, Constraints, Ragged
+from fusion.model import Bank, Hybrid, Scores
+from fusion.step import encode_words
+from fusion.world import NodeTexts, World
+from kg.graph import build_graph
+from kg.paths import PathCounts, widen
+from kg.tables import DataError, Tables
+
+
+ANYTHING = Constraints()
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One item of an answer.
+
+    Attributes:
+        id: The item's id.
+        title: What people read.
+        score: Higher is better; comparable within one answer.
+        language: Share of language in the item's vector, 0..1; the rest is the graph's.
+    """
+
+    id: str
+    title: str
+    score: float
+    language: float
+
+
+class Recommender:
+    """Answers asks over one catalogue.
+
+    What it does not know is no error: an unknown user is nobody in particular, unknown items at hand are passed
+    over, and an ask of which nothing is known is answered by recent popularity.
+
+    Args:
+        model: Trained.
+        world: The training graph.
+        bank: The vectors of its items and users.
+        tables: The training tables.
+        counts: Its counted paths.
+    """
+
+    name = "hybrid"
+
+    def __init__(self, model: Hybrid, world: World, bank: Bank, tables: Tables, counts: PathCounts) -> None:
+        self.model, self.world, self.bank, self.tables, self.counts = model.eval(), world, bank, tables, counts
+        self.items = world.graph.vocabs[world.item]
+        self._titles = tables.titles(world.item)
+
+    @classmethod
+    def assemble(
+        cls, model: Hybrid, tables: Tables, counts: PathCounts, device: torch.device | str, bank: Bank | None = None
+    ) -> Self:
+        """Put a trained model and the facts together; without a bank, every vector is computed anew."""
+        texts, device = NodeTexts.of(tables), torch.device(device)
+        world = World(build_graph(tables), counts, texts, model.config.fanout, model.config.neighbours, device)
+        if bank is None:
+            vectors = None
+            if model.text is not None:
+                vectors = model.text.encode_table(model.text.table(texts.texts))
+            bank = model.encode(world, vectors)
+        return cls(model, world, bank, tables, counts)
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "cpu") -> Self:
+        """Open a run folder; needs no database and no network.
+
+        Raises:
+            RunError: The folder is no run, or is damaged; the message says which file.
+        """
+        from fusion.artifacts import load_parts
+
+        parts = load_parts(folder)
+        return cls.assemble(parts.model.to(device), parts.tables, parts.counts, device, parts.bank.to(device))
+
+    def recommend(self, user: str, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
+        """What this user may want next."""
+        return self.answer(Ask(user=user, k=k, where=where))
+
+    def complete(
+        self, items: Sequence[str], user: str | None = None, text: str | None = None, k: int = 10,
+        where: Constraints = ANYTHING,
+    ) -> list[Recommendation]:  # fmt: skip
+        """What goes with these items: an outfit, a basket, a bundle."""
+        return self.answer(Ask(user, tuple(items), text, k, where))
+
+    def search(self, text: str, user: str | None = None, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
+        """What these words mean, for this user where one is given."""
+        return self.answer(Ask(user=user, text=text, k=k, where=where))
+
+    def similar(self, item: str, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
+        """The items whose vectors are nearest: alike, not complements. An unknown item has none."""
+        row = self.items.row(item)
+        if row < 0:
+            return []
+        scores = (self.bank.items.fused @ self.bank.items.fused[row]).cpu().numpy().copy()
+        scores[row] = -np.inf
+        return self._top(scores, k, where)
+
+    def answer(self, ask: Ask) -> list[Recommendation]:
+        """The k best items for any ask, best first; fewer where the catalogue or the constraints leave fewer."""
+        asks = self.asks([ask])
+        scores = self.score(asks)[0].astype(np.float64)
+        scores[asks.items[0]] = -np.inf
+        return self._top(scores, ask.k, ask.where)
+
+    def asks(self, asks: Sequence[Ask]) -> Asks:
+        """Ids to rows; what is unknown is left out."""
+        users = self.world.graph.vocabs[self.world.user] if self.world.user else None
+        rows = [users.row(a.user) if users is not None and a.user is not None else -1 for a in asks]
+        items = []
+        for ask in asks:
+            found = dict.fromkeys(self.items.rows(ask.items).tolist())
+            found.pop(-1, None)
+            items.append(list(found))
+        none = Ragged.of([[]] * len(asks))
+        return Asks(np.array(rows, np.int64), Ragged.of(items), tuple(a.text or "" for a in asks), none, np.arange(len(asks)))
+
+    @torch.inference_mode()
+    def scores(self, asks: Asks) -> Scores:
+        """The candidates of B asks and their scores, with everything these are made of."""
+        words = encode_words(self.model, asks, self.world.device)
+        return self.model.score(self.world, asks, self.bank.items, self.bank.users, words)
+
+    def score(self, asks: Asks) -> npt.NDArray[np.float32]:
+        """(B, I) a score for every item: the candidates by the full score, below them the rest by vector alone."""
+        found = self.scores(asks)
+        present = found.rows >= 0
+        lowest = torch.where(present, found.score, torch.inf).amin(1, keepdim=True)
+        rest = found.vector - found.vector.amax(1, keepdim=True) - 1
+        out = torch.where(lowest.isfinite(), lowest, 0.0) + rest.nan_to_num(nan=-1e6, neginf=-1e6)
+        owner = torch.arange(len(out), device=out.device)[:, None].expand_as(found.rows)[present]
+        out[owner, found.rows[present]] = found.score[present]
+        known = (asks.users >= 0) | (asks.items.lengths > 0)
+        if self.model.text is not None:
+            known |= np.array([bool(text.strip()) for text in asks.texts])
+        if not known.all():
+            popular = self.counts.item["recent popularity"] + 1e-6 * self.counts.item["popularity"]
+            out[torch.as_tensor(~known, device=out.device)] = torch.as_tensor(popular, dtype=out.dtype, device=out.device)
+        array: npt.NDArray[np.float32] = out.float().cpu().numpy()
+        return array
+
+    def _top(self, scores: npt.NDArray[np.floating], k: int, where: Constraints) -> list[Recommendation]:
+        scores = np.where(self._allowed(where), scores, -np.inf)
+        k = min(k, int(np.isfinite(scores).sum()))
+        best = np.argsort(-scores, kind="stable")[:k]
+        share = self.bank.items.share.cpu().numpy()
+        return [
+            Recommendation(self.items.key(int(row)), self._titles[row], float(scores[row]), float(share[row])) for row in best
+        ]
+
+    def _allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:
+        allowed = np.ones(len(self.items), bool)
+        out = self.items.rows(where.exclude)
+        allowed[out[out >= 0]] = False
+        table = self.tables.nodes[self.world.item]
+        for name, values in where.within:
+            if name not in table.column_names:
+                raise DataError(f"items have no property {name!r}; they have {', '.join(table.column_names)}")
+            column = table[name].cast(pa.string()).to_numpy(zero_copy_only=False)
+            allowed &= np.isin(column.astype(str), list(values))
+        return allowed
+
+    def add_items(self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None) -> Recommender:
+        """A recommender that knows further items, without training.
+
+        Args:
+            items: Columns as the item type's (id and the properties that its text is made of).
+            edges: By relation name, source and target ids: what is known of the new items (category, brand, ...).
+
+        Returns:
+            A new recommender; this one stays as it is.
+
+        Raises:
+            DataError: An id is there already, or a table breaks the schema.
+        """
+        old = self.tables.nodes[self.world.item]
+        known = self.items.rows(items["id"])
+        if (known >= 0).any():
+            raise DataError(f"item {self.items.key(int(known[known >= 0][0]))!r} is in the catalogue already")
+        nodes = pa.concat_tables([old, items.select(old.column_names).cast(old.schema)])
+        new_edges = {}
+        for name, table in (edges or {}).items():
+            before = self.tables.edges[name]
+            missing = [c for c in before.column_names if c not in table.column_names]
+            if missing:
+                raise DataError(f"edges {name!r}: no column {', '.join(missing)}")
+            new_edges[name] = pa.concat_tables([before, table.select(before.column_names).cast(before.schema)])
+        tables = self.tables.with_tables({self.world.item: nodes}, new_edges)
+        return Recommender.assemble(self.model, tables, widen(self.counts, build_graph(tables)), self.world.device)

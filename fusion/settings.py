@@ -1,0 +1,112 @@
+"""The recipe: everything that a run is made from, with every default."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from encoders.graph import GraphConfig, Sage
+from encoders.text import TextConfig
+from fusion.ask import Asks
+from fusion.folds import FoldConfig
+from fusion.model import FusionConfig
+from fusion.recipe import Component
+from fusion.tasks.basket import BasketCompletion
+from fusion.trainer import TrainingConfig
+from kg.graph import Events, Graph
+from kg.paths import PathConfig
+from kg.sources.completejourney import CompleteJourney
+from kg.split import Split, TimeSplit
+from kg.tables import Tables
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where the tables of an embedded demo store come from."""
+
+    def load(self) -> Tables:
+        """Read and tidy the data."""
+
+
+@runtime_checkable
+class Splitter(Protocol):
+    """Tables to what may be seen and what is asked."""
+
+    def __call__(self, tables: Tables) -> Split:
+        """Split."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """How (ask, target) pairs are drawn."""
+
+    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """Asks about events that the graph does not hold, one target each."""
+
+    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """Asks to measure on."""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """How a run is measured.
+
+    Attributes:
+        limit: Most held-out asks a task and part, a seeded draw; 0 takes all.
+        validation_limit: Most validation asks at the stops in training.
+        draws: Of the bootstrap.
+        baselines: Whether the table holds the baselines.
+        boosted: Whether the table holds the boosted ranker over the same counted paths.
+        ease: Penalties of EASE that validation chooses from.
+        metric: What validation maximises.
+    """
+
+    limit: int = 0
+    validation_limit: int = 2000
+    draws: int = 1000
+    baselines: bool = True
+    boosted: bool = True
+    ease: tuple[float, ...] = (100.0, 500.0, 2000.0)
+    metric: str = "NDCG@10"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A run's recipe.
+
+    Attributes:
+        name: Part of the run's id.
+        seed: Of everything random.
+        source: What an embedded store is built from where there is none yet.
+        schema: A schema file, for a graph whose store holds none.
+        split: What is held out.
+        tasks: By name; the first is the one that validation looks at.
+        text: BERT.
+        gnn: The GNN.
+        paths: The counted paths.
+        fusion: The hybrid's shape.
+        folds: How training asks are kept out of the graph they are asked of.
+        training: How it is trained.
+        evaluation: How it is measured.
+    """
+
+    name: str = "demo"
+    seed: int = 0
+    source: Component[Source] = field(default_factory=CompleteJourney)
+    schema: str = ""
+    split: Component[Splitter] = field(default_factory=lambda: TimeSplit(44, 48))
+    tasks: dict[str, Component[Task]] = field(default_factory=lambda: {"baskets": BasketCompletion()})
+    text: TextConfig = TextConfig()
+    gnn: Component[GraphConfig] = Sage()
+    paths: PathConfig = PathConfig()
+    fusion: FusionConfig = FusionConfig()
+    folds: FoldConfig = FoldConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def __post_init__(self) -> None:
+        if not self.tasks:
+            raise ValueError("a recipe needs at least one task")
+        layers = getattr(self.gnn, "layers", len(self.fusion.fanout))
+        if self.fusion.graph and layers != len(self.fusion.fanout):
+            raise ValueError(f"fusion.fanout has {len(self.fusion.fanout)} hops, the GNN {layers} layers: make them equal")

@@ -1,0 +1,144 @@
+"""One training step's forward pass: what is encoded with gradient, and what comes from the bank."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather
+
+from encoders.text import TextSource
+from fusion.ask import Asks
+from fusion.losses import Losses, losses
+from fusion.model import Bank, Hybrid, Nodes, live_rows
+from fusion.world import World
+
+
+class TrainingStep(nn.Module):
+    """Asks to losses, with gradient to every part, at a price that can be paid.
+
+    The vectors of all texts and items are banked. In a step the asks' targets, users and some of their items are
+    encoded anew: their texts and those of a budgeted sample of their neighbours by BERT, their neighbourhood by the
+    GNN, and the gradient flows through these; everything else is the bank's. What was computed is written back.
+
+    Args:
+        model: The model.
+        text_budget: Most texts encoded with gradient a step; 0 none, -1 all that occur.
+        hand: Most items at hand encoded with gradient an ask; -1 all.
+    """
+
+    def __init__(self, model: Hybrid, text_budget: int, hand: int) -> None:
+        super().__init__()
+        self.model, self.text_budget, self.hand = model, text_budget, hand
+
+    def forward(
+        self, world: World, asks: Asks, bank: Bank, source: TextSource | None, generator: torch.Generator, language: bool
+    ) -> Losses:
+        """Losses of B asks; the bank is brought up to date in passing.
+
+        Args:
+            world: The graph before the asks.
+            asks: With one target each.
+            bank: Of that world.
+            source: The texts, None where words are not used.
+            generator: For sampling neighbours and texts.
+            language: Train the language half alone (the first of the two steps).
+        """
+        model, config = self.model, self.model.config
+        items, users = bank.items, bank.users
+        if config.vectors:
+            seeds = live_rows(world, asks, generator, self.hand)
+            alone = language or model.gnn is None
+            sub = None if alone else world.sampler.sample(seeds, _on(world.device, generator))
+            texts = self._texts(world, seeds, sub.rows if sub else seeds, bank, source, generator)
+            graph = {} if sub is None else model.message(world, sub.rows, sub.edges, texts)
+            fresh = {}
+            for kind, rows in seeds.items():
+                own = graph[kind][: len(rows)] if graph else None
+                fresh[kind] = _gathered(rows, model.nodes(world, kind, rows, own, texts))
+            items = items.overlay(*fresh[world.item])
+            if world.user in fresh:
+                users = users.overlay(*fresh[world.user])
+            bank.items, bank.users = (Nodes(*(part.detach() for part in side)) for side in (items, users))
+        scores = model.score(world, asks, items, users, self._words(asks, world.device))
+        targets = torch.as_tensor(asks.targets.rows, device=world.device)
+        return losses(scores, targets, config.vectors)
+
+    def _texts(
+        self, world: World, seeds: dict[str, Tensor], rows: dict[str, Tensor], bank: Bank,
+        source: TextSource | None, generator: torch.Generator,
+    ) -> Tensor | None:  # fmt: skip
+        """(U, D) all texts' vectors, some of them with gradient."""
+        if source is None:
+            return None
+        own = torch.cat([world.distinct[kind][chosen] for kind, chosen in seeds.items()]).unique()
+        near = torch.cat([world.distinct[kind][chosen] for kind, chosen in rows.items()]).unique()
+        near = near[~torch.isin(near, own)]
+        own, near = own[own >= 0].cpu(), near[near >= 0].cpu()
+        if self.text_budget >= 0:
+            own = own[torch.randperm(len(own), generator=generator)[: self.text_budget]]
+            near = near[torch.randperm(len(near), generator=generator)[: self.text_budget - len(own)]]
+        live = torch.cat([own, near]).to(world.device)
+        if not len(live):
+            return bank.text
+        vectors = source.encode(live).to(bank.text.dtype)
+        texts = bank.text.index_copy(0, live, vectors)
+        rows_all, (vectors_all,) = _gather(live, (vectors.detach(),))
+        bank.text = bank.text.index_copy(0, rows_all, vectors_all)
+        return texts
+
+    def _words(self, asks: Asks, device: torch.device) -> Tensor:
+        return encode_words(self.model, asks, device)
+
+
+def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """The generator itself on the CPU, one that hangs on it elsewhere."""
+    if device.type == "cpu":
+        return generator
+    return torch.Generator(device).manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+
+
+def encode_words(model: Hybrid, asks: Asks, device: torch.device) -> Tensor:
+    """(B, D) vectors of the asks' words, 0 where there are none."""
+    words = torch.zeros(len(asks), model.config.width, device=device)
+    spoken = [b for b, text in enumerate(asks.texts) if text.strip()]
+    if model.text is None or not spoken:
+        return words
+    table = model.text.table([asks.texts[b] for b in spoken])
+    ids, mask = table.batch(torch.as_tensor(table.index))
+    vectors = model.text(ids.to(device), mask.to(device)).to(words.dtype)
+    return words.index_copy(0, torch.as_tensor(spoken, device=device), vectors)
+
+
+def _gathered(rows: Tensor, nodes: Nodes) -> tuple[Tensor, Nodes]:
+    rows, parts = _gather(rows, tuple(nodes))
+    return rows, Nodes(*parts)
+
+
+def _gather(rows: Tensor, parts: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The live rows of all processes, with gradient, so that every process scores against the whole batch.
+
+    A row that two processes computed is kept once, the first process' copy.
+    """
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return rows, parts
+    sizes = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(dist.get_world_size())]
+    dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
+    most = int(max(sizes))
+
+    def whole(part: Tensor) -> Tensor:
+        padded = torch.cat([part, part.new_zeros(most - len(part), *part.shape[1:])])
+        every = all_gather(padded) if part.requires_grad else _plain_gather(padded)
+        return torch.cat([piece[: int(size)] for piece, size in zip(every, sizes, strict=True)])
+
+    rows = whole(rows)
+    distinct, back = rows.unique(return_inverse=True)
+    place = torch.arange(len(rows), device=rows.device).flip(0)
+    first = torch.empty_like(distinct).scatter_(0, back.flip(0), place)
+    return distinct, tuple(whole(part)[first] for part in parts)
+
+
+def _plain_gather(part: Tensor) -> list[Tensor]:
+    out = [torch.zeros_like(part) for _ in range(dist.get_world_size())]
+    dist.all_gather(out, part.contiguous())
+    return out

@@ -1,0 +1,63 @@
+"""Basket completion: all items of a bundle but one, and its owner, to the one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fusion.ask import Asks, Ragged
+from kg.graph import Events, Graph
+
+
+@dataclass(frozen=True)
+class BasketCompletion:
+    """One item of every basket is the target, drawn at random; the others are at hand.
+
+    Attributes:
+        min_items: Baskets with fewer distinct items are left out.
+        limit: Most asks a fold in training, 0 for no limit.
+        draws: Asks made of a basket in training; held-out baskets give one each.
+        user: Whether the owner is part of the ask.
+    """
+
+    min_items: int = 3
+    limit: int = 0
+    draws: int = 1
+    user: bool = True
+
+    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """Asks about the events, for a graph that does not hold them."""
+        return self._asks(events, seed, self.draws, self.limit)
+
+    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """One ask for every held-out basket."""
+        return self._asks(events, seed, 1, 0)
+
+    def _asks(self, events: Events, seed: int, draws: int, limit: int) -> Asks:
+        rng = np.random.default_rng(seed)
+        inside = events.take(events.bundle >= 0)
+        # Sorted by bundle, then item: the same draw whatever the order in which a store gives the edges.
+        inside = inside.take(np.lexsort((inside.item, inside.bundle)))
+        twice = np.zeros(len(inside), bool)
+        twice[1:] = (inside.bundle[1:] == inside.bundle[:-1]) & (inside.item[1:] == inside.item[:-1])
+        inside = inside.take(~twice)
+        _, starts, counts = np.unique(inside.bundle, return_index=True, return_counts=True)
+        big = counts >= max(self.min_items, 2)
+        starts, counts = np.repeat(starts[big], draws), np.repeat(counts[big], draws)
+        if limit and limit < len(starts):
+            chosen = np.sort(rng.choice(len(starts), limit, replace=False))
+            starts, counts = starts[chosen], counts[chosen]
+        target = starts + rng.integers(0, np.maximum(counts, 1))
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        flat = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
+        rest = flat[flat != np.repeat(target, counts)]
+        hand = Ragged(offsets - np.arange(len(offsets)), inside.item[rest])
+        owner = inside.user[target] if len(target) else np.zeros(0, np.int64)
+        return Asks(
+            owner if self.user else np.full(len(owner), -1),
+            hand,
+            ("",) * len(target),
+            Ragged(np.arange(len(target) + 1), inside.item[target]),
+            np.where(owner >= 0, owner, -1 - inside.bundle[target]),
+        )

@@ -1,0 +1,302 @@
+"""Training: one loop to read from top to bottom, on Lightning Fabric."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from encoders.text import TextSource
+from fusion.ask import Asks
+from fusion.model import Bank, Hybrid, Nodes
+from fusion.step import TrainingStep
+from fusion.world import World
+from kg.tables import IntArray
+
+log = logging.getLogger(__name__)
+CHECKPOINT = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained.
+
+    Attributes:
+        epochs: Passes over the training asks.
+        language_epochs: Passes before those in which the language half is tuned alone; above 0 is the two-step recipe,
+            in which the texts' vectors then stay as they are.
+        batch: Asks a step, over all processes.
+        accumulate: Parts that a process takes its share of a batch in, to save memory.
+        lr: Of everything but BERT.
+        lr_text: Of BERT.
+        weight_decay: Of matrices; not of biases, norms and scales.
+        warmup: Share of the steps over which the rates rise; they then fall along a cosine.
+        clip: Largest norm of the gradient.
+        patience: Validations without a better result before training stops.
+        validations: How many, evenly over the steps.
+        precision: As Lightning names it: "32-true", "bf16-mixed", "16-mixed".
+        text_budget: Texts encoded with gradient a step; 0 none, -1 all that occur.
+        hand: Items at hand encoded with gradient an ask; -1 all.
+        refreshes: How often the banks are computed anew, evenly over the steps.
+        catalogue_weight: Of the loss over the whole catalogue.
+    """
+
+    epochs: int = 3
+    language_epochs: int = 0
+    batch: int = 256
+    accumulate: int = 1
+    lr: float = 2e-3
+    lr_text: float = 5e-5
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    clip: float = 1.0
+    patience: int = 3
+    validations: int = 4
+    precision: str = "32-true"
+    text_budget: int = 64
+    hand: int = 1
+    refreshes: int = 4
+    catalogue_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0), ("language_epochs", 0), ("batch", 1), ("accumulate", 1), ("patience", 1),
+                            ("validations", 1), ("text_budget", -1), ("hand", -1), ("refreshes", 1)):  # fmt: skip
+            if getattr(self, name) < least:
+                raise ValueError(f"training.{name} must be at least {least}, not {getattr(self, name)}")
+        for name in ("lr", "lr_text", "clip"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"training.{name} must be above 0, not {getattr(self, name)}")
+
+
+@dataclass
+class TrainingFold:
+    """A world, the asks about what it does not hold, and the bank of its vectors."""
+
+    world: World
+    asks: Asks
+    bank: Bank
+
+
+def schedule(sizes: list[int], batch: int, epochs: int, seed: int) -> Iterator[tuple[int, IntArray]]:
+    """(fold, ask numbers) a step: every ask once an epoch, a batch from one fold, folds mixed. The same by seed."""
+    for epoch in range(epochs):
+        rng = np.random.default_rng([seed, epoch])
+        orders = [rng.permutation(size) for size in sizes]
+        # A short last batch is dropped, so that every step weighs the same, unless it is all that there is.
+        starts = [(f, s) for f, n in enumerate(sizes) for s in range(0, max(n - batch, 0) + 1, batch) if n]
+        for fold, start in (starts[i] for i in rng.permutation(len(starts))):
+            yield fold, orders[fold][start : start + batch]
+
+
+class Trainer:
+    """Trains a model in place, checkpointing as it goes.
+
+    Args:
+        model: The model.
+        source: The texts of all nodes, None where words are not used.
+        folds: What to learn from.
+        serving: The whole training graph, for validation.
+        validate: The model with the bank of the serving world, to a number: higher is better.
+        config: How.
+        folder: Where checkpoints and TensorBoard logs go.
+        seed: Of everything random.
+        fabric: Device, precision and processes.
+    """
+
+    def __init__(
+        self, model: Hybrid, source: TextSource | None, folds: list[TrainingFold], serving: World,
+        validate: Callable[[Hybrid, Bank], float], config: TrainingConfig, folder: Path, seed: int, fabric: Fabric,
+    ) -> None:  # fmt: skip
+        self.model, self.source, self.folds, self.serving = model, source, folds, serving
+        self.validate, self.config, self.folder, self.seed, self.fabric = validate, config, folder, seed, fabric
+        self.step_module = TrainingStep(model, config.text_budget, config.hand)
+        self.optimizer = torch.optim.AdamW(_groups(model, config))
+        self.wrapped: Any
+        self.wrapped, self.optimizer = fabric.setup(self.step_module, self.optimizer)
+        language = config.language_epochs if model.text is not None else 0
+        sizes = [len(fold.asks) for fold in folds]
+        plan = list(schedule(sizes, config.batch, language + config.epochs, seed))
+        self.plan = plan
+        self.language_steps = len(plan) * language // max(language + config.epochs, 1)
+        self.done, self.best, self.worse = 0, -np.inf, 0
+        self._tuned = {p: p.requires_grad for p in model.parameters()}
+        self.best_state: dict[str, Tensor] = {}
+        self.history: list[dict[str, float]] = []
+
+    def fit(self, progress: bool = True) -> list[dict[str, float]]:
+        """Train to the end or until validation stops improving; the model is left with the best weights.
+
+        Returns:
+            One row a validation: step, metric and the training losses since the one before.
+        """
+        steps = len(self.plan)
+        marks = {round(steps * (i + 1) / self.config.validations) for i in range(self.config.validations)}
+        refresh = {round(steps * i / self.config.refreshes) for i in range(self.config.refreshes)} | {self.language_steps}
+        if not self.done:
+            self._fit_head()
+        writer = SummaryWriter(self.folder / "logs") if self.fabric.is_global_zero else None
+        sums: dict[str, float] = {}
+        hidden = not (progress and self.fabric.is_global_zero)
+        bar = tqdm(total=steps, initial=self.done, desc="training", unit="step", disable=hidden)
+        while self.done < steps and self.worse < self.config.patience:
+            if self.done in refresh:
+                self.refresh()
+            values = self._step(self.done)
+            self.done += 1
+            bar.update()
+            for name, value in values.items():
+                sums[name] = sums.get(name, 0.0) + value
+                if writer:
+                    writer.add_scalar(f"train/{name}", value, self.done)
+            if self.done in marks or self.done == steps:
+                count = self.done - (int(self.history[-1]["step"]) if self.history else 0)
+                row = {"step": float(self.done), **{k: v / count for k, v in sums.items()}, "metric": self._judge()}
+                sums = {}
+                self.history.append(row)
+                bar.set_postfix(loss=f"{row['loss']:.3f}", valid=f"{row['metric']:.4f}")
+                if writer:
+                    writer.add_scalar("valid/metric", row["metric"], self.done)
+                self._save()
+        bar.close()
+        if writer:
+            writer.close()
+        self.model.load_state_dict(self.best_state, strict=False)
+        return self.history
+
+    def _step(self, number: int) -> dict[str, float]:
+        config, fabric = self.config, self.fabric
+        fold_number, chosen = self.plan[number]
+        fold = self.folds[fold_number]
+        # All chance hangs on the step's number, so a resumed run goes on exactly as it would have.
+        torch.manual_seed(self.seed * 1_000_003 + number * fabric.world_size + fabric.global_rank)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
+        language = number < self.language_steps
+        frozen = 0 < self.language_steps <= number
+        self.step_module.text_budget = 0 if frozen else config.text_budget
+        for parameter in self.model.text.parameters() if self.model.text is not None else ():
+            parameter.requires_grad_(self._tuned[parameter] and not frozen)
+        rise = config.warmup * len(self.plan)
+        factor = min((number + 1) / max(rise, 1), 0.5 + 0.5 * np.cos(np.pi * number / len(self.plan)))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        mine = chosen[fabric.global_rank :: fabric.world_size]
+        parts = [p for p in np.array_split(mine, config.accumulate) if len(p)]
+        self.wrapped.train()
+        self.optimizer.zero_grad()
+        sums = {"loss": 0.0, "candidates": 0.0, "catalogue": 0.0, "retrieved": 0.0}
+        for part in parts:
+            with fabric.no_backward_sync(self.wrapped, enabled=part is not parts[-1]):
+                found = self.wrapped(fold.world, fold.asks.take(part), fold.bank, self.source, generator, language)
+                share = len(part) / len(mine)
+                loss = (found.catalogue if language else found.total(config.catalogue_weight)) * share
+                fabric.backward(loss)
+            for name, value in (("loss", loss / share), *found._asdict().items()):
+                sums[name] += float(value.detach()) * share
+        norm = fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
+        if not torch.isfinite(norm):
+            raise FloatingPointError(f"the gradient is not finite at step {number}; lower training.lr or the precision")
+        self.optimizer.step()
+        if fabric.world_size > 1:
+            sums = {k: float(fabric.all_reduce(torch.tensor(v), reduce_op="mean")) for k, v in sums.items()}
+        return sums
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Compute the banks anew."""
+        texts = self.source.encode_all() if self.source else None
+        for fold in self.folds:
+            fold.bank = self.model.encode(fold.world, texts)
+
+    def _judge(self) -> float:
+        """Validate on the first process and keep the weights if they are the best so far."""
+        value = 0.0
+        if self.fabric.is_global_zero:
+            texts = self.source.encode_all() if self.source else None
+            value = self.validate(self.model, self.model.encode(self.serving, texts))
+        value = float(self.fabric.broadcast(value))
+        if value > self.best:
+            self.best, self.worse, self.best_state = value, 0, self._state()
+        else:
+            self.worse += 1
+        return value
+
+    def _state(self) -> dict[str, Tensor]:
+        """A copy of all that training changes: tuned parameters and buffers; BERT's frozen layers are left out."""
+        fixed = {name for name, p in self.model.named_parameters() if not self._tuned[p]}
+        return {k: v.detach().clone() for k, v in self.model.state_dict().items() if k not in fixed}
+
+    @torch.no_grad()
+    def _fit_head(self) -> None:
+        """Set the scales of the counted paths from some training asks."""
+        if self.model.head is None:
+            return
+        parts = []
+        for fold in self.folds:
+            some = fold.asks.take(np.random.default_rng(self.seed).permutation(len(fold.asks))[:256])
+            for batch in some.batches(64):
+                rows, phi = fold.world.evidence(batch, self.model.config.each)
+                parts.append(phi[rows >= 0])
+        self.model.head.fit(torch.cat(parts))
+
+    def _save(self) -> None:
+        """Write everything that a killed run needs to go on exactly; whole or not at all."""
+        if not self.fabric.is_global_zero:
+            return
+        state = {
+            "plan": len(self.plan),
+            "done": self.done,
+            "best": self.best,
+            "worse": self.worse,
+            "history": self.history,
+            "model": self._state(),
+            "best_state": self.best_state,
+            "optimizer": self.optimizer.state_dict(),
+            "banks": [(f.bank.text, tuple(f.bank.items), tuple(f.bank.users)) for f in self.folds],
+        }
+        part = self.folder / f"{CHECKPOINT}.part"
+        with part.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(self.folder / CHECKPOINT)
+
+    def resume(self) -> bool:
+        """Go back to the last checkpoint; False where there is none.
+
+        Raises:
+            ValueError: The checkpoint is of another plan: the data or the recipe changed.
+        """
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return False
+        state = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        if state["plan"] != len(self.plan):
+            raise ValueError(f"{path} is of {state['plan']} steps, this training of {len(self.plan)}: the data changed")
+        self.model.load_state_dict(state["model"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        for fold, (text, items, users) in zip(self.folds, state["banks"], strict=True):
+            fold.bank = Bank(text, Nodes(*items), Nodes(*users))
+        self.done, self.best, self.worse = state["done"], state["best"], state["worse"]
+        self.best_state, self.history = state["best_state"], state["history"]
+        return True
+
+
+def _groups(model: Hybrid, config: TrainingConfig) -> list[dict[str, Any]]:
+    """Parameters by learning rate and weight decay."""
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            rate = config.lr_text if name.startswith("text.model.") else config.lr
+            decay = config.weight_decay if parameter.ndim > 1 else 0.0
+            groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": p, "lr": r, "base_lr": r, "weight_decay": d} for (r, d), p in groups.items()]
