@@ -94,16 +94,27 @@ def test_a_full_sample_gives_the_seeds_the_vectors_of_the_whole_graph(config):
         assert torch.allclose(part[node_type][: len(rows)], whole[node_type][rows], atol=1e-5)
 
 
+def test_lightgcn_leaves_a_node_without_edges_as_it_was():
+    x, edges = graph()
+    assert same({t: v[-1] for t, v in build(LightGCN())(x, edges).items()}, {t: v[-1] for t, v in x.items()})
+
+
 def test_sage_on_sparse_matrices_is_sage_on_edges():
     x, edges = graph()
     model = build(Sage(layers=1))
-    conv = model.convs["0 user bought items"]
-    assert isinstance(conv, SAGEConv)
-    key = ("user", "bought", "items")
     x = {t: v.requires_grad_() for t, v in x.items()}
-    heard = model.own["0 items"](x["items"]) + conv((x["user"], x["items"]), edges[key])
-    plain = model.norms["0 items"](x["items"] + heard.relu())
-    ours = model(x, {key: edges[key]})["items"]
+    into = [key for key in KEYS if key[2] == "items"]
+    heard, relations = torch.zeros(9, WIDTH), torch.zeros(9, 1)
+    for key in into:
+        conv = model.convs["0 " + " ".join(key)]
+        assert isinstance(conv, SAGEConv)
+        heard = heard + conv((x[key[0]], x["items"]), edges[key])
+        relations += torch.isin(torch.arange(9), edges[key][1])[:, None]
+    assert len(relations.unique()) > 2, "some nodes lack a relation"
+    plain = model.norms["0 items"](
+        x["items"] + (model.own["0 items"](x["items"]) + heard / relations.clamp(min=1)).relu()
+    )
+    ours = model(x, {key: edges[key] for key in into})["items"]
     assert torch.allclose(ours, plain, atol=1e-5)
     weight = torch.randn_like(ours)
     wanted = torch.autograd.grad((plain * weight).sum(), x["user"])[0]
