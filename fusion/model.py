@@ -51,7 +51,7 @@ class FusionConfig:
     head_dropout: float = 0.0
     neighbours: int = 10
     fanout: tuple[int, ...] = (8, 4)
-    id_drop: float = 0.3
+    id_drop: float = 0.1
 
     def __post_init__(self) -> None:
         if not (self.words or self.graph or self.paths):
@@ -76,9 +76,9 @@ class Nodes(NamedTuple):
     text: Tensor
     share: Tensor
 
-    def overlay(self, rows: Tensor, live: Nodes) -> Nodes:
-        """A copy in which some rows are exchanged, with gradient."""
-        return Nodes(*(old.index_copy(0, rows, new.to(old.dtype)) for old, new in zip(self, live, strict=True)))
+    def through(self, rows: Tensor, live: Nodes) -> Nodes:
+        """The same values; the gradient of some rows flows to live (a straight-through estimate)."""
+        return Nodes(*(old.index_add(0, rows, (n - n.detach()).to(old.dtype)) for old, n in zip(self, live, strict=True)))
 
 
 @dataclass
@@ -191,7 +191,7 @@ class Hybrid(nn.Module):
         """Every item and user of a world: the vectors that are served."""
         training = self.training
         self.eval()
-        rows = {kind: torch.arange(size, device=world.device) for kind, size in world.sizes.items()}
+        rows = world.all_rows
         out = self.message(world, rows, world.edges, texts) if self.gnn is not None else {}
         user, item = self.types
         items = self._side(world, item, rows, out, texts)

@@ -57,6 +57,7 @@ class EvaluationConfig:
         draws: Of the bootstrap.
         baselines: Whether the table holds the baselines.
         boosted: Whether the table holds the boosted ranker over the same counted paths.
+        parts: Whether the parts are trained alone and stand in the table.
         ease: Penalties of EASE that validation chooses from.
         metric: What validation maximises.
     """
@@ -66,6 +67,7 @@ class EvaluationConfig:
     draws: int = 1000
     baselines: bool = True
     boosted: bool = True
+    parts: bool = True
     ease: tuple[float, ...] = (100.0, 500.0, 2000.0)
     metric: str = "NDCG@10"
 

@@ -17,24 +17,28 @@ from fusion.world import World
 class TrainingStep(nn.Module):
     """Asks to losses, with gradient to every part, at a price that can be paid.
 
-    The vectors of all texts and items are banked. In a step the asks' targets, users and some of their items are
-    encoded anew: their texts and those of a budgeted sample of their neighbours by BERT, their neighbourhood by the
-    GNN, and the gradient flows through these; everything else is the bank's. What was computed is written back.
+    The vectors of all texts are banked. In a step the texts of the asks' targets, users and some of their items, and
+    of a sample of other nodes, are encoded anew by BERT within a budget, with gradient; the rest are the bank's.
+
+    What the GNN and the gate make of them is computed for the whole graph (`whole`), or for sampled neighbourhoods of
+    the nodes in the asks. Then the other items' vectors are the bank's, and so is the value, but not the gradient, of
+    those in the asks: were targets fresh and their rivals stale, a model would learn to tell the two apart.
 
     Args:
         model: The model.
+        whole: Whether to pass messages over the whole graph.
         text_budget: Most texts encoded with gradient a step; 0 none, -1 all that occur.
         hand: Most items at hand encoded with gradient an ask; -1 all.
     """
 
-    def __init__(self, model: Hybrid, text_budget: int, hand: int) -> None:
+    def __init__(self, model: Hybrid, whole: bool, text_budget: int, hand: int) -> None:
         super().__init__()
-        self.model, self.text_budget, self.hand = model, text_budget, hand
+        self.model, self.whole, self.text_budget, self.hand = model, whole, text_budget, hand
 
     def forward(
         self, world: World, asks: Asks, bank: Bank, source: TextSource | None, generator: torch.Generator, language: bool
     ) -> Losses:
-        """Losses of B asks; the bank is brought up to date in passing.
+        """Losses of B asks; the bank's texts are brought up to date in passing.
 
         Args:
             world: The graph before the asks.
@@ -47,19 +51,26 @@ class TrainingStep(nn.Module):
         model, config = self.model, self.model.config
         items, users = bank.items, bank.users
         if config.vectors:
-            seeds = live_rows(world, asks, generator, self.hand)
             alone = language or model.gnn is None
-            sub = None if alone else world.sampler.sample(seeds, _on(world.device, generator))
-            texts = self._texts(world, seeds, sub.rows if sub else seeds, bank, source, generator)
-            graph = {} if sub is None else model.message(world, sub.rows, sub.edges, texts)
+            seeds = world.all_rows if self.whole else live_rows(world, asks, generator, self.hand)
+            rows, edges = seeds, world.edges
+            if not self.whole and not alone:
+                sub = world.sampler.sample(seeds, _on(world.device, generator))
+                rows, edges = sub.rows, sub.edges
+            asked = live_rows(world, asks, generator, self.hand) if self.whole else seeds
+            texts = self._texts(world, asked, rows, bank, source, generator)
+            graph = {} if alone else model.message(world, rows, edges, texts)
             fresh = {}
-            for kind, rows in seeds.items():
-                own = graph[kind][: len(rows)] if graph else None
-                fresh[kind] = _gathered(rows, model.nodes(world, kind, rows, own, texts))
-            items = items.overlay(*fresh[world.item])
-            if world.user in fresh:
-                users = users.overlay(*fresh[world.user])
-            bank.items, bank.users = (Nodes(*(part.detach() for part in side)) for side in (items, users))
+            for kind in (world.item, world.user):
+                if kind in seeds:
+                    own = graph[kind][: len(seeds[kind])] if graph else None
+                    fresh[kind] = model.nodes(world, kind, seeds[kind], own, texts)
+            if self.whole:
+                items, users = fresh[world.item], fresh.get(world.user or "", users)
+            else:
+                items = items.through(*_gathered(seeds[world.item], fresh[world.item]))
+                if world.user in fresh:
+                    users = users.through(*_gathered(seeds[world.user], fresh[world.user]))
         scores = model.score(world, asks, items, users, self._words(asks, world.device))
         targets = torch.as_tensor(asks.targets.rows, device=world.device)
         return losses(scores, targets, config.vectors)

@@ -47,7 +47,9 @@ class TrainingConfig:
         precision: As Lightning names it: "32-true", "bf16-mixed", "16-mixed".
         text_budget: Texts encoded with gradient a step; 0 none, -1 all that occur.
         hand: Items at hand encoded with gradient an ask; -1 all.
-        refreshes: How often the banks are computed anew, evenly over the steps.
+        whole_edges: Up to this many message edges a step runs the GNN over the whole graph; above, over samples.
+        refresh: Steps between two refreshes of the items' vectors in the bank, where steps sample.
+        text_refreshes: How often all texts are encoded anew, evenly over the steps.
         catalogue_weight: Of the loss over the whole catalogue.
     """
 
@@ -65,12 +67,14 @@ class TrainingConfig:
     precision: str = "32-true"
     text_budget: int = 64
     hand: int = 1
-    refreshes: int = 4
+    whole_edges: int = 2_000_000
+    refresh: int = 8
+    text_refreshes: int = 4
     catalogue_weight: float = 0.5
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 0), ("language_epochs", 0), ("batch", 1), ("accumulate", 1), ("patience", 1),
-                            ("validations", 1), ("text_budget", -1), ("hand", -1), ("refreshes", 1)):  # fmt: skip
+                            ("validations", 1), ("text_budget", -1), ("hand", -1), ("refresh", 1), ("text_refreshes", 1)):  # fmt: skip
             if getattr(self, name) < least:
                 raise ValueError(f"training.{name} must be at least {least}, not {getattr(self, name)}")
         for name in ("lr", "lr_text", "clip"):
@@ -119,7 +123,7 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.model, self.source, self.folds, self.serving = model, source, folds, serving
         self.validate, self.config, self.folder, self.seed, self.fabric = validate, config, folder, seed, fabric
-        self.step_module = TrainingStep(model, config.text_budget, config.hand)
+        self.step_module = TrainingStep(model, self._whole(), config.text_budget, config.hand)
         self.optimizer = torch.optim.AdamW(_groups(model, config))
         self.wrapped: Any
         self.wrapped, self.optimizer = fabric.setup(self.step_module, self.optimizer)
@@ -141,7 +145,8 @@ class Trainer:
         """
         steps = len(self.plan)
         marks = {round(steps * (i + 1) / self.config.validations) for i in range(self.config.validations)}
-        refresh = {round(steps * i / self.config.refreshes) for i in range(self.config.refreshes)} | {self.language_steps}
+        parts = self.config.text_refreshes
+        anew = {round(steps * i / parts) for i in range(parts)} | {self.language_steps}
         if not self.done:
             self._fit_head()
         writer = SummaryWriter(self.folder / "logs") if self.fabric.is_global_zero else None
@@ -149,8 +154,8 @@ class Trainer:
         hidden = not (progress and self.fabric.is_global_zero)
         bar = tqdm(total=steps, initial=self.done, desc="training", unit="step", disable=hidden)
         while self.done < steps and self.worse < self.config.patience:
-            if self.done in refresh:
-                self.refresh()
+            if self.done in anew or (self.done % self.config.refresh == 0 and not self.step_module.whole):
+                self.refresh(texts=self.done in anew)
             values = self._step(self.done)
             self.done += 1
             bar.update()
@@ -172,6 +177,10 @@ class Trainer:
             writer.close()
         self.model.load_state_dict(self.best_state, strict=False)
         return self.history
+
+    def _whole(self) -> bool:
+        edges = max(sum(e.shape[1] for e in fold.world.edges.values()) for fold in self.folds)
+        return edges <= self.config.whole_edges
 
     def _step(self, number: int) -> dict[str, float]:
         config, fabric = self.config, self.fabric
@@ -211,11 +220,14 @@ class Trainer:
         return sums
 
     @torch.no_grad()
-    def refresh(self) -> None:
-        """Compute the banks anew."""
-        texts = self.source.encode_all() if self.source else None
+    def refresh(self, texts: bool) -> None:
+        """Compute the banks anew: the texts' vectors if asked to, and from them the items'."""
+        vectors = self.source.encode_all() if self.source and texts else None
         for fold in self.folds:
-            fold.bank = self.model.encode(fold.world, texts)
+            if vectors is not None:
+                fold.bank.text = vectors
+            if not self.step_module.whole:
+                fold.bank = self.model.encode(fold.world, fold.bank.text if self.source else None)
 
     def _judge(self) -> float:
         """Validate on the first process and keep the weights if they are the best so far."""

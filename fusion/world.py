@@ -94,6 +94,7 @@ class World:
         self.sampler = CSRSampler(self.edges, self.sizes, fanout)
         self.distinct = {name: torch.as_tensor(rows, device=device) for name, rows in texts.rows.items()}
         self.evidence = Evidence(counts, device)
+        self.all_rows = {name: torch.arange(size, device=device) for name, size in self.sizes.items()}
         self.degree = {name: torch.zeros(size, device=device) for name, size in self.sizes.items()}
         for (_, name, target), edge in self.edges.items():
             if name != TOGETHER:

@@ -1,0 +1,57 @@
+"""Worked asks: what a trained recommender answers, in words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fusion.ask import Ask
+from fusion.pipeline import Prepared, held_events
+from fusion.recommender import Recommendation, Recommender
+
+SHOWN = 5
+
+
+def worked_asks(recommender: Recommender, prepared: Prepared) -> str:
+    """Three asks, answered: a user, a held-out basket to complete, and words."""
+    graph, titles = prepared.graph, prepared.split.train.titles(prepared.graph.item)
+    events = held_events(graph, prepared.split.test.events)
+    lines: list[str] = []
+    users = np.unique(events.user[events.user >= 0])
+    if graph.user is not None and len(users):
+        name = graph.vocabs[graph.user].key(int(users[len(users) // 2]))
+        lines += [f'{graph.user} {name} -> recommend(user="{name}")']
+        lines += _answer(recommender.answer(Ask(user=name, k=SHOWN)))
+    bundles, sizes = np.unique(events.bundle[events.bundle >= 0], return_counts=True)
+    fitting = bundles[(sizes >= 4) & (sizes <= 6)]
+    if len(fitting):
+        inside = np.flatnonzero(events.bundle == fitting[len(fitting) // 2])
+        hand, target = np.sort(events.item[inside])[:-1], int(np.sort(events.item[inside])[-1])
+        owner = int(events.user[inside[0]])
+        user = graph.vocabs[graph.user].key(owner) if graph.user is not None and owner >= 0 else None
+        asked = Ask(user, tuple(graph.vocabs[graph.item].key(int(row)) for row in hand), k=SHOWN)
+        lines += ["", "a held-out basket: " + " + ".join(titles[row] for row in hand)]
+        lines += [f'-> complete(items, user="{user}"); what was really bought with it: {titles[target]}']
+        lines += _answer(recommender.answer(asked))
+    if recommender.model.text is not None:
+        words = _words(prepared)
+        lines += ["", f'-> search("{words}")']
+        lines += _answer(recommender.search(words, k=SHOWN))
+    return "\n".join(lines)
+
+
+def _words(prepared: Prepared) -> str:
+    """The name of the attribute value that most items share among those that have words, lower case."""
+    graph, tables = prepared.graph, prepared.split.train
+    best, words = 0, "something new"
+    for source, name, target in graph.edges:
+        node = graph.schema.node(target)
+        if source == graph.item and node.role == "attribute" and node.text:
+            counts = np.bincount(graph.edges[(source, name, target)].target, minlength=graph.size(target))
+            # The narrowest kind of value makes the most natural query.
+            if graph.size(target) > best:
+                best, words = graph.size(target), tables.titles(target)[int(counts.argmax())].lower()
+    return words
+
+
+def _answer(found: list[Recommendation]) -> list[str]:
+    return [f"   {n}. {r.title}  (score {r.score:.2f}, language {r.language:.0%})" for n, r in enumerate(found, 1)]

@@ -1,0 +1,131 @@
+"""The table that every run ends with: the hybrid, its parts alone, and the baselines, on the same held-out asks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from encoders.text import TextEncoder
+from eval.baselines import EASE, ItemKNN, Popularity, UserFrequency
+from eval.boosted import BoostedRanker
+from eval.protocol import HeldOut, Scorer, evaluate
+from eval.report import Report, make_report
+from eval.text_baselines import TfIdf, UntunedEncoder
+from fusion.ask import Asks
+from fusion.evidence import Evidence
+from fusion.pipeline import Prepared, held_out, join
+from fusion.recommender import Recommender
+from fusion.settings import Recipe
+from kg.tables import IntArray
+
+log = logging.getLogger(__name__)
+
+
+def judge(prepared: Prepared, recipe: Recipe, recommender: Recommender) -> float:
+    """The recipe's metric on the validation asks of its first task."""
+    asks = _first(held_out(prepared, recipe, prepared.split.valid, recipe.evaluation.validation_limit), recipe)
+    metric = recipe.evaluation.metric
+    k = int(metric.partition("@")[2] or 10)
+    scores = evaluate({"hybrid": recommender}, asks, len(recommender.items), ks=(k,), progress=False)
+    return scores.means()["hybrid"][metric]
+
+
+def _first(asks: Mapping[str, Asks], recipe: Recipe) -> Asks:
+    name = next(iter(recipe.tasks))
+    if name not in asks:
+        raise ValueError(f"the first task, {name!r}, finds no asks among the validation events")
+    return asks[name]
+
+
+def baselines(prepared: Prepared, recipe: Recipe, progress: bool = True) -> dict[str, Scorer]:
+    """Every baseline on the training graph; what they have to choose is chosen on the validation asks."""
+    graph, texts = prepared.graph, prepared.split.train.texts(prepared.graph.item)
+    limit = recipe.evaluation.validation_limit or 2000
+    valid = _first(held_out(prepared, recipe, prepared.split.valid, limit), recipe)
+
+    def best(choices: Mapping[str, Scorer]) -> Scorer:
+        if len(choices) == 1:
+            return next(iter(choices.values()))
+        means = evaluate(choices, valid, graph.size(graph.item), progress=False).means()
+        name = max(means, key=lambda name: means[name]["NDCG@10"])
+        log.info("chosen on validation: %s", name)
+        return choices[name]
+
+    found: dict[str, Scorer] = {"popularity": Popularity(graph)}
+    if graph.user is not None:
+        decays: list[float | None] = [None] if np.isnan(graph.events.time).any() else [None, 4.0, 8.0, 16.0]
+        found["user frequency"] = best({f"user frequency, decay {d}": UserFrequency(graph, d) for d in decays})
+    found["ItemKNN"] = best({f"ItemKNN, {n} neighbours": ItemKNN(graph, n) for n in (0, 100)})
+    found["EASE"] = best({f"EASE, penalty {p:g}": EASE(graph, p) for p in recipe.evaluation.ease})
+    if any(text.strip() for text in texts):
+        found["TF-IDF"] = TfIdf(graph, texts)
+        found["untuned encoder"] = untuned(prepared, recipe, texts, progress)
+    if recipe.evaluation.boosted:
+        found["boosted ranker"] = boosted(prepared, recipe, progress)
+    return found
+
+
+def untuned(prepared: Prepared, recipe: Recipe, texts: list[str], progress: bool = True) -> UntunedEncoder:
+    """The recipe's encoder as it was downloaded."""
+    encoder = TextEncoder(replace(recipe.text, tune="frozen"), recipe.fusion.width)
+
+    def encode(words: list[str]) -> npt.NDArray[np.float32]:
+        table = encoder.table(words)
+        distinct = encoder.encode_table(table, progress and len(words) > 1000, project=False).numpy()
+        blank = np.zeros((1, encoder.hidden), np.float32)
+        array: npt.NDArray[np.float32] = np.concatenate([distinct, blank])[table.index]
+        return array
+
+    return UntunedEncoder(prepared.graph, encode(texts), lambda words: encode(list(words)))
+
+
+def boosted(prepared: Prepared, recipe: Recipe, progress: bool = True) -> BoostedRanker:
+    """The rival: trees over the same counted paths and candidates, trained on the same folds' asks."""
+    each = recipe.fusion.each
+
+    def candidates(evidence: Evidence, asks: Asks) -> tuple[IntArray, npt.NDArray[np.float32]]:
+        rows, phi = evidence(asks, each)
+        return rows.numpy(), phi.numpy()
+
+    folds = [(Evidence(counts), asks) for _, counts, asks in prepared.folds if len(asks)]
+    bounds = np.cumsum([0, *(len(asks) for _, asks in folds)])
+    # An ask's fold is told by its number, which rides along as its group.
+    every = join([asks for _, asks in folds])
+    every = replace(every, groups=np.arange(len(every)))
+
+    def training(asks: Asks) -> tuple[IntArray, npt.NDArray[np.float32]]:
+        parts = []
+        fold = np.searchsorted(bounds, asks.groups, side="right") - 1
+        for number, (evidence, _) in enumerate(folds):
+            which = np.flatnonzero(fold == number)
+            if len(which):
+                parts.append((which, *candidates(evidence, asks.take(which))))
+        width = max(rows.shape[1] for _, rows, _ in parts)
+        rows_all = np.full((len(asks), width), -1, np.int64)
+        phi_all = np.zeros((len(asks), width, parts[0][2].shape[2]), np.float32)
+        for which, rows, phi in parts:
+            rows_all[which, : rows.shape[1]], phi_all[which, : rows.shape[1]] = rows, phi
+        return rows_all, phi_all
+
+    ranker = BoostedRanker(training, prepared.graph.size(prepared.graph.item), seed=recipe.seed)
+    ranker.fit(every, progress)
+    serving = Evidence(prepared.counts)
+    ranker.candidates = lambda asks: candidates(serving, asks)
+    return ranker
+
+
+def measure(
+    prepared: Prepared, recipe: Recipe, scorers: Mapping[str, Scorer], progress: bool = True
+) -> dict[str, Report]:
+    """Each task's test asks, by every scorer, the first against the others."""
+    config, reports = recipe.evaluation, {}
+    for task, asks in held_out(prepared, recipe, prepared.split.test, config.limit).items():
+        cold = prepared.split.cold[asks.targets.rows[asks.targets.offsets[:-1]]]
+        held = HeldOut(f"{task}, test", asks, cold)
+        scores = evaluate(scorers, asks, prepared.graph.size(prepared.graph.item), progress=progress)
+        reports[task] = make_report(held.name, scores, cold=held.cold, draws=config.draws, seed=recipe.seed)
+    return reports

@@ -1,0 +1,284 @@
+"""Typed paths of one or two hops, counted: sparse matrices read off the schema and the training graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from kg.graph import Events, Graph
+from kg.tables import FloatArray, IntArray
+
+Matrix = sp.csr_matrix
+
+
+@dataclass(frozen=True)
+class PathConfig:
+    """What is counted.
+
+    Attributes:
+        half_life: Age at which an event counts half, in the graph's time units; for the recency-decayed counts.
+        recent: How far back recent popularity looks, in the graph's time units.
+        keep: Entries kept a row of the item-item matrices, the strongest first.
+    """
+
+    half_life: float = 6.0
+    recent: float = 4.0
+    keep: int = 300
+
+
+@dataclass(frozen=True)
+class AttributePaths:
+    """Paths through one attribute relation with V values.
+
+    Attributes:
+        name: The relation's name.
+        items: (I, V) which item has which value, 0 or 1.
+        users: (U, V) how often the user took the value, decayed by age.
+        together: (V, V) how much likelier two values are in one bundle than chance would have it, log(1 + lift).
+    """
+
+    name: str
+    items: Matrix
+    users: Matrix
+    together: Matrix
+
+
+@dataclass(frozen=True)
+class PathCounts:
+    """All counts that the evidence is made of.
+
+    Attributes:
+        user_item: By name, (U, I) one-hop counts and their two-hop completion.
+        item_item: By name, (I, I) two-hop counts, diagonal zero, pruned a row.
+        item: By name, (I,) facts of the item alone.
+        user: By name, (U,) facts of the user alone.
+        attributes: One for each relation from items to attributes.
+    """
+
+    user_item: dict[str, Matrix]
+    item_item: dict[str, Matrix]
+    item: dict[str, FloatArray]
+    user: dict[str, FloatArray]
+    attributes: list[AttributePaths] = field(default_factory=list)
+
+
+def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
+    """Count every typed path of the graph; nothing but the graph's own events and edges is looked at."""
+    config = config or PathConfig()
+    events, items = graph.events, graph.size(graph.item)
+    users = graph.size(graph.user) if graph.user else 0
+    decay = _decay(events, config.half_life)
+    known = events.user >= 0
+    user_item, item_item, user = {}, {}, {}
+    popularity = np.bincount(events.item, minlength=items).astype(float)
+    item = {"popularity": popularity, "recent popularity": _recent(events, config.recent, items)}
+    if known.any():
+        ends = (events.user[known], events.item[known])
+        counts = _matrix(np.ones(known.sum()), ends, (users, items))
+        recent = _matrix(decay[known], ends, (users, items))
+        takers = np.asarray((counts > 0).sum(0), float).ravel()
+        item["repeats"] = popularity / np.maximum(takers, 1)
+        user["history"] = np.asarray(counts.sum(1), float).ravel()
+        user_item["user-item"] = counts
+        user_item["user-item recent"] = recent
+        user_item["user-item last"] = _last(events.take(known), (users, items), config.half_life)
+        item_item |= _together(counts.sign(), "user", config.keep)
+    groups = _groups(events, items)
+    if groups is not None:
+        item_item |= _together(groups, "bundle", config.keep)
+    if known.any() and item_item:
+        best = next(m for name, m in reversed(item_item.items()) if name.endswith("cosine"))
+        profile = sp.diags(1 / np.maximum(np.asarray(recent.sum(1)).ravel(), 1e-9)) @ recent
+        user_item["user-item-item"] = _product(profile.tocsr(), best, config.keep)
+    return PathCounts(user_item, item_item, item, user, list(_attributes(graph, decay, groups)))
+
+
+def _decay(events: Events, half_life: float) -> FloatArray:
+    """(E,) 0.5 ** (age / half-life), 1 where no time is known."""
+    if np.isnan(events.time).all():
+        return np.ones(len(events))
+    age = np.nanmax(events.time) - events.time
+    return np.exp2(-np.nan_to_num(age) / half_life)
+
+
+def _recent(events: Events, window: float, items: int) -> FloatArray:
+    if np.isnan(events.time).all():
+        return np.bincount(events.item, minlength=items).astype(float)
+    late = events.time > np.nanmax(events.time) - window
+    return np.bincount(events.item[late], minlength=items).astype(float)
+
+
+def _last(events: Events, shape: tuple[int, int], half_life: float) -> Matrix:
+    """(U, I) the decayed weight of the latest event alone: how fresh the habit is."""
+    decay = _decay(events, half_life)
+    order = np.argsort(decay, kind="stable")
+    pair = events.user[order] * shape[1] + events.item[order]
+    _, last = np.unique(pair[::-1], return_index=True)
+    chosen = order[::-1][last]
+    return _matrix(decay[chosen], (events.user[chosen], events.item[chosen]), shape)
+
+
+def _groups(events: Events, items: int) -> Matrix | None:
+    """(bundles, I) 0 or 1, bundles without events left out; None where there are no bundles."""
+    inside = events.bundle >= 0
+    if not inside.any():
+        return None
+    _, rows = np.unique(events.bundle[inside], return_inverse=True)
+    shape = (int(rows.max()) + 1, items)
+    return _matrix(np.ones(inside.sum()), (rows, events.item[inside]), shape).sign()
+
+
+def _together(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
+    """Item to item through groups (rows of a 0/1 matrix): count, share of the target's groups, and cosine."""
+    groups = groups.astype(np.float32)
+    degree = np.maximum(np.asarray(groups.sum(0)).ravel(), 1)
+    transposed = groups.T.tocsr()
+    counts, cosines = [], []
+    # Dense blocks: the product of everything at once is nearly full where users take hundreds of items.
+    step = max(1, 2**24 // groups.shape[1])
+    for start in range(0, groups.shape[1], step):
+        block = (transposed[start : start + step] @ groups).toarray()
+        here = np.arange(len(block))
+        block[here, start + here] = 0
+        cosine = block / np.sqrt(degree[start : start + step, None] * degree)
+        block += cosine / 2  # ties between counts go to the larger cosine
+        counts.append(_top(block, keep))
+        cosines.append(_top(cosine, keep))
+    count, cosine = sp.vstack(counts).tocsr(), sp.vstack(cosines).tocsr()
+    count.data = np.floor(count.data)
+    share = (count @ sp.diags((1 / degree).astype(np.float32))).tocsr()
+    path = f"item-{name}-item"
+    return {path: count, f"{path} share": share, f"{path} cosine": cosine}
+
+
+def _top(dense: npt.NDArray[np.float32], keep: int) -> Matrix:
+    """The `keep` largest positive entries of every row."""
+    if keep < dense.shape[1]:
+        place = np.argpartition(dense, -keep, axis=1)[:, -keep:]
+        chosen = np.take_along_axis(dense, place, 1)
+        row, column = np.nonzero(chosen > 0)
+        return _matrix(chosen[row, column], (row, place[row, column]), dense.shape)
+    return sp.csr_matrix(dense)
+
+
+def _attributes(graph: Graph, decay: FloatArray, groups: Matrix | None) -> Iterator[AttributePaths]:
+    events, items = graph.events, graph.size(graph.item)
+    users = max(graph.size(graph.user) if graph.user else 0, 1)
+    known = events.user >= 0
+    for (source, name, target), edge in graph.edges.items():
+        if source != graph.item or graph.schema.node(target).role != "attribute":
+            continue
+        values = _matrix(np.ones(len(edge)), (edge.source, edge.target), (items, graph.size(target))).sign()
+        taken = _matrix(decay[known], (events.user[known], events.item[known]), (users, items)) @ values
+        together = sp.csr_matrix((values.shape[1],) * 2, dtype=np.float32)
+        if groups is not None:
+            inside = (groups @ values).sign().astype(np.float32)
+            degree = np.maximum(np.asarray(inside.sum(0)).ravel(), 1)
+            inverse = sp.diags((1 / degree).astype(np.float32))
+            together = (inverse @ (inside.T @ inside) @ inverse * groups.shape[0]).tocsr()
+            together.setdiag(0)
+            together.eliminate_zeros()
+            together = _pruned(together.log1p(), 300)
+        yield AttributePaths(name, values.astype(np.float32), taken.tocsr().astype(np.float32), together)
+
+
+def _product(left: Matrix, right: Matrix, keep: int) -> Matrix:
+    """The `keep` largest positive entries of every row of left @ right."""
+    step = max(1, 2**24 // max(right.shape[1], 1))
+    return sp.vstack([_top((left[i : i + step] @ right).toarray(), keep) for i in range(0, left.shape[0], step)]).tocsr()
+
+
+def _pruned(matrix: Matrix, keep: int) -> Matrix:
+    """The `keep` largest positive entries of every row of a sparse matrix."""
+    return _product(matrix, sp.identity(matrix.shape[1], np.float32, "csr"), keep)
+
+
+def _matrix(data: FloatArray, ends: tuple[IntArray, IntArray], shape: tuple[int, int]) -> Matrix:
+    return sp.csr_matrix((np.asarray(data, np.float32), ends), shape=shape)
+
+
+def widen(counts: PathCounts, graph: Graph) -> PathCounts:
+    """The same counts for a graph with more items, attribute values or users at the end: the new ones count nothing.
+
+    What the graph says of the new items' attributes is taken up.
+    """
+    items = graph.size(graph.item)
+    users = graph.size(graph.user) if graph.user else 0
+
+    def grown(matrix: Matrix, shape: tuple[int, int]) -> Matrix:
+        copy = matrix.copy()
+        copy.resize(shape)
+        return copy
+
+    attributes = []
+    for path in counts.attributes:
+        ((source, name, target),) = [key for key in graph.edges if key[1] == path.name]
+        edge, values = graph.edges[(source, name, target)], graph.size(target)
+        ends = (edge.source, edge.target)
+        attributes.append(
+            AttributePaths(
+                name,
+                _matrix(np.ones(len(edge)), ends, (items, values)).sign(),
+                grown(path.users, (max(users, 1), values)),
+                grown(path.together, (values, values)),
+            )
+        )
+    return PathCounts(
+        {k: grown(m, (users, items)) for k, m in counts.user_item.items()},
+        {k: grown(m, (items, items)) for k, m in counts.item_item.items()},
+        {k: np.pad(v, (0, items - len(v))) for k, v in counts.item.items()},
+        {k: np.pad(v, (0, users - len(v))) for k, v in counts.user.items()},
+        attributes,
+    )
+
+
+def save_counts(counts: PathCounts) -> dict[str, npt.NDArray[np.generic]]:
+    """As named arrays; the inverse of load_counts."""
+    arrays: dict[str, npt.NDArray[np.generic]] = {}
+
+    def put(name: str, matrix: Matrix) -> None:
+        matrix = matrix.tocsr()
+        arrays[f"{name}/data"], arrays[f"{name}/indices"] = matrix.data.astype(np.float32), matrix.indices.astype(np.int32)
+        arrays[f"{name}/indptr"], arrays[f"{name}/shape"] = matrix.indptr.astype(np.int64), np.array(matrix.shape)
+
+    for kind, matrices in (("user_item", counts.user_item), ("item_item", counts.item_item)):
+        for name, matrix in matrices.items():
+            put(f"{kind}/{name}", matrix)
+    for kind, vectors in (("item", counts.item), ("user", counts.user)):
+        for name, vector in vectors.items():
+            arrays[f"{kind}/{name}"] = np.asarray(vector, np.float64)
+    for path in counts.attributes:
+        for part in ("items", "users", "together"):
+            put(f"attributes/{path.name}/{part}", getattr(path, part))
+    return arrays
+
+
+def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]]) -> PathCounts:
+    """From what save_counts gave, in any order of names; the paths come back in theirs."""
+    matrices: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
+    facts: dict[str, dict[str, FloatArray]] = {"item": {}, "user": {}}
+    for name, array in arrays.items():
+        kind, _, rest = name.partition("/")
+        if kind in facts:
+            facts[kind][rest] = np.asarray(array, np.float64)
+        else:
+            path, _, part = name.rpartition("/")
+            matrices.setdefault(path, {})[part] = array
+    whole = {
+        path: sp.csr_matrix((p["data"], p["indices"], p["indptr"]), shape=tuple(int(n) for n in p["shape"]))
+        for path, p in matrices.items()
+    }
+    chosen = {
+        kind: {path.removeprefix(f"{kind}/"): m for path, m in whole.items() if path.startswith(f"{kind}/")}
+        for kind in ("user_item", "item_item")
+    }
+    names = dict.fromkeys(path.split("/")[1] for path in whole if path.startswith("attributes/"))
+    attributes = [
+        AttributePaths(name, *(whole[f"attributes/{name}/{part}"] for part in ("items", "users", "together")))
+        for name in names
+    ]
+    return PathCounts(chosen["user_item"], chosen["item_item"], facts["item"], facts["user"], attributes)
