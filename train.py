@@ -25,7 +25,7 @@ from eval.show import worked_asks
 from eval.suite import baselines, judge, measure
 from fusion import artifacts
 from fusion import recipe as recipes
-from fusion.pipeline import Prepared, finish, make_trainer, prepare, train_part
+from fusion.pipeline import Part, Prepared, finish, make_trainer, prepare, train_part
 from fusion.preview import preview
 from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
@@ -36,7 +36,7 @@ from kg.store import StoreError, open_store, read_tables, write_tables
 from kg.tables import DataError, Tables
 
 RECIPES = Path(__file__).parent / "fusion" / "recipes"
-PARTS = {
+PARTS: dict[str, Part] = {
     "text": {"words": True, "graph": False, "paths": False},
     "graph": {"words": False, "graph": True, "paths": False},
     "counted paths": {"words": False, "graph": False, "paths": True},
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     recipe, uri, work = settings(options)
     fabric = Fabric(accelerator=options.device, devices=options.processes, precision=recipe.training.precision,
-                    strategy="ddp" if options.processes > 1 else "auto")  # type: ignore[arg-type] # fmt: skip
+                    strategy="ddp" if options.processes > 1 else "auto")  # fmt: skip
     fabric.launch()
     say = print if fabric.is_global_zero else _silent
     bars = not options.quiet and fabric.is_global_zero
@@ -212,7 +212,7 @@ def evaluate(
                 folder = work / part.replace(" ", "-")
                 folder.mkdir(exist_ok=True)
                 judged = lambda r: judge(prepared, recipe, r)  # noqa: E731
-                found[f"{part} alone"] = train_part(prepared, recipe, judged, folder, fabric, bars, **switches)
+                found[f"{part} alone"] = train_part(prepared, recipe, switches, judged, folder, fabric, bars)
     rivals = baselines(prepared, recipe, bars) if config.baselines else {}
     return measure(prepared, recipe, {**scorers, **found, **rivals}, bars)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fusion.ask import Ask
-from fusion.pipeline import Prepared, held_events
+from fusion.folds import held_events
+from fusion.pipeline import Prepared
 from fusion.recommender import Recommendation, Recommender
 
 SHOWN = 5

@@ -123,6 +123,5 @@ def make_model(
     bundle = graph.schema.of_role("bundle")
     sizes = {n.name: graph.size(n.name) for n in graph.schema.nodes if n is not bundle}
     types = (graph.user, graph.item)
-    return Hybrid(
-        recipe.fusion, text, recipe.gnn, sizes, edge_keys(graph, counts), types, paths, learned or sizes  # type: ignore[arg-type]
-    )
+    keys = edge_keys(graph, counts)
+    return Hybrid(recipe.fusion, text, recipe.gnn, sizes, keys, types, paths, learned or sizes)

@@ -77,7 +77,7 @@ class Ragged:
 
     @property
     def lengths(self) -> IntArray:
-        """(B,)"""
+        """(B,) how many rows each list has."""
         return np.diff(self.offsets)
 
     @property

@@ -35,8 +35,5 @@ def losses(scores: Scores, targets: Tensor, vectors: bool) -> Losses:
     hit = found.any(1)
     log_share = scores.score.log_softmax(1)
     candidates = -torch.where(found, log_share, 0).sum(1).mean()
-    if vectors:
-        catalogue = torch.nn.functional.cross_entropy(scores.vector, targets)
-    else:
-        catalogue = torch.zeros_like(candidates)
+    catalogue = torch.nn.functional.cross_entropy(scores.vector, targets) if vectors else torch.zeros_like(candidates)
     return Losses(candidates, catalogue, hit.float().mean())

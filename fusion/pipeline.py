@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -29,6 +30,14 @@ from kg.tables import DataError
 
 log = logging.getLogger(__name__)
 Judge = Callable[[Recommender], float]
+
+
+class Part(TypedDict):
+    """Which sides of the hybrid a part of it uses; as in FusionConfig."""
+
+    words: bool
+    graph: bool
+    paths: bool
 
 
 @dataclass(frozen=True)
@@ -74,14 +83,14 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
 def join(parts: list[Asks]) -> Asks:
     """All asks of several tasks."""
     users = np.concatenate([p.users for p in parts])
-    items, targets = (
-        Ragged(
-            np.concatenate([[0], np.cumsum(np.concatenate([getattr(p, side).lengths for p in parts]))]).astype(np.int64),
-            np.concatenate([getattr(p, side).rows for p in parts]),
-        )
-        for side in ("items", "targets")
-    )
-    return Asks(users, items, tuple(t for p in parts for t in p.texts), targets, np.concatenate([p.groups for p in parts]))
+    items, targets = (_end_to_end([getattr(p, side) for p in parts]) for side in ("items", "targets"))
+    texts = tuple(text for p in parts for text in p.texts)
+    return Asks(users, items, texts, targets, np.concatenate([p.groups for p in parts]))
+
+
+def _end_to_end(parts: list[Ragged]) -> Ragged:
+    lengths = np.concatenate([np.zeros(1, np.int64), *(p.lengths for p in parts)])
+    return Ragged(np.cumsum(lengths), np.concatenate([p.rows for p in parts]))
 
 
 def held_out(prepared: Prepared, recipe: Recipe, held: Held, limit: int) -> dict[str, Asks]:
@@ -139,9 +148,9 @@ def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
 
 
 def train_part(
-    prepared: Prepared, recipe: Recipe, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True, **part: bool
+    prepared: Prepared, recipe: Recipe, part: Part, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True
 ) -> Recommender:
-    """Train a part alone, by the same asks and schedule: part is words, graph and paths, true or false."""
+    """Train a part alone, by the same asks and schedule: part says which sides it uses."""
     alone = replace(recipe, fusion=replace(recipe.fusion, **part))
     trainer = make_trainer(prepared, alone, judge, folder, fabric, progress)
     trainer.fit(progress)

@@ -39,10 +39,11 @@ def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
     seconds = setup + 3 * spent * steps
     scale = 1 if sys.platform == "darwin" else 1024
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale + 12 * tuned
+    size, texts, batch = sum(p.numel() for p in parameters), len(prepared.texts.texts), recipe.training.batch
     return "\n".join(
         [
-            f"model    {sum(p.numel() for p in parameters):,} parameters, {tuned:,} tuned; {len(prepared.texts.texts):,} texts",
-            f"training {steps:,} steps of {recipe.training.batch} asks: about {seconds / 60:.1f} min on {fabric.device}",
+            f"model    {size:,} parameters, {tuned:,} tuned; {texts:,} texts",
+            f"training {steps:,} steps of {batch} asks: about {seconds / 60:.1f} min on {fabric.device}",
             f"memory   about {memory / 2**30:.1f} GiB; evaluation and baselines come on top of the time",
             "dry run: nothing was trained",
         ]

@@ -20,7 +20,6 @@ from kg.graph import build_graph
 from kg.paths import PathCounts, widen
 from kg.tables import DataError, Tables
 
-
 ANYTHING = Constraints()
 
 
@@ -99,7 +98,9 @@ class Recommender:
         """What goes with these items: an outfit, a basket, a bundle."""
         return self.answer(Ask(user, tuple(items), text, k, where))
 
-    def search(self, text: str, user: str | None = None, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
+    def search(
+        self, text: str, user: str | None = None, k: int = 10, where: Constraints = ANYTHING
+    ) -> list[Recommendation]:
         """What these words mean, for this user where one is given."""
         return self.answer(Ask(user=user, text=text, k=k, where=where))
 
@@ -128,8 +129,8 @@ class Recommender:
             found = dict.fromkeys(self.items.rows(ask.items).tolist())
             found.pop(-1, None)
             items.append(list(found))
-        none = Ragged.of([[]] * len(asks))
-        return Asks(np.array(rows, np.int64), Ragged.of(items), tuple(a.text or "" for a in asks), none, np.arange(len(asks)))
+        texts, none = tuple(a.text or "" for a in asks), Ragged.of([[]] * len(asks))
+        return Asks(np.array(rows, np.int64), Ragged.of(items), texts, none, np.arange(len(asks)))
 
     @torch.inference_mode()
     def scores(self, asks: Asks) -> Scores:
@@ -151,7 +152,7 @@ class Recommender:
             known |= np.array([bool(text.strip()) for text in asks.texts])
         if not known.all():
             popular = self.counts.item["recent popularity"] + 1e-6 * self.counts.item["popularity"]
-            out[torch.as_tensor(~known, device=out.device)] = torch.as_tensor(popular, dtype=out.dtype, device=out.device)
+            out[torch.as_tensor(~known, device=out.device)] = torch.as_tensor(popular).to(out)
         array: npt.NDArray[np.float32] = out.float().cpu().numpy()
         return array
 
@@ -161,7 +162,8 @@ class Recommender:
         best = np.argsort(-scores, kind="stable")[:k]
         share = self.bank.items.share.cpu().numpy()
         return [
-            Recommendation(self.items.key(int(row)), self._titles[row], float(scores[row]), float(share[row])) for row in best
+            Recommendation(self.items.key(int(row)), self._titles[row], float(scores[row]), float(share[row]))
+            for row in best
         ]
 
     def _allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:

@@ -111,4 +111,5 @@ class Recipe:
             raise ValueError("a recipe needs at least one task")
         layers = getattr(self.gnn, "layers", len(self.fusion.fanout))
         if self.fusion.graph and layers != len(self.fusion.fanout):
-            raise ValueError(f"fusion.fanout has {len(self.fusion.fanout)} hops, the GNN {layers} layers: make them equal")
+            hops = len(self.fusion.fanout)
+            raise ValueError(f"fusion.fanout has {hops} hops, the GNN {layers} layers: make them equal")

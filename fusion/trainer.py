@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -19,67 +18,11 @@ from tqdm import tqdm
 from encoders.text import TextSource
 from fusion.ask import Asks
 from fusion.model import Bank, Hybrid, Nodes
+from fusion.schedule import TrainingConfig, schedule
 from fusion.step import TrainingStep
 from fusion.world import World
-from kg.tables import IntArray
 
-log = logging.getLogger(__name__)
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How the model is trained.
-
-    Attributes:
-        epochs: Passes over the training asks.
-        language_epochs: Passes before those in which the language half is tuned alone; above 0 is the two-step recipe,
-            in which the texts' vectors then stay as they are.
-        batch: Asks a step, over all processes.
-        accumulate: Parts that a process takes its share of a batch in, to save memory.
-        lr: Of everything but BERT.
-        lr_text: Of BERT.
-        weight_decay: Of matrices; not of biases, norms and scales.
-        warmup: Share of the steps over which the rates rise; they then fall along a cosine.
-        clip: Largest norm of the gradient.
-        patience: Validations without a better result before training stops.
-        validations: How many, evenly over the steps.
-        precision: As Lightning names it: "32-true", "bf16-mixed", "16-mixed".
-        text_budget: Texts encoded with gradient a step; 0 none, -1 all that occur.
-        hand: Items at hand encoded with gradient an ask; -1 all.
-        whole_edges: Up to this many message edges a step runs the GNN over the whole graph; above, over samples.
-        refresh: Steps between two refreshes of the items' vectors in the bank, where steps sample.
-        text_refreshes: How often all texts are encoded anew, evenly over the steps.
-        catalogue_weight: Of the loss over the whole catalogue.
-    """
-
-    epochs: int = 3
-    language_epochs: int = 0
-    batch: int = 256
-    accumulate: int = 1
-    lr: float = 2e-3
-    lr_text: float = 5e-5
-    weight_decay: float = 0.01
-    warmup: float = 0.05
-    clip: float = 1.0
-    patience: int = 3
-    validations: int = 4
-    precision: str = "32-true"
-    text_budget: int = 64
-    hand: int = 1
-    whole_edges: int = 2_000_000
-    refresh: int = 8
-    text_refreshes: int = 4
-    catalogue_weight: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 0), ("language_epochs", 0), ("batch", 1), ("accumulate", 1), ("patience", 1),
-                            ("validations", 1), ("text_budget", -1), ("hand", -1), ("refresh", 1), ("text_refreshes", 1)):  # fmt: skip
-            if getattr(self, name) < least:
-                raise ValueError(f"training.{name} must be at least {least}, not {getattr(self, name)}")
-        for name in ("lr", "lr_text", "clip"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"training.{name} must be above 0, not {getattr(self, name)}")
 
 
 @dataclass
@@ -89,17 +32,6 @@ class TrainingFold:
     world: World
     asks: Asks
     bank: Bank
-
-
-def schedule(sizes: list[int], batch: int, epochs: int, seed: int) -> Iterator[tuple[int, IntArray]]:
-    """(fold, ask numbers) a step: every ask once an epoch, a batch from one fold, folds mixed. The same by seed."""
-    for epoch in range(epochs):
-        rng = np.random.default_rng([seed, epoch])
-        orders = [rng.permutation(size) for size in sizes]
-        # A short last batch is dropped, so that every step weighs the same, unless it is all that there is.
-        starts = [(f, s) for f, n in enumerate(sizes) for s in range(0, max(n - batch, 0) + 1, batch) if n]
-        for fold, start in (starts[i] for i in rng.permutation(len(starts))):
-            yield fold, orders[fold][start : start + batch]
 
 
 class Trainer:
@@ -212,11 +144,13 @@ class Trainer:
             for name, value in (("loss", loss / share), *found._asdict().items()):
                 sums[name] += float(value.detach()) * share
         norm = fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
+        assert norm is not None
         if not torch.isfinite(norm):
             raise FloatingPointError(f"the gradient is not finite at step {number}; lower training.lr or the precision")
         self.optimizer.step()
         if fabric.world_size > 1:
-            sums = {k: float(fabric.all_reduce(torch.tensor(v), reduce_op="mean")) for k, v in sums.items()}
+            means = (cast(Tensor, fabric.all_reduce(torch.tensor(v), reduce_op="mean")) for v in sums.values())
+            sums = dict(zip(sums, map(float, means), strict=True))
         return sums
 
     @torch.no_grad()
@@ -312,3 +246,6 @@ def _groups(model: Hybrid, config: TrainingConfig) -> list[dict[str, Any]]:
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": p, "lr": r, "base_lr": r, "weight_decay": d} for (r, d), p in groups.items()]
+
+
+__all__ = ["Trainer", "TrainingConfig", "TrainingFold", "schedule"]

@@ -102,12 +102,12 @@ class World:
 
     @property
     def items(self) -> int:
-        """I"""
+        """How many items there are (I)."""
         return self.sizes[self.item]
 
     @property
     def users(self) -> int:
-        """U"""
+        """How many users there are (U)."""
         return self.sizes[self.user] if self.user else 0
 
 
