@@ -16,21 +16,27 @@ class FoldConfig:
     """How training events are set aside to be asked about.
 
     With times, fold i asks about a window and looks at the graph before it, as serving will: the windows are the last
-    `count * length` of the training time. Without times, the events are dealt into `count` folds, whole bundles (or
-    whole users' items) together, and each fold looks at the graph without itself. Either way an ask's own basket cannot
-    be in its counts or its messages.
+    `count * length` of the training time. Without times, the events are dealt into `count` folds, bundles whole, and
+    each fold looks at the graph without itself, and without its users' other takings of the same items: where bundles
+    are drawn from what users took, those would give them away. Either way an ask's own basket cannot be in its counts
+    or its messages; `fusion.leaks` holds that.
 
     Attributes:
         count: How many folds; every one costs a pass over the graph for its counts.
         length: A window's length in the graph's time units.
+        cold: Share of the items, another draw each fold, that the fold's graph forgets were ever taken, so that the
+            model learns what to make of new items: without it, that no count means no.
     """
 
     count: int = 2
     length: float = 8.0
+    cold: float = 0.05
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.length <= 0:
             raise ValueError(f"folds: count {self.count} must be at least 1 and length {self.length} above 0")
+        if not 0 <= self.cold < 1:
+            raise ValueError(f"folds: cold {self.cold} must be in 0..1")
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,19 @@ def make_folds(graph: Graph, config: FoldConfig, seed: int) -> list[Fold]:
     """Cut the training graph into folds.
 
     Raises:
-        DataError: There are no events, or a window leaves nothing before it.
+        DataError: There are no events, a window leaves nothing before it, or there is too little to deal.
     """
     events = graph.events
     if not len(events):
         raise DataError("the training graph has no interactions, so there is nothing to learn from")
-    if np.isnan(events.time).any():
-        return _dealt(graph, config, seed)
+    folds = _dealt(graph, config, seed) if np.isnan(events.time).any() else _windows(graph, config)
+    rng, items = np.random.default_rng(seed), graph.size(graph.item)
+    forgotten = [rng.permutation(items)[: round(config.cold * items)] for _ in folds]
+    return [Fold(fold.graph.without_items(gone), fold.asked) for fold, gone in zip(folds, forgotten, strict=True)]
+
+
+def _windows(graph: Graph, config: FoldConfig) -> list[Fold]:
+    events = graph.events
     folds, end = [], float(events.time.max())
     for number in range(config.count):
         late, early = end - number * config.length, end - (number + 1) * config.length
@@ -71,9 +83,15 @@ def _dealt(graph: Graph, config: FoldConfig, seed: int) -> list[Fold]:
     events = graph.events
     key = np.where(events.bundle >= 0, events.bundle, -1 - np.arange(len(events)))
     groups, group = np.unique(key, return_inverse=True)
+    if len(groups) < config.count:
+        raise DataError(f"folds: {len(groups)} bundles and single items cannot be dealt into {config.count} folds")
     dealt = np.random.default_rng(seed).permutation(len(groups)) % config.count
-    masks = [dealt[group] == number for number in range(config.count)]
-    return [Fold(graph.without_events(mask), events.take(mask)) for mask in masks]
+    folds, pair = [], events.user * graph.size(graph.item) + events.item
+    for number in range(config.count):
+        mask = dealt[group] == number
+        gone = mask | ((events.bundle < 0) & np.isin(pair, pair[mask]))
+        folds.append(Fold(graph.without_events(gone), events.take(mask)))
+    return folds
 
 
 def held_events(graph: Graph, held: pa.Table) -> Events:

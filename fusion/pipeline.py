@@ -18,6 +18,7 @@ from fusion.artifacts import make_model
 from fusion.ask import Asks, Ragged
 from fusion.evidence import Evidence
 from fusion.folds import held_events, make_folds
+from fusion.leaks import check_fold, check_held
 from fusion.model import Bank, Hybrid
 from fusion.recommender import Recommender
 from fusion.settings import Recipe
@@ -63,18 +64,27 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
     """Count the paths of every fold's graph and draw the training asks.
 
     Raises:
-        DataError: The tasks find nothing to ask in the training events.
+        DataError: The tasks find nothing to ask in the training events, what is asked stands in the graph that it is
+            asked of, or a fold's graph lacks a kind of path that the whole has.
     """
     graph = build_graph(split.train)
+    for held in (split.valid, split.test):
+        check_held(graph, held.events)
     folds = make_folds(graph, recipe.folds, recipe.seed)
     made = []
     with tqdm(total=len(folds) + 1, desc="counting paths", unit="graph", disable=not progress) as bar:
         for number, fold in enumerate(folds):
             asks = join([t.training(fold.graph, fold.asked, recipe.seed + number) for t in recipe.tasks.values()])
-            made.append((fold.graph, count_paths(fold.graph, recipe.paths), asks))
+            counts = count_paths(fold.graph, recipe.paths)
+            check_fold(fold, counts)
+            made.append((fold.graph, counts, asks))
             bar.update()
         counts = count_paths(graph, recipe.paths)
         bar.update()
+    for number, (_, part, _) in enumerate(made):
+        lost = [*(counts.user_item.keys() - part.user_item), *(counts.item_item.keys() - part.item_item)]
+        if lost:
+            raise DataError(f"folds: the graph of fold {number + 1} has no {lost[0]} path; lower folds.count or length")
     if not any(len(asks) for _, _, asks in made):
         raise DataError(f"the tasks {', '.join(recipe.tasks)} find nothing to ask in the training events")
     return Prepared(split, graph, counts, made, NodeTexts.of(split.train))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -80,12 +80,14 @@ class Graph:
         vocabs: By node type, id <-> row.
         edges: By (source type, edge name, target type), forward only; `typed_edges` adds the reverses.
         events: The interactions and memberships once more, as events.
+        titles: By attribute type, what people read of each node.
     """
 
     schema: GraphSchema
     vocabs: Mapping[str, Vocab]
     edges: Mapping[EdgeKey, EdgeList]
     events: Events
+    titles: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def item(self) -> str:
@@ -146,6 +148,16 @@ class Graph:
         events = self.events.take(~((self.events.bundle >= 0) & gone[self.events.bundle]))
         return replace(self, edges=edges, events=events)
 
+    def without_items(self, items: IntArray) -> Self:
+        """The graph as if these items had never been taken: no event, interaction or membership; relations stay."""
+        gone = np.zeros(self.size(self.item), bool)
+        gone[items] = True
+        edges = {}
+        for (source, name, target), edge in self.edges.items():
+            taken = target == self.item and self.schema.edge(name).role != "relation"
+            edges[(source, name, target)] = edge.take(~gone[edge.target]) if taken else edge
+        return replace(self, edges=edges, events=self.events.take(~gone[self.events.item]))
+
     def without_events(self, gone: npt.NDArray[np.bool_]) -> Self:
         """The graph without the (user, item) interactions of these events, (len(events),) bool; bundles whole."""
         lost = self.events.take(gone)
@@ -154,18 +166,19 @@ class Graph:
         if not len(direct) or self.user is None:
             return kept
         items = self.size(self.item)
-        lost_keys = _keys(direct, items)
+        lost_keys = event_keys(direct, items)
         edges = dict(kept.edges)
         for key, edge in edges.items():
             if key[0] == self.user and key[2] == self.item and self.schema.edge(key[1]).role == "interaction":
                 here = Events(edge.source, np.full(len(edge), -1), edge.target, edge.time)
-                edges[key] = edge.take(~np.isin(_keys(here, items), lost_keys))
+                edges[key] = edge.take(~np.isin(event_keys(here, items), lost_keys))
         events = kept.events
         alone = events.bundle < 0
-        return replace(kept, edges=edges, events=events.take(~(alone & np.isin(_keys(events, items), lost_keys))))
+        return replace(kept, edges=edges, events=events.take(~(alone & np.isin(event_keys(events, items), lost_keys))))
 
 
-def _keys(events: Events, items: int) -> npt.NDArray[np.complex128]:
+def event_keys(events: Events, items: int) -> npt.NDArray[np.complex128]:
+    """(E,) what tells the events of users and items apart: user, item and time, an unknown time equal to itself."""
     # A complex number is a pair that numpy sorts and compares: (user and item, time).
     return events.user * items + events.item + 1j * np.nan_to_num(events.time, nan=-1e300)
 
@@ -183,7 +196,8 @@ def build_graph(tables: Tables) -> Graph:
         edges[(edge.source, edge.name, edge.target)] = EdgeList(
             vocabs[edge.source].rows(table["source"]), vocabs[edge.target].rows(table["target"]), weight, time
         )
-    return Graph(schema, vocabs, edges, _events(schema, vocabs, edges))
+    titles = {n.name: tables.titles(n.name) for n in schema.nodes if n.role == "attribute"}
+    return Graph(schema, vocabs, edges, _events(schema, vocabs, edges), titles)
 
 
 def _events(schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList]) -> Events:

@@ -29,6 +29,10 @@ class PathConfig:
     recent: float = 4.0
     keep: int = 300
 
+    def __post_init__(self) -> None:
+        if self.half_life <= 0 or self.recent <= 0 or self.keep < 1:
+            raise ValueError(f"paths: half_life and recent must be above 0 and keep at least 1, not {self}")
+
 
 @dataclass(frozen=True)
 class AttributePaths:
@@ -85,7 +89,7 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
         user["history"] = np.asarray(counts.sum(1), float).ravel()
         user_item["user-item"] = counts
         user_item["user-item recent"] = recent
-        user_item["user-item last"] = _last(events.take(known), (users, items), config.half_life)
+        user_item["user-item last"] = _last(events.take(known), decay[known], (users, items))
         item_item |= _together(counts.sign(), "user", config.keep)
     groups = _groups(events, items)
     if groups is not None:
@@ -112,9 +116,8 @@ def _recent(events: Events, window: float, items: int) -> FloatArray:
     return np.bincount(events.item[late], minlength=items).astype(float)
 
 
-def _last(events: Events, shape: tuple[int, int], half_life: float) -> Matrix:
+def _last(events: Events, decay: FloatArray, shape: tuple[int, int]) -> Matrix:
     """(U, I) the decayed weight of the latest event alone: how fresh the habit is."""
-    decay = _decay(events, half_life)
     order = np.argsort(decay, kind="stable")
     pair = events.user[order] * shape[1] + events.item[order]
     _, last = np.unique(pair[::-1], return_index=True)

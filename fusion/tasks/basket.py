@@ -37,8 +37,8 @@ class BasketCompletion:
     def _asks(self, events: Events, seed: int, draws: int, limit: int) -> Asks:
         rng = np.random.default_rng(seed)
         inside = events.take(events.bundle >= 0)
-        # Sorted by bundle, then item: the same draw whatever the order in which a store gives the edges.
-        inside = inside.take(np.lexsort((inside.item, inside.bundle)))
+        # Sorted by bundle, item and user: the same draw whatever the order in which a store gives the edges.
+        inside = inside.take(np.lexsort((inside.user, inside.item, inside.bundle)))
         twice = np.zeros(len(inside), bool)
         twice[1:] = (inside.bundle[1:] == inside.bundle[:-1]) & (inside.item[1:] == inside.item[:-1])
         inside = inside.take(~twice)

@@ -32,9 +32,9 @@ class Words:
                 continue
             edge = graph.edges[(source, name, target)]
             value = np.full(graph.size(source), -1)
-            value[edge.source] = edge.target
+            np.maximum.at(value, edge.source, edge.target)  # of several values the last row, whatever their order
             use = (value[item] >= 0) & ((rng.random(len(item)) < 0.5) | (queries == ""))
-            queries[use] = np.array(graph.vocabs[target].ids.to_pylist(), object)[value[item[use]]]
+            queries[use] = np.array(graph.titles[target], object)[value[item[use]]]
         asked = np.nonzero(queries != "")[0]
         count = len(asked)
         return Asks(
