@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> int:
     started = time.monotonic()
     recipe, uri, work = settings(options)
     fabric = Fabric(accelerator=options.device, devices=options.processes, precision=recipe.training.precision,
-                    strategy="ddp" if options.processes > 1 else "auto")  # fmt: skip
+                    strategy="ddp_find_unused_parameters_true" if options.processes > 1 else "auto")  # fmt: skip
     fabric.launch()
     say = print if fabric.is_global_zero else _silent
     bars = not options.quiet and fabric.is_global_zero
@@ -121,11 +121,14 @@ def run(options: argparse.Namespace) -> int:
         say(f"resumed  at step {trainer.done} of {len(trainer.plan)}")
     say(f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}")
     history = trainer.fit(bars)
-    if not fabric.is_global_zero:
-        return 0
     recommender = finish(trainer, prepared)
     trained = time.monotonic()
-    reports = evaluate(prepared, recipe, recommender, work, fabric, bars)
+    parts = train_parts(prepared, recipe, work, fabric, bars)
+    if not fabric.is_global_zero:
+        return 0
+    name = "hybrid" if recipe.fusion.graph and recipe.fusion.words else "model"
+    rivals = baselines(prepared, recipe, bars) if recipe.evaluation.baselines else {}
+    reports = measure(prepared, recipe, {name: recommender, **parts, **rivals}, bars)
     folder = save(recommender, recipe, prepared, reports, history, work, Path(options.out))
     for report in reports.values():
         say(f"\n{report.to_text()}")
@@ -139,10 +142,12 @@ def settings(options: argparse.Namespace) -> tuple[Recipe, str, Path]:
 
     Raises:
         RecipeError: The recipe cannot be read or does not fit.
-        RunError: There is nothing to resume.
+        RunError: There is nothing to resume, or a resumed run is to be changed.
     """
     if options.resume:
         work = Path(options.resume)
+        if options.set or options.seed is not None:
+            raise RunError("--resume goes on with the recipe that was started: leave --set and --seed out")
         if not (work / "training.json").is_file():
             raise RunError(f"{work}: no unfinished training there (it has no training.json)")
         saved = json.loads((work / "training.json").read_text(encoding="utf-8"))
@@ -154,7 +159,8 @@ def settings(options: argparse.Namespace) -> tuple[Recipe, str, Path]:
     if options.graph is None:
         recipe = replace(recipe, name=f"{recipe.name}-language", fusion=replace(recipe.fusion, **PARTS["text"]))
     uri = options.graph or (os.environ.get("NEO4J_URI", "") if options.graph == "" else "")
-    stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}"
+    # The process' number keeps apart what starts in one second.
+    stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}-{os.getpid()}"
     return recipe, uri, Path(options.out) / f"{stamp}.training"
 
 
@@ -198,23 +204,18 @@ def start_work(work: Path, recipe: Recipe, uri: str, fingerprint: str) -> None:
     file.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
 
-def evaluate(
-    prepared: Prepared, recipe: Recipe, recommender: Recommender, work: Path, fabric: Fabric, bars: bool
-) -> dict[str, Report]:
-    """The tables: the recommender first, then its parts trained alone, then the baselines."""
-    config = recipe.evaluation
-    name = "hybrid" if recipe.fusion.graph and recipe.fusion.words else "model"
-    scorers = {name: recommender}
+def train_parts(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool) -> dict[str, Recommender]:
+    """The parts of the hybrid, each trained alone; by the name in the tables."""
     found = {}
-    if config.parts:
-        for part, switches in PARTS.items():
-            if asdict(recipe.fusion) | switches != asdict(recipe.fusion):
-                folder = work / part.replace(" ", "-")
+    for part, switches in PARTS.items() if recipe.evaluation.parts else ():
+        if asdict(recipe.fusion) | switches != asdict(recipe.fusion):
+            folder = work / part.replace(" ", "-")
+            if fabric.is_global_zero:
                 folder.mkdir(exist_ok=True)
-                judged = lambda r: judge(prepared, recipe, r)  # noqa: E731
-                found[f"{part} alone"] = train_part(prepared, recipe, switches, judged, folder, fabric, bars)
-    rivals = baselines(prepared, recipe, bars) if config.baselines else {}
-    return measure(prepared, recipe, {**scorers, **found, **rivals}, bars)
+            found[f"{part} alone"] = train_part(
+                prepared, recipe, switches, lambda r: judge(prepared, recipe, r), folder, fabric, bars
+            )
+    return found
 
 
 def save(

@@ -11,12 +11,13 @@ from typing import Any, cast
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from encoders.text import TextSource
 from fusion.ask import Asks
+from fusion.losses import Losses
 from fusion.model import Bank, Hybrid, Nodes
 from fusion.schedule import TrainingConfig, schedule
 from fusion.step import TrainingStep
@@ -32,6 +33,17 @@ class TrainingFold:
     world: World
     asks: Asks
     bank: Bank
+
+
+class _Wrapped(nn.Module):
+    """What Fabric wraps. A function passes it untouched, where dataclasses among the inputs would be copied."""
+
+    def __init__(self, step: TrainingStep) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, call: Callable[[TrainingStep], Losses]) -> Losses:
+        return call(self.step)
 
 
 class Trainer:
@@ -58,11 +70,13 @@ class Trainer:
         self.step_module = TrainingStep(model, self._whole(), config.text_budget, config.hand)
         self.optimizer = torch.optim.AdamW(_groups(model, config))
         self.wrapped: Any
-        self.wrapped, self.optimizer = fabric.setup(self.step_module, self.optimizer)
+        self.wrapped, self.optimizer = fabric.setup(_Wrapped(self.step_module), self.optimizer)
         language = config.language_epochs if model.text is not None else 0
         sizes = [len(fold.asks) for fold in folds]
         plan = list(schedule(sizes, config.batch, language + config.epochs, seed))
         self.plan = plan
+        if plan and min(len(chosen) for _, chosen in plan) < fabric.world_size:
+            raise ValueError(f"a step has fewer asks than the {fabric.world_size} processes: raise training.batch")
         self.language_steps = len(plan) * language // max(language + config.epochs, 1)
         self.done, self.best, self.worse = 0, -np.inf, 0
         self._tuned = {p: p.requires_grad for p in model.parameters()}
@@ -131,14 +145,17 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         mine = chosen[fabric.global_rank :: fabric.world_size]
-        parts = [p for p in np.array_split(mine, config.accumulate) if len(p)]
+        # As many parts in every process, and none empty: a process that waits for another's part waits forever.
+        parts = np.array_split(mine, min(config.accumulate, len(chosen) // fabric.world_size))
         self.wrapped.train()
         self.optimizer.zero_grad()
         sums = {"loss": 0.0, "candidates": 0.0, "catalogue": 0.0, "retrieved": 0.0}
         for part in parts:
             with fabric.no_backward_sync(self.wrapped, enabled=part is not parts[-1]):
-                found = self.wrapped(fold.world, fold.asks.take(part), fold.bank, self.source, generator, language)
-                share = len(part) / len(mine)
+                inputs = (fold.world, fold.asks.take(part), fold.bank, self.source, generator, language)
+                found = self.wrapped(lambda step, inputs=inputs: step(*inputs))
+                # The processes' gradients are averaged, so shares are of a process' even part of the batch.
+                share = len(part) * fabric.world_size / len(chosen)
                 loss = (found.catalogue if language else found.total(config.catalogue_weight)) * share
                 fabric.backward(loss)
             for name, value in (("loss", loss / share), *found._asdict().items()):
