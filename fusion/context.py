@@ -33,10 +33,10 @@ class ContextEncoder(nn.Module):
         """Pool."""
         typed = vectors + self.kinds(kinds)
         logit = torch.tanh(self.key(typed)) @ self.query + self.kind_weight[kinds]
-        # The segment softmax keeps its sums in one buffer; subtracting the global maximum keeps exp in range.
-        weight = (logit - logit.max().detach()).exp() if len(logit) else logit
+        lowest = torch.full((size,), -torch.inf, device=vectors.device, dtype=logit.dtype)
+        weight = (logit - lowest.scatter_reduce(0, owners, logit.detach(), "amax")[owners]).exp()
         total = torch.zeros(size, device=vectors.device, dtype=weight.dtype).index_add(0, owners, weight)
-        share = (weight / total[owners].clamp(min=1e-20))[:, None]
+        share = (weight / total[owners])[:, None]
         message = share * (vectors + self.value(typed))
         pooled = torch.zeros(size, vectors.shape[1], device=vectors.device, dtype=message.dtype)
         return nn.functional.normalize(pooled.index_add(0, owners, message), dim=1)

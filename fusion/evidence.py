@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fusion.ask import Asks
-from kg.paths import PathCounts
+from kg.paths import AttributePaths, PathCounts
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Batch:
     def of(cls, asks: Asks, device: torch.device) -> Batch:
         """From arrays."""
         arrays = (asks.users, asks.items.rows, asks.items.owners)
-        return cls(*(torch.as_tensor(a, device=device) for a in arrays), len(asks))
+        users, items, owners = (torch.as_tensor(a, device=device) for a in arrays)
+        return cls(users, items, owners, len(asks))
 
 
 class Sparse:
@@ -51,7 +52,8 @@ class Sparse:
         lengths = self.starts[rows + 1] - self.starts[rows]
         ends = lengths.cumsum(0)
         total = int(ends[-1]) if len(ends) else 0
-        place = torch.arange(total, device=rows.device) + (self.starts[rows] - ends + lengths).repeat_interleave(lengths)
+        first = (self.starts[rows] - ends + lengths).repeat_interleave(lengths)
+        place = torch.arange(total, device=rows.device) + first
         where = owners.repeat_interleave(lengths) * self.width + self.columns[place]
         out = torch.zeros(size * self.width, device=rows.device)
         if reduce == "sum":
@@ -64,8 +66,9 @@ class Sparse:
 class _Attribute:
     """One relation from items to attributes, its values padded to (I, M) so that they can be looked up."""
 
-    def __init__(self, items: sp.csr_matrix, users: sp.csr_matrix, together: sp.csr_matrix, device: torch.device) -> None:
-        self.items, self.users, self.together = (Sparse(m, device) for m in (items, users, together))
+    def __init__(self, paths: AttributePaths, device: torch.device) -> None:
+        self.items, self.users, self.together = (Sparse(m, device) for m in (paths.items, paths.users, paths.together))
+        items = paths.items
         counts = np.diff(items.indptr)
         table = np.full((items.shape[0], max(int(counts.max(initial=0)), 1)), items.shape[1], np.int64)
         owner = np.repeat(np.arange(items.shape[0]), counts)
@@ -98,16 +101,12 @@ class Evidence:
         self._item_item = {k: Sparse(m, self.device) for k, m in counts.item_item.items()}
         self._item = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.item.items()}
         self._user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
-        self._attributes = {
-            a.name: _Attribute(a.items, a.users, a.together, self.device) for a in counts.attributes
-        }
+        self._attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
         best = [f"{k} best" for k in self._item_item if k.endswith("cosine")]
         described = [f"{a} {what}" for a in self._attributes for what in ("at hand", "together", "of user")]
         self.names = (*self._user_item, *self._item_item, *best, *described, *self._item, *self._user, "items at hand")
 
-    def __call__(
-        self, asks: Asks, each: int, extra: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, asks: Asks, each: int, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Candidates and what the paths say of them.
 
         Args:
@@ -138,7 +137,8 @@ class Evidence:
             columns += [path.look_up(scores, at) for scores in (held, together, taken)]
         columns += [values[at] for values in self._item.values()]
         one = torch.ones_like(columns[0])
-        columns += [one * torch.where(batch.users >= 0, v[batch.users.clamp(min=0)], 0)[:, None] for v in self._user.values()]
+        for fact in self._user.values():
+            columns.append(one * torch.where(batch.users >= 0, fact[batch.users.clamp(min=0)], 0)[:, None])
         columns.append(one * torch.bincount(batch.owners, minlength=batch.size)[:, None])
         return rows, torch.stack(columns, 2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ import scipy.sparse as sp
 from kg.graph import Events, Graph
 from kg.tables import FloatArray, IntArray
 
-Matrix = sp.csr_matrix
+Matrix: TypeAlias = sp.csr_matrix
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
     users = graph.size(graph.user) if graph.user else 0
     decay = _decay(events, config.half_life)
     known = events.user >= 0
-    user_item, item_item, user = {}, {}, {}
+    user_item: dict[str, Matrix] = {}
+    item_item: dict[str, Matrix] = {}
+    user = {}
     popularity = np.bincount(events.item, minlength=items).astype(float)
     item = {"popularity": popularity, "recent popularity": _recent(events, config.recent, items)}
     if known.any():
@@ -192,7 +195,8 @@ def _attributes(graph: Graph, decay: FloatArray, groups: Matrix | None) -> Itera
 def _product(left: Matrix, right: Matrix, keep: int) -> Matrix:
     """The `keep` largest positive entries of every row of left @ right."""
     step = max(1, 2**24 // max(right.shape[1], 1))
-    return sp.vstack([_top((left[i : i + step] @ right).toarray(), keep) for i in range(0, left.shape[0], step)]).tocsr()
+    blocks = (left[start : start + step] @ right for start in range(0, left.shape[0], step))
+    return sp.vstack([_top(block.toarray(), keep) for block in blocks]).tocsr()
 
 
 def _pruned(matrix: Matrix, keep: int) -> Matrix:
@@ -200,7 +204,7 @@ def _pruned(matrix: Matrix, keep: int) -> Matrix:
     return _product(matrix, sp.identity(matrix.shape[1], np.float32, "csr"), keep)
 
 
-def _matrix(data: FloatArray, ends: tuple[IntArray, IntArray], shape: tuple[int, int]) -> Matrix:
+def _matrix(data: npt.NDArray[np.floating], ends: tuple[IntArray, IntArray], shape: tuple[int, int]) -> Matrix:
     return sp.csr_matrix((np.asarray(data, np.float32), ends), shape=shape)
 
 
@@ -245,8 +249,10 @@ def save_counts(counts: PathCounts) -> dict[str, npt.NDArray[np.generic]]:
 
     def put(name: str, matrix: Matrix) -> None:
         matrix = matrix.tocsr()
-        arrays[f"{name}/data"], arrays[f"{name}/indices"] = matrix.data.astype(np.float32), matrix.indices.astype(np.int32)
-        arrays[f"{name}/indptr"], arrays[f"{name}/shape"] = matrix.indptr.astype(np.int64), np.array(matrix.shape)
+        arrays[f"{name}/data"] = matrix.data.astype(np.float32)
+        arrays[f"{name}/indices"] = matrix.indices.astype(np.int32)
+        arrays[f"{name}/indptr"] = matrix.indptr.astype(np.int64)
+        arrays[f"{name}/shape"] = np.array(matrix.shape)
 
     for kind, matrices in (("user_item", counts.user_item), ("item_item", counts.item_item)):
         for name, matrix in matrices.items():
