@@ -36,8 +36,9 @@ class TrainingStep(nn.Module):
         self.model, self.whole, self.text_budget, self.hand = model, whole, text_budget, hand
 
     def forward(
-        self, world: World, asks: Asks, bank: Bank, source: TextSource | None, generator: torch.Generator, language: bool
-    ) -> Losses:
+        self, world: World, asks: Asks, bank: Bank, source: TextSource | None,
+        generator: torch.Generator, language: bool,
+    ) -> Losses:  # fmt: skip
         """Losses of B asks; the bank's texts are brought up to date in passing.
 
         Args:
@@ -82,8 +83,8 @@ class TrainingStep(nn.Module):
         """(U, D) all texts' vectors, some of them with gradient."""
         if source is None:
             return None
-        own = torch.cat([world.distinct[kind][chosen] for kind, chosen in seeds.items()]).unique()
-        near = torch.cat([world.distinct[kind][chosen] for kind, chosen in rows.items()]).unique()
+        own = torch.unique(torch.cat([world.distinct[kind][chosen] for kind, chosen in seeds.items()]))
+        near = torch.unique(torch.cat([world.distinct[kind][chosen] for kind, chosen in rows.items()]))
         near = near[~torch.isin(near, own)]
         own, near = own[own >= 0].cpu(), near[near >= 0].cpu()
         if self.text_budget >= 0:
@@ -139,11 +140,11 @@ def _gather(rows: Tensor, parts: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tens
 
     def whole(part: Tensor) -> Tensor:
         padded = torch.cat([part, part.new_zeros(most - len(part), *part.shape[1:])])
-        every = all_gather(padded) if part.requires_grad else _plain_gather(padded)
+        every = all_gather(padded) if part.requires_grad else _plain_gather(padded)  # type: ignore[no-untyped-call]
         return torch.cat([piece[: int(size)] for piece, size in zip(every, sizes, strict=True)])
 
     rows = whole(rows)
-    distinct, back = rows.unique(return_inverse=True)
+    distinct, back = torch.unique(rows, return_inverse=True)
     place = torch.arange(len(rows), device=rows.device).flip(0)
     first = torch.empty_like(distinct).scatter_(0, back.flip(0), place)
     return distinct, tuple(whole(part)[first] for part in parts)
