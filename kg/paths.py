@@ -14,6 +14,7 @@ from kg.graph import Events, Graph
 from kg.tables import FloatArray, IntArray
 
 Matrix: TypeAlias = sp.csr_matrix
+_BLOCK = 2**24  # entries of a dense block: the product of everything at once may be nearly full
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,7 @@ def _together(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
     degree = np.maximum(np.asarray(groups.sum(0)).ravel(), 1)
     transposed = groups.T.tocsr()
     counts, cosines = [], []
-    # Dense blocks: the product of everything at once is nearly full where users take hundreds of items.
-    step = max(1, 2**24 // groups.shape[1])
+    step = max(1, _BLOCK // groups.shape[1])
     for start in range(0, groups.shape[1], step):
         block = (transposed[start : start + step] @ groups).toarray()
         here = np.arange(len(block))
@@ -194,7 +194,7 @@ def _attributes(graph: Graph, decay: FloatArray, groups: Matrix | None) -> Itera
 
 def _product(left: Matrix, right: Matrix, keep: int) -> Matrix:
     """The `keep` largest positive entries of every row of left @ right."""
-    step = max(1, 2**24 // max(right.shape[1], 1))
+    step = max(1, _BLOCK // max(right.shape[1], 1))
     blocks = (left[start : start + step] @ right for start in range(0, left.shape[0], step))
     return sp.vstack([_top(block.toarray(), keep) for block in blocks]).tocsr()
 

@@ -3,7 +3,10 @@
 import os
 import random
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 # Before anything imports torch or transformers, which read these once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,8 +14,12 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import settings
+
+from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.tables import Tables
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -27,6 +34,63 @@ def surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
         sys.modules["torch"].manual_seed(0)
     if request.node.get_closest_marker("neo4j") is None:
         monkeypatch.delenv("NEO4J_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a BERT with two narrow layers and random weights: it knows nothing and takes no time."""
+    import torch
+    import transformers
+
+    from encoders import pretrained
+
+    folder = tmp_path_factory.mktemp("text")
+    shape: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    with pretrained.quiet():
+        config = transformers.BertConfig(**shape, intermediate_size=32)
+        transformers.AutoModel.from_config(config).save_pretrained(folder)
+        transformers.AutoTokenizer.from_pretrained(pretrained.model_folder("default")).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkerboard(tiny_text: Path) -> Callable[..., Any]:
+    """The shipped checkerboard recipe with the tiny text model, changed as on a command line: "key=value", ..."""
+    from fusion import recipe as recipes
+    from fusion.settings import Recipe
+
+    file = Path(__file__).parents[1] / "fusion" / "recipes" / "checkerboard.toml"
+    return lambda *overrides: recipes.load(Recipe, file, [f"text.model={tiny_text}", *overrides])
+
+
+@pytest.fixture(scope="session")
+def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
+    """(folder, "key=value", ...) to what train.py makes of it: .recipe, .prepared and the untrained .trainer."""
+    from lightning.fabric import Fabric
+
+    from eval.suite import judge
+    from fusion.pipeline import make_trainer, prepare
+
+    def make(folder: Path, *overrides: str) -> SimpleNamespace:
+        recipe = checkerboard(*overrides)
+        prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
+        fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.training.precision)
+        trainer = make_trainer(prepared, recipe, lambda r: judge(prepared, recipe, r), folder, fabric, progress=False)
+        return SimpleNamespace(recipe=recipe, prepared=prepared, trainer=trainer)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trained(trainer_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The checkerboard trained: .recipe, .prepared, .trainer, .history and .recommender. To be read, not changed."""
+    from fusion.pipeline import finish
+
+    made: SimpleNamespace = trainer_of(tmp_path_factory.mktemp("trained"))
+    made.history = made.trainer.fit(progress=False)
+    made.recommender = finish(made.trainer, made.prepared)
+    return made
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
@@ -53,3 +117,55 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     report = yield
     _refuse_skip(report)
     return report
+
+
+def _shop(seed: int = 0, timed: bool = True) -> Tables:
+    """A small random graph with everything that is allowed in one.
+
+    Bundles with no, one and two owners; items taken alone; items with no, one and two values; a brand and two items
+    (the last ones) that nobody takes; a user (the last one) who takes nothing.
+    """
+    rng = np.random.default_rng(seed)
+    users, items, bundles, brands = 6, 14, 16, 4
+    holds, made, bought, by = [], [], [], []
+    for b in range(bundles):
+        time = float(rng.integers(10))
+        holds += [(f"b{b}", f"i{i}", time) for i in rng.choice(items - 2, rng.integers(1, 5), replace=False)]
+        made += [(f"u{u}", f"b{b}", time) for u in rng.choice(users - 1, (1, 1, 0, 2)[b % 4], replace=False)]
+    for _ in range(16):
+        bought.append((f"u{rng.integers(users - 1)}", f"i{rng.integers(items - 2)}", float(rng.integers(10))))
+    for i in range(items):
+        by += [(f"i{i}", f"x{v}") for v in rng.choice(brands - 1, i % 3, replace=False)]
+    by.append((f"i{items - 1}", f"x{brands - 1}"))
+    time = "time" if timed else ""
+    schema = GraphSchema(
+        (
+            NodeType("user", "user"),
+            NodeType("bundle", "bundle"),
+            NodeType("item", "item", title="title", text=("title",)),
+            NodeType("brand", "attribute", text=("id",)),
+        ),
+        (
+            EdgeType("holds", "bundle", "item", "membership", time=time),
+            EdgeType("made", "user", "bundle", "interaction", time=time),
+            EdgeType("bought", "user", "item", "interaction", time=time),
+            EdgeType("by", "item", "brand", "relation"),
+        ),
+    )
+    nodes = {name: [f"{name[0]}{n}" for n in range(size)] for name, size in zip(("user", "bundle"), (users, bundles))}
+    tables = {name: pa.table({"id": ids}) for name, ids in nodes.items()}
+    tables["brand"] = pa.table({"id": [f"x{n}" for n in range(brands)]})
+    titles = ["" if n == 1 else f"thing of kind {n // 2}" for n in range(items)]
+    tables["item"] = pa.table({"id": [f"i{n}" for n in range(items)], "title": titles})
+    edges = {}
+    for name, rows in (("holds", holds), ("made", made), ("bought", bought)):
+        rows = list(dict.fromkeys(rows if timed else [row[:2] for row in rows]))
+        edges[name] = pa.table([list(c) for c in zip(*rows, strict=True)], ["source", "target", "time"][: len(rows[0])])
+    edges["by"] = pa.table([list(c) for c in zip(*by, strict=True)], ["source", "target"])
+    return Tables(schema, tables, edges)
+
+
+@pytest.fixture(scope="session")
+def shop():
+    """Makes small random graphs: shop(seed, timed)."""
+    return _shop
