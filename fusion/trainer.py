@@ -141,7 +141,8 @@ class Trainer:
         for parameter in self.model.text.parameters() if self.model.text is not None else ():
             parameter.requires_grad_(self._tuned[parameter] and not frozen)
         rise = config.warmup * len(self.plan)
-        factor = min((number + 1) / max(rise, 1), 0.5 + 0.5 * np.cos(np.pi * number / len(self.plan)))
+        # A numpy number in the optimiser's state could not be read back from a checkpoint.
+        factor = float(min((number + 1) / max(rise, 1), 0.5 + 0.5 * np.cos(np.pi * number / len(self.plan))))
         for group in self.optimizer.param_groups:
             group["lr"] = group["base_lr"] * factor
         mine = chosen[fabric.global_rank :: fabric.world_size]
