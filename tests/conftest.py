@@ -129,14 +129,14 @@ def _shop(seed: int = 0, timed: bool = True) -> Tables:
     users, items, bundles, brands = 6, 14, 16, 4
     holds, made, bought, by = [], [], [], []
     for b in range(bundles):
-        time = float(rng.integers(10))
-        holds += [(f"b{b}", f"i{i}", time) for i in rng.choice(items - 2, rng.integers(1, 5), replace=False)]
-        made += [(f"u{u}", f"b{b}", time) for u in rng.choice(users - 1, (1, 1, 0, 2)[b % 4], replace=False)]
+        when = float(rng.integers(10))
+        holds += [(f"b{b}", f"i{i}", when) for i in rng.choice(items - 2, rng.integers(1, 5), replace=False)]
+        made += [(f"u{u}", f"b{b}", when) for u in rng.choice(users - 1, (1, 1, 0, 2)[b % 4], replace=False)]
     for _ in range(16):
-        bought.append((f"u{rng.integers(users - 1)}", f"i{rng.integers(items - 2)}", float(rng.integers(10))))
+        bought += [(f"u{rng.integers(users - 1)}", f"i{rng.integers(items - 2)}", float(rng.integers(10)))]
     for i in range(items):
-        by += [(f"i{i}", f"x{v}") for v in rng.choice(brands - 1, i % 3, replace=False)]
-    by.append((f"i{items - 1}", f"x{brands - 1}"))
+        by += [(f"i{i}", f"b{v}") for v in rng.choice(brands - 1, i % 3, replace=False)]
+    by += [(f"i{items - 1}", f"b{brands - 1}")]
     time = "time" if timed else ""
     schema = GraphSchema(
         (
@@ -152,15 +152,14 @@ def _shop(seed: int = 0, timed: bool = True) -> Tables:
             EdgeType("by", "item", "brand", "relation"),
         ),
     )
-    nodes = {name: [f"{name[0]}{n}" for n in range(size)] for name, size in zip(("user", "bundle"), (users, bundles))}
-    tables = {name: pa.table({"id": ids}) for name, ids in nodes.items()}
-    tables["brand"] = pa.table({"id": [f"x{n}" for n in range(brands)]})
+    sizes = {"user": users, "bundle": bundles, "brand": brands}
+    tables = {name: pa.table({"id": [f"{name[0]}{n}" for n in range(size)]}) for name, size in sizes.items()}
     titles = ["" if n == 1 else f"thing of kind {n // 2}" for n in range(items)]
     tables["item"] = pa.table({"id": [f"i{n}" for n in range(items)], "title": titles})
     edges = {}
     for name, rows in (("holds", holds), ("made", made), ("bought", bought)):
-        rows = list(dict.fromkeys(rows if timed else [row[:2] for row in rows]))
-        edges[name] = pa.table([list(c) for c in zip(*rows, strict=True)], ["source", "target", "time"][: len(rows[0])])
+        once = dict.fromkeys(rows if timed else [(source, target, 0.0) for source, target, _ in rows])
+        edges[name] = pa.table([list(c) for c in zip(*once, strict=True)], ["source", "target", "time"])
     edges["by"] = pa.table([list(c) for c in zip(*by, strict=True)], ["source", "target"])
     return Tables(schema, tables, edges)
 

@@ -105,7 +105,8 @@ def test_attribute_paths_are_those_of_a_loop(shop, seed):
     values = np.zeros((14, 4))
     values[edge.source, edge.target] = 1
     latest = max(time for *_, time in rows(graph.events))
-    users, bundles = np.zeros((6, 4)), defaultdict(set)
+    users = np.zeros((6, 4))
+    bundles: dict[int, set[int]] = defaultdict(set)
     for user, bundle, item, time in rows(graph.events):
         if user >= 0:
             users[user] += values[item] * 0.5 ** ((latest - time) / 2)
@@ -219,7 +220,7 @@ def test_widened_counts_know_new_items_by_their_attributes_only(shop):
         "brand": pa.concat_tables([tables.nodes["brand"], pa.table({"id": ["fresh"]})]),
         "user": pa.concat_tables([tables.nodes["user"], pa.table({"id": ["anna", "otto"]})]),
     }
-    by = pa.concat_tables([tables.edges["by"], pa.table({"source": ["new"] * 2, "target": ["x1", "fresh"]})])
+    by = pa.concat_tables([tables.edges["by"], pa.table({"source": ["new"] * 2, "target": ["b1", "fresh"]})])
     wide = widen(counts, build_graph(tables.with_tables(nodes, {"by": by})))
     shapes = {"user_item": (8, 15), "item_item": (15, 15)}
     for kind, shape in shapes.items():
