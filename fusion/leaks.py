@@ -27,7 +27,7 @@ def check_fold(fold: Fold, counts: PathCounts) -> None:
     _check_bundles(graph, asked.bundle[asked.bundle >= 0], "asked about")
     pairs, which = np.unique(asked.user * items + asked.item, return_inverse=True)
     since = np.full(len(pairs), np.inf)
-    np.minimum.at(since, which, asked.time)  # an unknown time stays unknown
+    np.minimum.at(since, which, np.nan_to_num(asked.time, nan=-np.inf))  # nothing is before an unknown time
     taken = _taken_alone(graph)
     taken = taken.take(np.isin(taken.user * items + taken.item, pairs))
     place = np.searchsorted(pairs, taken.user * items + taken.item)

@@ -13,10 +13,11 @@ from fusion.ask import Asks, Ragged
 def bert(tmp_path_factory):
     """The folder of an untrained BERT of two small layers."""
     folder = tmp_path_factory.mktemp("bert")
-    shape = {"vocab_size": 30522, "hidden_size": 32, "intermediate_size": 64, "max_position_embeddings": 64}
     torch.manual_seed(0)
     with pretrained.quiet():
-        config = transformers.BertConfig(**shape, num_hidden_layers=2, num_attention_heads=2)
+        config = transformers.BertConfig(
+            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=64
+        )
         transformers.BertModel(config).save_pretrained(folder)
         transformers.AutoTokenizer.from_pretrained(pretrained.model_folder("default")).save_pretrained(folder)
     return str(folder)
