@@ -36,6 +36,8 @@ class FusionConfig:
         head_dropout: In the evidence head.
         neighbours: Items next to an item by co-occurrence, as edges of the GNN.
         fanout: Neighbours sampled a relation, hop by hop; as many as the GNN has layers.
+        spectral: Start the learned vectors of nodes from a singular value decomposition of the graph.
+        new_items: Candidates that the vector search brings from among items never taken, which no count can bring.
         id_drop: Chance that an item's own learned vector is dropped in training, so that new items need none.
     """
 
@@ -52,6 +54,8 @@ class FusionConfig:
     neighbours: int = 10
     fanout: tuple[int, ...] = (8, 4)
     id_drop: float = 0.1
+    spectral: bool = True
+    new_items: int = 20
 
     def __post_init__(self) -> None:
         if not (self.words or self.graph or self.paths):
@@ -69,7 +73,7 @@ class FusionConfig:
 
 
 class Nodes(NamedTuple):
-    """Vectors of N nodes of one type: (N, D) fused, graph and text, all of length 1 or 0, and (N,) share of language."""
+    """Vectors of N nodes of a type: (N, D) fused, graph and text, all of length 1 or 0, and (N,) share of language."""
 
     fused: Tensor
     graph: Tensor
@@ -78,7 +82,8 @@ class Nodes(NamedTuple):
 
     def through(self, rows: Tensor, live: Nodes) -> Nodes:
         """The same values; the gradient of some rows flows to live (a straight-through estimate)."""
-        return Nodes(*(old.index_add(0, rows, (n - n.detach()).to(old.dtype)) for old, n in zip(self, live, strict=True)))
+        pairs = zip(self, live, strict=True)
+        return Nodes(*(old.index_add(0, rows, (new - new.detach()).to(old.dtype)) for old, new in pairs))
 
 
 @dataclass
@@ -160,8 +165,9 @@ class Hybrid(nn.Module):
         some = graph if graph is not None else texts
         assert some is not None
         blank = torch.zeros(len(rows), self.config.width, device=rows.device)
-        text = torch.where(words[:, None], texts[distinct.clamp(min=0)], 0) if texts is not None and len(texts) else blank
-        text = nn.functional.normalize(text, dim=1)
+        text = blank
+        if texts is not None and len(texts):
+            text = nn.functional.normalize(torch.where(words[:, None], texts[distinct.clamp(min=0)], 0), dim=1)
         if graph is None:
             return Nodes(text, blank, text, words.float())
         if texts is None:
@@ -180,8 +186,10 @@ class Hybrid(nn.Module):
             has = distinct >= 0 if texts is not None else torch.zeros_like(distinct, dtype=torch.bool)
             text = texts[distinct.clamp(min=0)] if texts is not None and len(texts) else None
             keep = None
-            if kind == self.types[1] and self.training and self.config.id_drop:
-                keep = torch.rand(len(chosen), device=chosen.device) >= self.config.id_drop
+            if kind == world.item:
+                keep = world.taken[chosen]
+                if self.training and self.config.id_drop:
+                    keep = keep & (torch.rand(len(chosen), device=chosen.device) >= self.config.id_drop)
             x[kind] = self.inputs(kind, chosen, text, has, keep)
         out: dict[str, Tensor] = self.gnn(x, edges)
         return out
@@ -197,7 +205,8 @@ class Hybrid(nn.Module):
         items = self._side(world, item, rows, out, texts)
         users = self._side(world, user, rows, out, texts) if user else self._none(world)
         self.train(training)
-        return Bank(texts if texts is not None else torch.zeros(0, self.config.width, device=world.device), items, users)
+        blank = torch.zeros(0, self.config.width, device=world.device)
+        return Bank(texts if texts is not None else blank, items, users)
 
     def _side(
         self, world: World, kind: str, rows: dict[str, Tensor], out: dict[str, Tensor], texts: Tensor | None
@@ -211,14 +220,15 @@ class Hybrid(nn.Module):
         return Nodes(blank, blank, blank, torch.zeros(size, device=world.device))
 
     def ask_vectors(self, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, D) an ask's vector, and its plain mean in text and in graph space. words (B, D), 0 where there are none."""
+        """(B, D) an ask's vector, and its plain mean in text and in graph space; words (B, D), 0 where it has none."""
         device = words.device
         hand, owner = torch.as_tensor(asks.items.rows, device=device), torch.as_tensor(asks.items.owners, device=device)
         user = torch.as_tensor(asks.users, device=device)
         known = (user >= 0).nonzero().squeeze(1) if len(users.fused) else user[:0]
         spoken = words.abs().sum(1).nonzero().squeeze(1)
         words = nn.functional.normalize(words, dim=1)
-        parts = [(users.fused[user[known]], USER, known), (items.fused[hand], ITEM, owner), (words[spoken], WORDS, spoken)]
+        parts = [(users.fused[user[known]], USER, known), (items.fused[hand], ITEM, owner)]
+        parts.append((words[spoken], WORDS, spoken))
         vectors = torch.cat([p[0] for p in parts])
         kinds = torch.cat([torch.full_like(p[2], p[1]) for p in parts])
         owners = torch.cat([p[2] for p in parts])
@@ -228,15 +238,23 @@ class Hybrid(nn.Module):
         graph = blank.index_add(0, owner, items.graph[hand]).index_add(0, known, users.graph[user[known]])
         return fused, nn.functional.normalize(text, dim=1), nn.functional.normalize(graph, dim=1)
 
+    def _search(self, world: World, vector: Tensor) -> Tensor:
+        """(B, X) the nearest items, and the nearest of those never taken."""
+        found = [vector.topk(min(self.config.by_vector, world.items), sorted=False).indices]
+        count = min(self.config.new_items, len(world.new))
+        if count:
+            found.append(world.new[vector[:, world.new].topk(count, sorted=False).indices])
+        return torch.cat(found, 1)
+
     def score(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Scores:
         """Retrieve, then score."""
         fused, text, graph = self.ask_vectors(asks, items, users, words)
-        own = (torch.as_tensor(asks.items.owners, device=words.device), torch.as_tensor(asks.items.rows, device=words.device))
+        own = tuple(torch.as_tensor(part, device=words.device) for part in (asks.items.owners, asks.items.rows))
         cosine = fused @ items.fused.T
         vector = (self.log_scale.clamp(max=4.6).exp() * cosine).index_put(own, cosine.new_tensor(-torch.inf))
         extra = None
         if self.config.vectors:
-            extra = vector.detach().topk(min(self.config.by_vector, world.items), sorted=False).indices
+            extra = self._search(world, vector.detach())
         rows, phi = world.evidence(asks, self.config.each if self.config.paths else 0, extra)
         at = rows.clamp(min=0)
         parts = (cosine, text @ items.text.T, graph @ items.graph.T)
@@ -255,10 +273,10 @@ def live_rows(world: World, asks: Asks, generator: torch.Generator, hand: int) -
         starts = torch.as_tensor(asks.items.offsets[:-1])
         pick = (torch.rand(len(asks), hand, generator=generator) * lengths[:, None]).long() + starts[:, None]
         rows = rows[pick[lengths > 0].flatten()]
-    seeds = {world.item: torch.cat([torch.as_tensor(asks.targets.rows), rows]).unique().to(world.device)}
+    seeds = {world.item: torch.unique(torch.cat([torch.as_tensor(asks.targets.rows), rows])).to(world.device)}
     users = torch.as_tensor(asks.users)
     if world.user:
-        seeds[world.user] = users[users >= 0].unique().to(world.device)
+        seeds[world.user] = torch.unique(users[users >= 0]).to(world.device)
     return seeds
 
 

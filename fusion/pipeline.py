@@ -22,6 +22,7 @@ from fusion.leaks import check_fold, check_held
 from fusion.model import Bank, Hybrid
 from fusion.recommender import Recommender
 from fusion.settings import Recipe
+from fusion.spectral import spectral_vectors
 from fusion.trainer import Trainer, TrainingFold
 from fusion.world import NodeTexts, World
 from kg.graph import Graph, build_graph
@@ -122,6 +123,12 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     text = TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
     paths = len(Evidence(prepared.counts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
+    if model.inputs is not None and recipe.fusion.spectral:
+        # The earliest fold's graph holds nothing that any training ask is about.
+        earliest = min((graph for graph, _, _ in prepared.folds), key=lambda graph: len(graph.events))
+        for kind, vectors in spectral_vectors(earliest, recipe.fusion.width, recipe.seed).items():
+            with torch.no_grad():
+                model.inputs.nodes[f"of {kind}"].weight.copy_(vectors)
     source = TextSource(text, text.table(prepared.texts.texts)) if text is not None else None
     return model, source
 

@@ -95,6 +95,11 @@ class World:
         self.distinct = {name: torch.as_tensor(rows, device=device) for name, rows in texts.rows.items()}
         self.evidence = Evidence(counts, device)
         self.all_rows = {name: torch.arange(size, device=device) for name, size in self.sizes.items()}
+        # Which items were ever taken: only those bring a learned vector of their own, so that new items need none.
+        taken = torch.zeros(self.sizes[self.item], dtype=torch.bool)
+        taken[torch.as_tensor(graph.events.item)] = True
+        self.taken = taken.to(device)
+        self.new = (~self.taken).nonzero().squeeze(1)
         self.degree = {name: torch.zeros(size, device=device) for name, size in self.sizes.items()}
         for (_, name, target), edge in self.edges.items():
             if name != TOGETHER:
