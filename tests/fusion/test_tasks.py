@@ -1,0 +1,149 @@
+"""Asks drawn from events, against the events themselves."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fusion.folds import FoldConfig, make_folds
+from fusion.tasks.basket import BasketCompletion
+from fusion.tasks.next_item import NextItem
+from fusion.tasks.words import Words
+from kg.graph import build_graph
+
+TASKS = [BasketCompletion(min_items=2, draws=3), NextItem(), NextItem(new=False, draws=2), Words(50)]
+
+
+@pytest.fixture(scope="module")
+def fold(shop):
+    return make_folds(build_graph(shop()), FoldConfig(1, 4.0, cold=0.0), 0)[0]
+
+
+def plain(asks):
+    return [
+        (asks.users[b].item(), asks.items[b].tolist(), asks.texts[b], asks.targets[b].tolist(), asks.groups[b].item())
+        for b in range(len(asks))
+    ]
+
+
+def baskets(events):
+    """By bundle row: its owners and items."""
+    found: dict[int, tuple[set[int], set[int]]] = {}
+    for user, bundle, item in zip(events.user.tolist(), events.bundle.tolist(), events.item.tolist(), strict=True):
+        if bundle >= 0:
+            owners, items = found.setdefault(bundle, (set(), set()))
+            owners.add(user)
+            items.add(item)
+    return found
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_one_target_never_at_hand_and_the_same_by_seed(fold, task):
+    asks = task.training(fold.graph, fold.asked, 0)
+    assert len(asks) > 3
+    for _, items, _, targets, _ in plain(asks):
+        assert len(targets) == 1 and targets[0] not in items and len(set(items)) == len(items)
+    assert (
+        plain(asks)
+        == plain(task.training(fold.graph, fold.asked, 0))
+        != plain(task.training(fold.graph, fold.asked, 1))
+    )
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_the_order_of_events_and_edges_makes_no_difference(fold, task):
+    for seed in range(3):
+        order = np.random.default_rng(seed).permutation(len(fold.asked))
+        edges = {key: e.take(np.random.default_rng(seed).permutation(len(e))) for key, e in fold.graph.edges.items()}
+        shuffled = replace(fold.graph, edges=edges)
+        asks = task.training(shuffled, fold.asked.take(order), seed)
+        assert plain(asks) == plain(task.training(fold.graph, fold.asked, seed))
+
+
+@pytest.mark.parametrize("task", TASKS, ids=str)
+def test_nothing_to_ask_about_gives_no_asks(fold, task):
+    nothing = fold.asked.take(np.zeros(0, np.int64))
+    assert plain(task.training(fold.graph, nothing, 0)) == plain(task.held_out(fold.graph, nothing, 0)) == []
+
+
+@pytest.mark.parametrize("least", [2, 3, 4])
+def test_a_basket_without_one_item_asks_for_that_item(fold, least):
+    found = {b: (owners, items) for b, (owners, items) in baskets(fold.asked).items() if len(items) >= least}
+    asks = plain(BasketCompletion(min_items=least).held_out(fold.graph, fold.asked, 0))
+    assert len(asks) == len(found)
+    for (user, items, text, (target,), group), (bundle, (owners, whole)) in zip(
+        asks, sorted(found.items()), strict=True
+    ):
+        assert {*items, target} == whole and user == min(owners) and text == ""
+        assert group == (user if user >= 0 else -1 - bundle)
+
+
+def test_every_item_of_a_basket_may_be_the_target_and_all_are_as_likely(fold):
+    bundle, (_, items) = max(baskets(fold.asked).items(), key=lambda kv: len(kv[1][1]))
+    events = fold.asked.take(fold.asked.bundle == bundle)
+    asks = BasketCompletion(min_items=2, draws=400).training(fold.graph, events, 0)
+    found, counts = np.unique(asks.targets.rows, return_counts=True)
+    assert set(found.tolist()) == items and len(asks) == 400
+    assert counts.min() > 0.7 * 400 / len(items)
+
+
+def test_draws_and_limits_of_baskets(fold):
+    many = BasketCompletion(min_items=2, draws=3).training(fold.graph, fold.asked, 0)
+    once = BasketCompletion(min_items=2).training(fold.graph, fold.asked, 0)
+    assert len(many) == 3 * len(once) and len(once) > 3
+    assert len(BasketCompletion(min_items=2, draws=3, limit=5).training(fold.graph, fold.asked, 0)) == 5
+    held = BasketCompletion(min_items=2, draws=3, limit=2).held_out(fold.graph, fold.asked, 0)
+    assert len(held) == len(once)  # what is measured is all of it, once
+    anonymous = BasketCompletion(min_items=2, user=False).training(fold.graph, fold.asked, 0)
+    assert (anonymous.users == -1).all() and (anonymous.groups == once.groups).all() and (once.users >= 0).any()
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_next_items_are_taken_in_the_window_and_new_where_only_those_are_asked_for(fold, new):
+    before = set(zip(fold.graph.events.user.tolist(), fold.graph.events.item.tolist(), strict=True))
+    taken = {(u, i) for u, i in zip(fold.asked.user.tolist(), fold.asked.item.tolist(), strict=True) if u >= 0}
+    assert taken & before  # some are taken again
+    asks = plain(NextItem(new=new, draws=99).training(fold.graph, fold.asked, 0))
+    assert {(user, target) for user, _, _, (target,), _ in asks} == (taken - before if new else taken)
+    assert all(items == [] and text == "" and group == user for user, items, text, _, group in asks)
+    assert len(asks) == len(taken - before if new else taken)  # none twice
+
+
+def test_draws_and_limits_of_next_items(fold):
+    few = NextItem(draws=2).training(fold.graph, fold.asked, 0)
+    assert np.bincount(few.users).max() == 2
+    held = NextItem(draws=2).held_out(fold.graph, fold.asked, 0)
+    assert held.users.tolist() == sorted(set(few.users.tolist()))  # one a user
+    assert len(NextItem(limit=3).training(fold.graph, fold.asked, 0)) == 3
+    targets = {NextItem().held_out(fold.graph, fold.asked, seed).targets.rows[0].item() for seed in range(20)}
+    assert len(targets) > 1
+
+
+def test_words_are_titles_of_attributes_of_the_target_and_only_of_those_with_text(shop):
+    """Brands have words, tags have none; the title is read where there is one, not the id."""
+    tables = shop()
+    schema = tables.schema.to_dict()
+    schema["nodes"][3] |= {"title": "name", "text": ["name"]}
+    schema["nodes"].append({"name": "tag", "role": "attribute"})
+    schema["edges"].append({"name": "tagged", "source": "item", "target": "tag", "role": "relation"})
+    every = tables.nodes["item"]["id"]
+    nodes = {**tables.nodes, "tag": pa.table({"id": ["t0"]})}
+    nodes["brand"] = tables.nodes["brand"].append_column("name", pa.array([f"Brand {n}" for n in range(4)]))
+    edges = {**tables.edges, "tagged": pa.table({"source": every, "target": ["t0"] * len(every)})}
+    graph = build_graph(type(tables)(type(tables.schema).from_dict(schema), nodes, edges))
+    asks = plain(Words(80).training(graph, graph.events, 0))
+    edge = graph.edges[("item", "by", "brand")]
+    named = {(f"Brand {b}", i) for i, b in zip(edge.source.tolist(), edge.target.tolist(), strict=True)}
+    assert {(text, target) for _, _, text, (target,), _ in asks} <= named
+    assert len(asks) > 20 and all(user == -1 and items == [] for user, items, *_ in asks)
+    assert {target for *_, (target,), _ in asks} == set(graph.events.item.tolist()) & set(edge.source.tolist())
+    assert len(Words().held_out(graph, graph.events, 0)) == 0
+
+
+def test_words_are_drawn_as_often_as_items_are_taken(shop):
+    graph = build_graph(shop())
+    rows = np.repeat([2, 4], [30, 10])  # two items that have a brand
+    events = graph.events.take(np.zeros(40, np.int64))
+    asks = Words(4000).training(graph, replace(events, item=rows), 0)
+    assert np.bincount(asks.targets.rows)[2] / len(asks) == pytest.approx(0.75, abs=0.03)
