@@ -46,7 +46,7 @@ class EvidenceHead(nn.Module):
         """Set the scales from (N, F) training values."""
         logs = phi.log1p()
         self.mean.copy_(logs.mean(0))
-        self.scale.copy_(logs.std(0).clamp(min=1e-3))
+        self.scale.copy_(logs.std(0, correction=0).clamp(min=1e-3))
         steps = torch.linspace(0, 1, self.QUANTILES + 1, device=phi.device)[1:-1]
         for column in range(phi.shape[1]):
             positive = phi[:, column][phi[:, column] > 0][:1_000_000]
