@@ -68,7 +68,7 @@ def save(recommender: Recommender, recipe: Recipe, folder: Path) -> None:
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items() if not k.startswith("text.")}
     save_file(state, folder / "model.safetensors")
     vectors = {
-        f"{side}.{part}": value.detach().cpu().contiguous()
+        f"{side}.{part}": value.detach().cpu().contiguous().clone()  # without a graph, the parts are one tensor
         for side, nodes in (("items", recommender.bank.items), ("users", recommender.bank.users))
         for part, value in nodes._asdict().items()
     }
@@ -105,12 +105,15 @@ def load_parts(folder: str | Path) -> Parts:
         missing = [name for name in missing if not name.startswith("text.")]
         if missing or unknown:
             raise RunError(f"{path}: the weights do not fit the recipe: {', '.join([*missing, *unknown][:3])}")
-        vectors = load_file(path / "vectors.safetensors")
+        # A file's tensors lie at any address, and sums hang on that: copied, they score as they did in training.
+        vectors = {name: vector.clone() for name, vector in load_file(path / "vectors.safetensors").items()}
+        items, users = (Nodes(*(vectors[f"{side}.{part}"] for part in Nodes._fields)) for side in ("items", "users"))
+        if len(items.fused) != len(tables.nodes[tables.schema.item.name]):
+            raise RunError(f"{path}: {len(items.fused)} vectors do not fit the items of its graph")
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, SchemaError, DataError, TextError) as error:
         if isinstance(error, RunError):
             raise
-        raise RunError(f"{path} cannot be opened by this version: {error}") from error
-    items, users = (Nodes(*(vectors[f"{side}.{part}"] for part in Nodes._fields)) for side in ("items", "users"))
+        raise RunError(f"{path} cannot be opened by this version: {' '.join(str(error).split())}") from error
     return Parts(model, tables, counts, Bank(torch.zeros(0, recipe.fusion.width), items, users), recipe)
 
 
