@@ -123,12 +123,11 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     text = TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
     paths = len(Evidence(prepared.counts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
-    if model.inputs is not None and recipe.fusion.spectral:
-        # The earliest fold's graph holds nothing that any training ask is about.
-        earliest = min((graph for graph, _, _ in prepared.folds), key=lambda graph: len(graph.events))
-        for kind, vectors in spectral_vectors(earliest, recipe.fusion.width, recipe.seed).items():
-            with torch.no_grad():
-                model.inputs.nodes[f"of {kind}"].weight.copy_(vectors)
+    # The last fold's graph is the earliest: it holds nothing that any training ask is about. Dealt folds have no such.
+    if model.inputs is not None and recipe.fusion.spectral and not np.isnan(prepared.graph.events.time).any():
+        for kind, vectors in spectral_vectors(prepared.folds[-1][0], recipe.fusion.width, recipe.seed).items():
+            if len(vectors):
+                model.inputs.nodes.get_parameter(f"of {kind}.weight").data.copy_(vectors)
     source = TextSource(text, text.table(prepared.texts.texts)) if text is not None else None
     return model, source
 

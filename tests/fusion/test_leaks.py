@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from fusion import pipeline
 from fusion.folds import Fold, FoldConfig, make_folds
 from fusion.leaks import check_fold, check_held
 from fusion.model import FusionConfig
 from fusion.settings import Recipe
+from fusion.spectral import spectral_vectors
 from fusion.tasks.basket import BasketCompletion
 from fusion.tasks.next_item import NextItem
 from kg.graph import build_graph
@@ -160,6 +162,21 @@ def test_training_itself_refuses_leaks(shop, monkeypatch):
         patch.setattr(pipeline, "make_folds", lambda *_: whole)
         with pytest.raises(DataError, match=r"leak: .* asked about"):
             pipeline.prepare(split, RECIPE, progress=False)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_learned_vectors_start_from_what_no_training_ask_is_about(shop, timed):
+    """Without times every event is asked about in some fold, so there is nothing to start from."""
+    split = (TimeSplit(7, 8) if timed else GroupedSplit(0.2, 0.2))(shop(timed=timed))
+    prepared = pipeline.prepare(split, RECIPE, progress=False)
+    model, _ = pipeline.build_model(prepared, replace(RECIPE, fusion=FusionConfig(width=8, words=False)))
+    assert model.inputs is not None
+    start = model.inputs.nodes.get_parameter("of item.weight").detach()
+    known = spectral_vectors(prepared.folds[-1][0], 8, RECIPE.seed)["item"]
+    latest = [graph.events.time.max() for graph, _, _ in prepared.folds]
+    assert not timed or min(latest) == latest[-1] < latest[0]
+    assert torch.equal(start, known) == timed
+    assert timed or start.norm(dim=1).max() < 0.2
 
 
 def test_a_fold_without_a_kind_of_path_is_named(shop):
