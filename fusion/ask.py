@@ -23,6 +23,11 @@ class Constraints:
     exclude: tuple[str, ...] = ()
     within: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    def __post_init__(self) -> None:
+        for what, values in (("exclude", self.exclude), *((f"within {name}", values) for name, values in self.within)):
+            if isinstance(values, str):
+                raise TypeError(f"{what} must be a sequence, not the one string {values!r}")
+
 
 @dataclass(frozen=True)
 class Ask:

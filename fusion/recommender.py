@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 
 from fusion.ask import Ask, Asks, Constraints, Ragged
@@ -105,13 +106,17 @@ class Recommender:
         return self.answer(Ask(user=user, text=text, k=k, where=where))
 
     def similar(self, item: str, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
-        """The items whose vectors are nearest: alike, not complements. An unknown item has none."""
+        """The items whose vectors are nearest: alike, not complements.
+
+        An unknown item has none, and so has every item where the model counts paths only.
+        """
+        ask = Ask(items=(item,), k=k, where=where)
         row = self.items.row(item)
-        if row < 0:
+        if row < 0 or not self.model.config.vectors:
             return []
         scores = (self.bank.items.fused @ self.bank.items.fused[row]).cpu().numpy().copy()
         scores[row] = -np.inf
-        return self._top(scores, k, where)
+        return self._top(scores, ask.k, ask.where)
 
     def answer(self, ask: Ask) -> list[Recommendation]:
         """The k best items for any ask, best first; fewer where the catalogue or the constraints leave fewer."""
@@ -174,8 +179,7 @@ class Recommender:
         for name, values in where.within:
             if name not in table.column_names:
                 raise DataError(f"items have no property {name!r}; they have {', '.join(table.column_names)}")
-            column = table[name].cast(pa.string()).to_numpy(zero_copy_only=False)
-            allowed &= np.isin(column.astype(str), list(values))
+            allowed &= pc.is_in(table[name].cast(pa.string()), pa.array(values, pa.string())).to_numpy()
         return allowed
 
     def add_items(self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None) -> Recommender:
@@ -191,17 +195,24 @@ class Recommender:
         Raises:
             DataError: An id is there already, or a table breaks the schema.
         """
-        old = self.tables.nodes[self.world.item]
+        nodes = _appended(f"items of type {self.world.item!r}", self.tables.nodes[self.world.item], items)
         known = self.items.rows(items["id"])
         if (known >= 0).any():
             raise DataError(f"item {self.items.key(int(known[known >= 0][0]))!r} is in the catalogue already")
-        nodes = pa.concat_tables([old, items.select(old.column_names).cast(old.schema)])
         new_edges = {}
         for name, table in (edges or {}).items():
-            before = self.tables.edges[name]
-            missing = [c for c in before.column_names if c not in table.column_names]
-            if missing:
-                raise DataError(f"edges {name!r}: no column {', '.join(missing)}")
-            new_edges[name] = pa.concat_tables([before, table.select(before.column_names).cast(before.schema)])
+            if name not in self.tables.edges:
+                raise DataError(f"there are no edges {name!r}; there are {', '.join(self.tables.edges)}")
+            new_edges[name] = _appended(f"edges {name!r}", self.tables.edges[name], table)
         tables = self.tables.with_tables({self.world.item: nodes}, new_edges)
         return Recommender.assemble(self.model, tables, widen(self.counts, build_graph(tables)), self.world.device)
+
+
+def _appended(what: str, before: pa.Table, more: pa.Table) -> pa.Table:
+    missing = [column for column in before.column_names if column not in more.column_names]
+    if missing:
+        raise DataError(f"{what}: no column {', '.join(missing)}")
+    try:
+        return pa.concat_tables([before, more.select(before.column_names).cast(before.schema)])
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DataError(f"{what}: {error}") from error

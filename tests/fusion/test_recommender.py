@@ -1,0 +1,222 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from fusion import artifacts
+from fusion.ask import Ask, Constraints
+from fusion.pipeline import finish
+from fusion.recommender import Recommender
+from fusion.runs import finished, new_run
+from kg.tables import DataError
+
+ITEMS = 42
+BLACK, WHITE = ([f"i{n:03d}" for n in range(colour, ITEMS, 2)] for colour in (0, 1))
+EVERY_KIND = [
+    Ask(user="u003"),
+    Ask(items=("i002", "i004")),
+    Ask(text="black chair"),
+    Ask(user="u003", items=("i001",), text="white vase"),
+    Ask(),
+]
+
+
+@pytest.fixture
+def served(trained):
+    return trained.recommender
+
+
+@pytest.fixture(scope="module")
+def counting(trainer_of, tmp_path_factory):
+    """The counted paths alone."""
+    made = trainer_of(tmp_path_factory.mktemp("paths"), "fusion.words=false", "fusion.graph=false")
+    return finish(made.trainer, made.prepared)
+
+
+def ids(found):
+    return [r.id for r in found]
+
+
+@pytest.mark.parametrize("ask", EVERY_KIND, ids=str)
+def test_an_answer_is_sorted_whole_and_told_apart(served, ask):
+    found = served.answer(ask)
+    assert len(found) == len(set(ids(found))) == 10
+    assert [r.score for r in found] == sorted((r.score for r in found), reverse=True)
+    assert all(np.isfinite(r.score) and 0 <= r.language <= 1 for r in found)
+    titles = dict(zip(*(served.tables.nodes["item"][name].to_pylist() for name in ("id", "title")), strict=True))
+    assert all(r.title == titles[r.id] for r in found)
+
+
+def test_the_four_questions_are_asks(served):
+    where = Constraints(exclude=("i003",))
+    assert served.recommend("u003", 5, where) == served.answer(Ask(user="u003", k=5, where=where))
+    assert served.complete(["i002"], "u003", "vase", 5, where) == served.answer(
+        Ask("u003", ("i002",), "vase", 5, where)
+    )
+    assert served.search("vase", "u003", 5, where) == served.answer(Ask(user="u003", text="vase", k=5, where=where))
+
+
+def test_the_colour_of_the_ask_is_the_colour_of_the_answer(served):
+    for user, colour in (("u002", BLACK), ("u003", WHITE)):
+        assert served.recommend(user, k=1)[0].id in colour
+    assert set(ids(served.complete(["i002", "i004"], k=5))) <= set(BLACK)
+    assert set(ids(served.complete(["i001"], k=5))) <= set(WHITE)
+    # The tiny text model takes a new item's colour for another's now and then.
+    assert len(set(ids(served.search("black", k=10))) & set(BLACK)) >= 8
+    assert len(set(ids(served.search("white", k=10))) & set(WHITE)) >= 8
+    assert set(ids(served.similar("i001", k=5))) <= set(WHITE)
+
+
+def test_what_is_not_known_is_passed_over(served):
+    assert ids(served.recommend("nobody")) == ids(served.answer(Ask()))
+    assert served.complete(["i002", "nothing"]) == served.complete(["i002"])
+    assert served.complete(["nothing"], user="nobody") == served.answer(Ask())
+    assert served.search("chair", user="nobody") == served.search("chair")
+    assert served.similar("nothing") == []
+    assert served.complete([]) == served.answer(Ask())
+
+
+@pytest.mark.parametrize("text", ["", "   ", "\n\t", None])
+def test_no_words_are_no_words(served, text):
+    assert served.answer(Ask(user="u003", text=text)) == served.recommend("u003")
+    assert served.answer(Ask(text=text)) == served.answer(Ask())
+
+
+def test_nothing_known_is_answered_by_recent_popularity(served):
+    recent = served.counts.item["recent popularity"]
+    best = recent.argsort()[::-1][:10]
+    assert [recent[served.items.row(i)] for i in ids(served.answer(Ask()))] == recent[best].tolist()
+
+
+def test_odd_words_are_words(served):
+    for text in ("x" * 10_000, "\U0001fa91", "'; DROP TABLE items; --", "\x00", "черное кресло"):
+        assert len(served.search(text)) == 10
+
+
+def test_what_is_at_hand_is_never_returned(served):
+    for hand in (("i002",), ("i002", "i001", "i041"), tuple(BLACK)):
+        found = served.complete(hand, user="u003", k=ITEMS)
+        assert len(found) == ITEMS - len(hand) and not set(ids(found)) & set(hand)
+    assert served.complete([*BLACK, *WHITE]) == []
+    assert "i002" not in ids(served.similar("i002", k=ITEMS))
+
+
+def test_an_item_named_twice_is_there_once(served):
+    assert served.complete(["i002", "i004", "i002"]) == served.complete(["i002", "i004"])
+
+
+def test_the_order_at_hand_does_not_matter(served):
+    one, other = served.complete(["i002", "i005", "i004"]), served.complete(["i004", "i002", "i005"])
+    assert ids(one) == ids(other)
+    assert [r.score for r in one] == pytest.approx([r.score for r in other], abs=1e-4)
+
+
+def test_an_answer_does_not_depend_on_the_asks_beside_it(served):
+    together = served.score(served.asks(EVERY_KIND))
+    for ask, row in zip(EVERY_KIND, together, strict=True):
+        assert np.allclose(served.score(served.asks([ask]))[0], row, atol=1e-4)
+
+
+@pytest.mark.parametrize("k", [1, ITEMS - 1, ITEMS, 10_000])
+def test_more_than_there_are_is_all_there_are(served, k):
+    full = ids(served.recommend("u003", k=ITEMS))
+    assert len(full) == len(set(full)) == ITEMS
+    assert ids(served.recommend("u003", k=k)) == full[:k]
+    assert len(served.similar("i002", k=k)) == min(k, ITEMS - 1)
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_fewer_than_one_is_refused(served, k):
+    for ask in (served.recommend, served.search, served.similar, lambda x, k: served.complete([x], k=k)):
+        with pytest.raises(ValueError, match=f"k must be at least 1, not {k}"):
+            ask("i002", k=k)
+
+
+def test_constraints_are_kept(served):
+    first = ids(served.recommend("u003", k=4))
+    assert ids(served.recommend("u003", k=2, where=Constraints(exclude=(first[0], first[2], "nothing")))) == [
+        first[1],
+        first[3],
+    ]
+    title = "white lamp number 1"
+    only = Constraints(within=(("title", (title, "no such title")),))
+    assert [r.title for r in served.recommend("u003", where=only)] == [title]
+    assert [r.title for r in served.similar("i001", where=only)] == [title]
+    assert served.recommend("u003", where=Constraints(within=(("title", ()),))) == []
+    both = Constraints(within=(("title", (title,)), ("id", ("i002",))))
+    assert served.recommend("u003", where=both) == []
+    assert served.recommend("u003", where=Constraints(within=(("title", (title,)),), exclude=("i003",))) == []
+
+
+def test_constraints_that_make_no_sense_are_refused(served):
+    with pytest.raises(DataError, match="items have no property 'colour'; they have id, title"):
+        served.recommend("u003", where=Constraints(within=(("colour", ("black",)),)))
+    with pytest.raises(TypeError, match="within title must be a sequence, not the one string 'vase'"):
+        Constraints(within=(("title", "vase"),))
+    with pytest.raises(TypeError, match="exclude must be a sequence, not the one string 'i002'"):
+        Constraints(exclude="i002")
+    with pytest.raises(TypeError, match="items must be a sequence of ids, not the one string 'i002'"):
+        Ask(items="i002")
+
+
+def test_paths_alone_answer_everything_but_what_is_alike(counting):
+    assert all(len(counting.answer(ask)) == 10 for ask in EVERY_KIND)
+    assert all(r.language == 0 for r in counting.recommend("u003"))
+    assert counting.search("black") == counting.answer(Ask())  # it reads no words
+    assert counting.similar("i002") == []
+
+
+NEW = pa.table({"id": ["new"], "title": ["white sofa number 50"], "unused": [1]})
+WHITE_EDGE = {"has_colour": pa.table({"source": ["new"], "target": ["white"]})}
+
+
+def test_a_new_item_is_known_without_training(served):
+    before = served.score(served.asks(EVERY_KIND))
+    more = served.add_items(NEW, WHITE_EDGE)
+    assert isinstance(more, Recommender) and len(more.items) == ITEMS + 1
+    assert "new" in ids(more.search("white sofa number 50", k=10))
+    assert set(ids(more.similar("i001", k=21))) == {*WHITE, "new"} - {"i001"}
+    assert set(ids(more.similar("new", k=5))) <= set(WHITE)
+    assert len(more.complete(["new", "i001"])) == 10
+    # What was there scores nearly as before, and what was served before is as it was.
+    after = more.score(more.asks(EVERY_KIND))[:, :ITEMS]
+    assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.999
+    assert np.abs(after - before).max() < 0.5
+    assert np.array_equal(served.score(served.asks(EVERY_KIND)), before)
+    assert len(served.items) == ITEMS and "new" not in ids(served.recommend("u003", k=100))
+
+
+def test_a_new_item_needs_no_edge_and_no_words(served):
+    more = served.add_items(pa.table({"id": ["bare"], "title": [""]}))
+    assert "bare" in ids(more.recommend("u003", k=100))
+    assert {r.id: r.language for r in more.recommend("u003", k=100)}["bare"] == 0
+    assert len(more.similar("bare")) == 10
+
+
+def test_new_items_are_saved_with_the_run(served, trained, tmp_path):
+    more = served.add_items(NEW, WHITE_EDGE)
+    with new_run(tmp_path, "more") as folder:
+        artifacts.save(more, trained.recipe, folder)
+    again = Recommender.load(finished(folder))
+    assert np.array_equal(again.score(again.asks(EVERY_KIND)), more.score(more.asks(EVERY_KIND)))
+    once_more = again.add_items(pa.table({"id": ["newer"], "title": ["black sofa"]}))
+    assert len(once_more.items) == ITEMS + 2
+
+
+@pytest.mark.parametrize(
+    ("items", "edges", "error"),
+    [
+        ({"id": ["i003"], "title": ["x"]}, {}, "item 'i003' is in the catalogue already"),
+        ({"id": ["a", "a"], "title": ["x", "y"]}, {}, "id 'a' is used twice"),
+        ({"id": ["a"]}, {}, "items of type 'item': no column title"),
+        ({"title": ["x"]}, {}, "items of type 'item': no column id"),
+        ({"id": ["a"], "title": [b"\xff"]}, {}, "items of type 'item'"),
+        ({"id": ["a"], "title": ["x"]}, {"colour": {"source": ["a"]}}, "there are no edges 'colour'; there are made"),
+        ({"id": ["a"], "title": ["x"]}, {"has_colour": {"source": ["a"]}}, "edges 'has_colour': no column target"),
+        ({"id": ["a"], "title": ["x"]}, {"has_colour": {"source": ["a"], "target": ["red"]}}, "no colour: 'red'"),
+        ({"id": ["a"], "title": ["x"]}, {"has_colour": {"source": ["b"], "target": ["black"]}}, "no item: 'b'"),
+    ],
+)
+def test_new_items_that_do_not_fit_are_refused(served, items, edges, error):
+    with pytest.raises(DataError, match=error):
+        served.add_items(pa.table(items), {name: pa.table(table) for name, table in edges.items()})
+    assert len(served.items) == ITEMS
