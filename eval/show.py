@@ -13,7 +13,7 @@ SHOWN = 5
 
 
 def worked_asks(recommender: Recommender, prepared: Prepared) -> str:
-    """Three asks, answered: a user, a held-out basket to complete, and words."""
+    """Up to three asks, answered: a user, a held-out basket to complete, and words; those that the graph has."""
     graph, titles = prepared.graph, prepared.split.train.titles(prepared.graph.item)
     events = held_events(graph, prepared.split.test.events)
     lines: list[str] = []
@@ -22,22 +22,25 @@ def worked_asks(recommender: Recommender, prepared: Prepared) -> str:
         name = graph.vocabs[graph.user].key(int(users[len(users) // 2]))
         lines += [f'{graph.user} {name} -> recommend(user="{name}")']
         lines += _answer(recommender.answer(Ask(user=name, k=SHOWN)))
-    bundles, sizes = np.unique(events.bundle[events.bundle >= 0], return_counts=True)
+    # A bundle that two users took is here twice.
+    bundle, item = np.unique(np.stack([events.bundle, events.item])[:, events.bundle >= 0], axis=1)
+    bundles, sizes = np.unique(bundle, return_counts=True)
     fitting = bundles[(sizes >= 4) & (sizes <= 6)]
     if len(fitting):
-        inside = np.flatnonzero(events.bundle == fitting[len(fitting) // 2])
-        hand, target = np.sort(events.item[inside])[:-1], int(np.sort(events.item[inside])[-1])
-        owner = int(events.user[inside[0]])
+        chosen = fitting[len(fitting) // 2]
+        *hand, target = item[bundle == chosen].tolist()
+        owner = int(events.user[events.bundle == chosen][0])
         user = graph.vocabs[graph.user].key(owner) if graph.user is not None and owner >= 0 else None
-        asked = Ask(user, tuple(graph.vocabs[graph.item].key(int(row)) for row in hand), k=SHOWN)
+        asked = Ask(user, tuple(graph.vocabs[graph.item].key(row) for row in hand), k=SHOWN)
+        whose = f', user="{user}"' if user is not None else ""
         lines += ["", "a held-out basket: " + " + ".join(titles[row] for row in hand)]
-        lines += [f'-> complete(items, user="{user}"); what was really bought with it: {titles[target]}']
+        lines += [f"-> complete(items{whose}); what was really bought with it: {titles[target]}"]
         lines += _answer(recommender.answer(asked))
     if recommender.model.text is not None:
         words = _words(prepared)
         lines += ["", f'-> search("{words}")']
         lines += _answer(recommender.search(words, k=SHOWN))
-    return "\n".join(lines)
+    return "\n".join(lines).strip("\n")
 
 
 def _words(prepared: Prepared) -> str:

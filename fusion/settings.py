@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -59,7 +60,7 @@ class EvaluationConfig:
         boosted: Whether the table holds the boosted ranker over the same counted paths.
         parts: Whether the parts are trained alone and stand in the table.
         ease: Penalties of EASE that validation chooses from.
-        metric: What validation maximises.
+        metric: What validation maximises: MRR, HR@k, NDCG@k or Recall@k.
     """
 
     limit: int = 0
@@ -70,6 +71,15 @@ class EvaluationConfig:
     parts: bool = True
     ease: tuple[float, ...] = (100.0, 500.0, 2000.0)
     metric: str = "NDCG@10"
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"MRR|(HR|NDCG|Recall)@[1-9]\d*", self.metric):
+            raise ValueError(f"evaluation.metric = {self.metric!r}: it is MRR, HR@k, NDCG@k or Recall@k")
+        for name, least in (("limit", 0), ("validation_limit", 0), ("draws", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"evaluation.{name} must be at least {least}, not {getattr(self, name)}")
+        if self.baselines and not self.ease:
+            raise ValueError("evaluation.ease: the baselines need at least one penalty of EASE")
 
 
 @dataclass(frozen=True)

@@ -151,11 +151,11 @@ def test_constraints_that_make_no_sense_are_refused(served):
     with pytest.raises(DataError, match="items have no property 'colour'; they have id, title"):
         served.recommend("u003", where=Constraints(within=(("colour", ("black",)),)))
     with pytest.raises(TypeError, match="within title must be a sequence, not the one string 'vase'"):
-        Constraints(within=(("title", "vase"),))
+        Constraints(within=(("title", "vase"),))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="exclude must be a sequence, not the one string 'i002'"):
-        Constraints(exclude="i002")
+        Constraints(exclude="i002")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="items must be a sequence of ids, not the one string 'i002'"):
-        Ask(items="i002")
+        Ask(items="i002")  # type: ignore[arg-type]
 
 
 def test_paths_alone_answer_everything_but_what_is_alike(counting):

@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from lightning.fabric import Fabric
+
+from eval.protocol import evaluate
+from fusion.ask import Ask
+from fusion.pipeline import Part, build_model, finish, held_out, join, prepare, train_part
+from fusion.tasks.next_item import NextItem
+from kg.tables import DataError
+
+
+def as_asked(asks, number, graph, k):
+    """The ask as somebody outside would put it: in ids."""
+    users, items = graph.vocabs["user"], graph.vocabs["item"]
+    user = int(asks.users[number])
+    hand = tuple(items.key(int(row)) for row in asks.items[number])
+    return Ask(users.key(user) if user >= 0 else None, hand, asks.texts[number] or None, k)
+
+
+def test_what_is_measured_is_what_is_served(trained):
+    """The lists of Recommender.answer, ask by ask, have the very metrics that evaluate gives their scores."""
+    prepared, served = trained.prepared, trained.recommender
+    recipe = replace(trained.recipe, tasks={**trained.recipe.tasks, "next": NextItem(new=False)})
+    found = held_out(prepared, recipe, prepared.split.test, 0)
+    assert {name: len(asks) for name, asks in found.items()} == {"baskets": 40, "next": 40}
+    for asks in (*found.values(), prepared.folds[0][2]):
+        target = [prepared.graph.vocabs["item"].key(int(asks.targets[n][0])) for n in range(len(asks))]
+        lists = [[r.id for r in served.answer(as_asked(asks, n, prepared.graph, 42))] for n in range(len(asks))]
+        rank = np.array([ids.index(wanted) + 1 for ids, wanted in zip(lists, target, strict=True)])
+        values = evaluate({"it": served}, asks, len(served.items), ks=(10,), progress=False).values["it"]
+        assert np.array_equal(values["HR@10"], rank <= 10)
+        assert np.allclose(values["NDCG@10"], np.where(rank <= 10, 1 / np.log2(rank + 1), 0))
+        assert np.allclose(values["MRR"], 1 / rank)
+
+
+def test_validation_sees_the_recommender_that_is_kept(trainer_of, tmp_path):
+    made = trainer_of(tmp_path, "training.epochs=1")
+    banks = []
+
+    def validate(model, bank):
+        banks.append(bank)
+        return 0.0
+
+    made.trainer.validate = validate
+    made.trainer.fit(progress=False)
+    bank = finish(made.trainer, made.prepared).bank
+    assert all(torch.equal(a, b) for a, b in zip(banks[-1].items, bank.items, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(banks[-1].users, bank.users, strict=True))
+
+
+def test_preparing_is_the_same_by_seed(checkerboard):
+    one, again, other = (
+        prepare(recipe.split(recipe.source.load()), recipe, progress=False)
+        for recipe in (checkerboard(), checkerboard(), checkerboard("seed=1"))
+    )
+    assert one.split.fingerprint == again.split.fingerprint == other.split.fingerprint
+    targets = [np.concatenate([asks.targets.rows for _, _, asks in p.folds]) for p in (one, again, other)]
+    assert np.array_equal(targets[0], targets[1]) and not np.array_equal(targets[0], targets[2])
+
+
+def test_weights_start_the_same_by_seed(checkerboard, trained):
+    one, again, other = (build_model(trained.prepared, checkerboard(*o))[0] for o in ((), (), ("seed=1",)))
+    names = dict(one.named_parameters())
+    assert all(torch.equal(p, names[name]) for name, p in again.named_parameters())
+    assert not all(torch.equal(p, names[name]) for name, p in other.named_parameters())
+
+
+def test_a_training_with_nothing_to_ask_is_refused(checkerboard):
+    recipe = checkerboard("tasks.baskets.min_items=99", "tasks.next.draws=0", "tasks.words.limit=0")
+    with pytest.raises(DataError, match="the tasks baskets, next, words find nothing to ask in the training events"):
+        prepare(recipe.split(recipe.source.load()), recipe, progress=False)
+
+
+def test_held_out_asks_are_drawn_by_seed(trained):
+    prepared, recipe = trained.prepared, trained.recipe
+    few, again = (held_out(prepared, recipe, prepared.split.test, 10)["baskets"] for _ in range(2))
+    other = held_out(prepared, replace(recipe, seed=1), prepared.split.test, 10)["baskets"]
+    assert len(few) == 10 and np.array_equal(few.groups, again.groups) and not np.array_equal(few.groups, other.groups)
+    every = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    assert set(few.groups) < set(every.groups)
+    assert "words" not in held_out(prepared, recipe, prepared.split.test, 0)  # it holds nothing out
+
+
+def test_joined_asks_stay_themselves(trained):
+    asks = [asks for _, _, asks in trained.prepared.folds]
+    joined = join(asks)
+    assert len(joined) == sum(map(len, asks))
+    for start, part in ((0, asks[0]), (len(asks[0]), asks[1])):
+        for n in range(len(part)):
+            assert joined.users[start + n] == part.users[n] and joined.texts[start + n] == part.texts[n]
+            assert np.array_equal(joined.items[start + n], part.items[n])
+            assert np.array_equal(joined.targets[start + n], part.targets[n])
+
+
+def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
+    fabric = Fabric(accelerator="cpu", devices=1)
+    recipe = replace(trained.recipe, training=replace(trained.recipe.training, epochs=1))
+    part = Part(words=False, graph=False, paths=True)
+    found = train_part(trained.prepared, recipe, part, lambda _: 0.0, tmp_path, fabric, progress=False)
+    assert found.model.text is None and found.model.gnn is None and found.model.head is not None
+    assert not found.bank.items.fused.any()
+    assert recipe.fusion.words and trained.recommender.model.text is not None
