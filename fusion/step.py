@@ -53,12 +53,14 @@ class TrainingStep(nn.Module):
         items, users = bank.items, bank.users
         if config.vectors:
             alone = language or model.gnn is None
-            seeds = world.all_rows if self.whole else live_rows(world, asks, generator, self.hand)
-            rows, edges = seeds, world.edges
-            if not self.whole and not alone:
+            # Without messages all nodes' vectors cost next to nothing, and the bank's are those of the whole model.
+            every = self.whole or alone
+            asked = live_rows(world, asks, generator, self.hand)
+            seeds = world.all_rows if every else asked
+            rows, edges = world.all_rows if self.whole else asked, world.edges
+            if not every:
                 sub = world.sampler.sample(seeds, _on(world.device, generator))
                 rows, edges = sub.rows, sub.edges
-            asked = live_rows(world, asks, generator, self.hand) if self.whole else seeds
             texts = self._texts(world, asked, rows, bank, source, generator)
             graph = {} if alone else model.message(world, rows, edges, texts)
             fresh = {}
@@ -66,7 +68,7 @@ class TrainingStep(nn.Module):
                 if kind in seeds:
                     own = graph[kind][: len(seeds[kind])] if graph else None
                     fresh[kind] = model.nodes(world, kind, seeds[kind], own, texts)
-            if self.whole:
+            if every:
                 items, users = fresh[world.item], fresh.get(world.user or "", users)
             else:
                 items = items.through(*_gathered(seeds[world.item], fresh[world.item]))

@@ -1,4 +1,6 @@
-"""A language model that is quick to run, and asks in plain lists."""
+"""A language model that is quick to run, a small untrained hybrid, and asks in plain lists."""
+
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -6,7 +8,14 @@ import torch
 import transformers
 
 from encoders import pretrained
+from encoders.text import TextConfig, TextEncoder, TextSource
 from fusion.ask import Asks, Ragged
+from fusion.folds import FoldConfig, make_folds
+from fusion.model import Bank, FusionConfig, Hybrid
+from fusion.tasks.basket import BasketCompletion
+from fusion.world import NodeTexts, World, edge_keys
+from kg.graph import build_graph
+from kg.paths import PathConfig, count_paths
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +40,40 @@ def asks():
         users, items, targets = zip(*rows, strict=True)
         texts = tuple(texts or [""] * len(rows))
         return Asks(np.array(users), Ragged.of(items), texts, Ragged.of([[t] for t in targets]), np.arange(len(rows)))
+
+    return make
+
+
+class Small(NamedTuple):
+    """An untrained model, the world before the asks, the asks, its texts and its bank."""
+
+    model: Hybrid
+    world: World
+    asks: Asks
+    source: TextSource | None
+    bank: Bank
+
+
+@pytest.fixture
+def small(shop, bert):
+    """Makes untrained hybrids of width 16 over a small random graph: small(tune="top:1", paths=False, ...)."""
+
+    def make(tune="top:1", **settings):
+        tables = shop()
+        fold = make_folds(build_graph(tables), FoldConfig(1, 4.0, cold=0.0), 0)[0]
+        counts, texts = count_paths(fold.graph, PathConfig(2.0, 3.0)), NodeTexts.of(tables)
+        usual = {"width": 16, "hidden": 8, "each": 4, "by_vector": 2, "new_items": 1, "neighbours": 3}
+        config = FusionConfig(**{**usual, **settings})
+        world = World(fold.graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu"))
+        torch.manual_seed(0)
+        text = TextEncoder(TextConfig(bert, tune), config.width) if config.words else None
+        keys, paths = edge_keys(fold.graph, counts), len(world.evidence.names)
+        model = Hybrid(config, text, None, world.sizes, keys, (world.user, world.item), paths)
+        for parameter in (*model.gate.parameters(), *model.context.parameters()):
+            torch.nn.init.normal_(parameter, std=0.5)  # as if trained: they start from 0, where much is equal
+        source = TextSource(text, text.table(texts.texts)) if text is not None else None
+        bank = model.encode(world, source.encode_all() if source is not None else None)
+        asks = BasketCompletion(min_items=2).training(fold.graph, fold.asked, 0)
+        return Small(model, world, asks, source, bank)
 
     return make
