@@ -91,7 +91,8 @@ def boosted(prepared: Prepared, recipe: Recipe, progress: bool = True) -> Booste
         rows, phi = evidence(asks, each)
         return rows.numpy(), phi.numpy()
 
-    folds = [(Evidence(counts), asks) for _, counts, asks in prepared.folds if len(asks)]
+    texts = prepared.texts.of_type(prepared.graph.item)
+    folds = [(Evidence(counts, texts=texts), asks) for _, counts, asks in prepared.folds if len(asks)]
     bounds = np.cumsum([0, *(len(asks) for _, asks in folds)])
     # An ask's fold is told by its number, which rides along as its group.
     every = join([asks for _, asks in folds])
@@ -113,7 +114,7 @@ def boosted(prepared: Prepared, recipe: Recipe, progress: bool = True) -> Booste
 
     ranker = BoostedRanker(training, prepared.graph.size(prepared.graph.item), seed=recipe.seed)
     ranker.fit(every, progress)
-    serving = Evidence(prepared.counts)
+    serving = Evidence(prepared.counts, texts=texts)
     ranker.candidates = lambda asks: candidates(serving, asks)
     return ranker
 

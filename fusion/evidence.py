@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fusion.ask import Asks
+from fusion.lexical import Lexical
 from kg.paths import AttributePaths, PathCounts
 
 
@@ -82,7 +83,8 @@ class _Attribute:
 
 
 # Paths whose strongest items become candidates; the others only describe them.
-_RETRIEVING = ("user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-bundle-item cosine",
+WORDS = "words"
+_RETRIEVING = (WORDS, "user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-bundle-item cosine",
                "item-user-item cosine", "popularity", "recent popularity")  # fmt: skip
 
 
@@ -92,10 +94,14 @@ class Evidence:
     Args:
         counts: From the graph as it stood before the asks: an ask's own basket must not be in it.
         device: Where the tensors live.
+        texts: The items' texts in row order, for the lexical match of the ask's words; None does without.
     """
 
-    def __init__(self, counts: PathCounts, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, counts: PathCounts, device: torch.device | str = "cpu", texts: Sequence[str] | None = None
+    ) -> None:
         self.device = torch.device(device)
+        self._lexical = Lexical(texts) if texts is not None and Lexical.fits(texts) else None
         self.items = len(counts.item["popularity"])
         self._user_item = {k: Sparse(m, self.device) for k, m in counts.user_item.items()}
         self._item_item = {k: Sparse(m, self.device) for k, m in counts.item_item.items()}
@@ -104,7 +110,17 @@ class Evidence:
         self._attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
         best = [f"{k} best" for k in self._item_item if k.endswith("cosine")]
         described = [f"{a} {what}" for a in self._attributes for what in ("at hand", "together", "of user")]
-        self.names = (*self._user_item, *self._item_item, *best, *described, *self._item, *self._user, "items at hand")
+        words = [WORDS] if self._lexical is not None else []
+        self.names = (
+            *self._user_item,
+            *self._item_item,
+            *best,
+            *words,
+            *described,
+            *self._item,
+            *self._user,
+            "items at hand",
+        )
 
     def __call__(self, asks: Asks, each: int, extra: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Candidates and what the paths say of them.
@@ -126,6 +142,8 @@ class Evidence:
         for name, matrix in self._item_item.items():
             if name.endswith("cosine"):
                 dense[f"{name} best"] = matrix.spread(batch.items, batch.owners, batch.size, "amax")
+        if self._lexical is not None:
+            dense[WORDS] = self._lexical(asks.texts, self.device)
         rows = self._retrieve(batch, dense, each, extra)
         at = rows.clamp(min=0)
         columns = [dense[name].gather(1, at) for name in dense]
@@ -159,6 +177,3 @@ class Evidence:
         rows = rows.sort(1).values
         most = max(int((rows < self.items).sum(1).max()), 1)
         return rows[:, :most].masked_fill(rows[:, :most] == self.items, -1)
-
-
-Gather = Callable[[Asks], tuple[Tensor, Tensor]]

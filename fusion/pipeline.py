@@ -121,7 +121,8 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     """An untrained model and its texts; the same weights by seed."""
     torch.manual_seed(recipe.seed)
     text = TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
-    paths = len(Evidence(prepared.counts).names)
+    item_texts = prepared.texts.of_type(prepared.graph.item) if recipe.fusion.words else None
+    paths = len(Evidence(prepared.counts, texts=item_texts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
     # The last fold's graph is the earliest: it holds nothing that any training ask is about. Dealt folds have no such.
     if model.inputs is not None and recipe.fusion.spectral and not np.isnan(prepared.graph.events.time).any():
@@ -143,9 +144,11 @@ def make_trainer(
     texts = source.encode_all(progress) if source is not None else None
     for graph, counts, asks in prepared.folds:
         if len(asks):
-            world = World(graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device)
+            world = World(graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.words)
             folds.append(TrainingFold(world, asks, model.encode(world, texts)))
-    serving = World(prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, fabric.device)
+    serving = World(
+        prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.words
+    )
 
     def validate(trained: Hybrid, bank: Bank) -> float:
         value = judge(Recommender(trained, serving, bank, prepared.split.train, prepared.counts))

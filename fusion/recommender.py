@@ -68,7 +68,9 @@ class Recommender:
     ) -> Self:
         """Put a trained model and the facts together; without a bank, every vector is computed anew."""
         texts, device = NodeTexts.of(tables), torch.device(device)
-        world = World(build_graph(tables), counts, texts, model.config.fanout, model.config.neighbours, device)
+        world = World(
+            build_graph(tables), counts, texts, model.config.fanout, model.config.neighbours, device, model.config.words
+        )
         if bank is None:
             vectors = None
             if model.text is not None:

@@ -29,7 +29,9 @@ def spectral_vectors(graph: Graph, width: int, seed: int) -> dict[str, Tensor]:
         if (rows >= 0).any():
             known = rows >= 0
             shape = (int(rows.max()) + 1, items)
-            parts.append(sp.csr_matrix((np.ones(known.sum(), np.float32), (rows[known], events.item[known])), shape).sign())
+            parts.append(
+                sp.csr_matrix((np.ones(known.sum(), np.float32), (rows[known], events.item[known])), shape).sign()
+            )
     vectors = {graph.item: np.zeros((items, width), np.float32)}
     if parts and min(items, sum(p.shape[0] for p in parts)) > 1:
         matrix = sp.vstack(parts).tocsr()

@@ -41,6 +41,10 @@ class NodeTexts:
                 rows[node.name] = np.array([number.setdefault(t, len(number)) if t else -1 for t in texts], np.int64)
         return cls(list(number), rows)
 
+    def of_type(self, name: str) -> list[str]:
+        """The text of every node of a type, "" where it has none."""
+        return [self.texts[row] if row >= 0 else "" for row in self.rows[name].tolist()]
+
 
 def message_edges(graph: Graph, counts: PathCounts, neighbours: int) -> dict[EdgeKey, Tensor]:
     """What the GNN passes messages along, as (2, E) by type.
@@ -76,6 +80,7 @@ class World:
         fanout: Neighbours sampled a relation and hop.
         neighbours: As in message_edges.
         device: Where tensors live.
+        words: Whether the evidence matches the asks' words with the items' texts.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class World:
         fanout: tuple[int, ...],
         neighbours: int,
         device: torch.device,
+        words: bool = True,
     ) -> None:
         self.graph, self.device = graph, device
         self.item, self.user = graph.item, graph.user
@@ -93,7 +99,7 @@ class World:
         self.edges = {k: e.to(device) for k, e in message_edges(graph, counts, neighbours).items()}
         self.sampler = CSRSampler(self.edges, self.sizes, fanout)
         self.distinct = {name: torch.as_tensor(rows, device=device) for name, rows in texts.rows.items()}
-        self.evidence = Evidence(counts, device)
+        self.evidence = Evidence(counts, device, texts.of_type(self.item) if words else None)
         self.all_rows = {name: torch.arange(size, device=device) for name, size in self.sizes.items()}
         # Which items were ever taken: only those bring a learned vector of their own, so that new items need none.
         taken = torch.zeros(self.sizes[self.item], dtype=torch.bool)

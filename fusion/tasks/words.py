@@ -1,4 +1,4 @@
-"""Words: what an item is called or belongs to, to the item. Keeps search in tune where no query log exists."""
+"""Words: a shopper names a kind of thing; which one is it? Keeps search in tune where no query log exists."""
 
 from __future__ import annotations
 
@@ -8,45 +8,71 @@ import numpy as np
 
 from fusion.ask import Asks, Ragged
 from kg.graph import Events, Graph
+from kg.tables import IntArray
 
 
 @dataclass(frozen=True)
 class Words:
-    """The title of an attribute of a taken item is the query; the item is the target.
+    """The title of an attribute of a taken item is the query, and the item the target, with its taker where known.
+
+    The protocol of personalised product search where no queries are logged (Ai et al. 2017, "Learning a Hierarchical
+    Embedding Model for Personalized Product Search", section 5.1: the query is the name of a category of the item).
 
     Attributes:
         limit: Asks a fold in training.
+        anonymous: Share of the training asks that do not say who asks; held-out asks all do.
+        relations: The relations whose titles are asked with; all from items to attributes with words where empty.
     """
 
     limit: int = 1000
+    anonymous: float = 0.3
+    relations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.limit < 0 or not 0 <= self.anonymous <= 1:
+            raise ValueError(
+                f"words: limit {self.limit} must not be negative and anonymous {self.anonymous} be in 0..1"
+            )
 
     def training(self, graph: Graph, events: Events, seed: int) -> Asks:
         """Asks about the events' items, drawn as often as they were taken."""
         rng = np.random.default_rng(seed)
-        item = np.sort(events.item)[rng.integers(0, max(len(events), 1), self.limit if len(events) else 0)]
-        queries = np.full(len(item), "", object)
-        # Every relation is offered in turn; the last one that names a drawn item wins, in a random order.
+        order = np.lexsort((events.item, events.user))
+        drawn = events.take(order[rng.integers(0, max(len(events), 1), self.limit if len(events) else 0)])
+        users = np.where(rng.random(len(drawn)) < self.anonymous, -1, drawn.user)
+        return self._asks(graph, users, drawn.item, rng)
+
+    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """One ask for every held-out bundle, or for every event outside one, about one of its items at random."""
+        rng = np.random.default_rng(seed)
+        events = events.take(np.lexsort((events.item, events.user, events.bundle)))
+        inside = np.flatnonzero(events.bundle >= 0)
+        _, starts, counts = np.unique(events.bundle[inside], return_index=True, return_counts=True)
+        chosen = np.concatenate(
+            [inside[starts + rng.integers(0, np.maximum(counts, 1))], np.flatnonzero(events.bundle < 0)]
+        )
+        return self._asks(graph, events.user[chosen], events.item[chosen], rng)
+
+    def _asks(self, graph: Graph, users: IntArray, items: IntArray, rng: np.random.Generator) -> Asks:
+        queries = np.full(len(items), "", object)
+        # Every relation is offered in turn and taken by half of what is left over or named already.
         for source, name, target in sorted(graph.edges):
             node = graph.schema.node(target)
             if source != graph.item or node.role != "attribute" or not node.text:
                 continue
+            if self.relations and name not in self.relations:
+                continue
             edge = graph.edges[(source, name, target)]
             value = np.full(graph.size(source), -1)
             np.maximum.at(value, edge.source, edge.target)  # of several values the last row, whatever their order
-            use = (value[item] >= 0) & ((rng.random(len(item)) < 0.5) | (queries == ""))
-            queries[use] = np.array(graph.titles[target], object)[value[item[use]]]
-        asked = np.nonzero(queries != "")[0]
+            use = (value[items] >= 0) & ((rng.random(len(items)) < 0.5) | (queries == ""))
+            queries[use] = np.array(graph.titles[target], object)[value[items[use]]]
+        asked = np.flatnonzero(queries != "")
         count = len(asked)
         return Asks(
-            np.full(count, -1),
+            users[asked],
             Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
             tuple(str(q) for q in queries[asked]),
-            Ragged(np.arange(count + 1), item[asked]),
-            item[asked],
+            Ragged(np.arange(count + 1), items[asked]),
+            np.where(users[asked] >= 0, users[asked], -1 - np.arange(count)),
         )
-
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """None: a made-up query is no measure of search."""
-        nothing = Ragged(np.zeros(1, np.int64), np.zeros(0, np.int64))
-        none = np.zeros(0, np.int64)
-        return Asks(none, nothing, (), nothing, none)

@@ -132,13 +132,17 @@ def test_words_are_titles_of_attributes_of_the_target_and_only_of_those_with_tex
     nodes["brand"] = tables.nodes["brand"].append_column("name", pa.array([f"Brand {n}" for n in range(4)]))
     edges = {**tables.edges, "tagged": pa.table({"source": every, "target": ["t0"] * len(every)})}
     graph = build_graph(type(tables)(type(tables.schema).from_dict(schema), nodes, edges))
-    asks = plain(Words(80).training(graph, graph.events, 0))
+    asks = plain(Words(80, anonymous=1.0).training(graph, graph.events, 0))
     edge = graph.edges[("item", "by", "brand")]
     named = {(f"Brand {b}", i) for i, b in zip(edge.source.tolist(), edge.target.tolist(), strict=True)}
     assert {(text, target) for _, _, text, (target,), _ in asks} <= named
     assert len(asks) > 20 and all(user == -1 and items == [] for user, items, *_ in asks)
     assert {target for *_, (target,), _ in asks} == set(graph.events.item.tolist()) & set(edge.source.tolist())
-    assert len(Words().held_out(graph, graph.events, 0)) == 0
+    taken = set(zip(graph.events.user.tolist(), graph.events.item.tolist(), strict=True))
+    held = plain(Words().held_out(graph, graph.events, 0))
+    assert {(user, target) for user, _, _, (target,), _ in held} <= taken
+    assert len(held) > 1 and any(user >= 0 for user, *_ in held)
+    assert not Words(relations=("tagged",)).training(graph, graph.events, 0).texts
 
 
 def test_words_are_drawn_as_often_as_items_are_taken(shop):
