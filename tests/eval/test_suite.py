@@ -1,0 +1,155 @@
+"""The closing table: who stands in it, what each one may see, and that nothing is chosen on the test."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from eval.baselines import EASE
+from eval.boosted import BoostedRanker
+from eval.protocol import evaluate
+from eval.suite import baselines, boosted, judge, measure, untuned
+from fusion.evidence import Evidence
+from fusion.pipeline import held_out, prepare
+from kg.split import GroupedSplit, Held
+
+
+def names(report):
+    return [row.name for row in report.blocks[0].rows]
+
+
+def table(reports):
+    return {
+        task: [(b.name, b.asks, r.name, r.values, r.behind) for b in report.blocks for r in b.rows]
+        for task, report in reports.items()
+    }
+
+
+def test_the_judge_gives_the_recipes_metric_on_validation(trained):
+    prepared, recipe = trained.prepared, trained.recipe
+    asks = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
+    scores = evaluate({"it": trained.recommender}, asks, 42, ks=(3, 10), progress=False).means()["it"]
+    assert judge(prepared, recipe, trained.recommender) == scores["NDCG@10"]
+    for metric in ("HR@3", "Recall@3", "MRR"):
+        chosen = replace(recipe, evaluation=replace(recipe.evaluation, metric=metric))
+        assert judge(prepared, chosen, trained.recommender) == scores[metric]
+    few = replace(recipe, evaluation=replace(recipe.evaluation, validation_limit=5))
+    assert judge(prepared, few, trained.recommender) != scores["NDCG@10"]
+
+
+def test_a_first_task_that_holds_nothing_out_is_named(trained):
+    recipe = replace(trained.recipe, tasks={"next": trained.recipe.tasks["next"]})  # all new items are in training
+    with pytest.raises(ValueError, match="the first task, 'next', finds no asks among the validation events"):
+        judge(trained.prepared, recipe, trained.recommender)
+
+
+def test_every_baseline_stands_in_the_table(trained):
+    prepared, recipe = trained.prepared, trained.recipe
+    found = baselines(prepared, recipe, progress=False)
+    expected = ["popularity", "user frequency", "ItemKNN", "EASE", "TF-IDF", "untuned encoder", "boosted ranker"]
+    assert list(found) == expected
+    reports = measure(prepared, recipe, {"hybrid": trained.recommender, **found}, progress=False)
+    asks = held_out(prepared, recipe, prepared.split.test, 0)
+    assert reports.keys() == asks.keys()
+    for task, report in reports.items():
+        assert names(report) == ["hybrid", *expected] and report.title == f"{task}, test"
+        for scorer in ("hybrid", "EASE", "untuned encoder"):
+            mean = evaluate(
+                {scorer: {"hybrid": trained.recommender, **found}[scorer]}, asks[task], 42, progress=False
+            ).means()[scorer]
+            row = report.blocks[0].rows[names(report).index(scorer)]
+            assert row.values["HR@10"].mean == pytest.approx(mean["HR@10"])
+    # A world with a known right answer: colour is told by what was together, and not by popularity.
+    hits = {row.name: row.values["HR@10"].mean for row in reports["baskets"].blocks[0].rows}
+    assert hits["popularity"] == 0 and min(hits[n] for n in ("hybrid", "ItemKNN", "EASE")) > 0.4
+
+
+def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
+    prepared = trained.prepared
+    config = replace(trained.recipe.evaluation, ease=(1.0, 1000.0), boosted=False)
+    recipe = replace(trained.recipe, evaluation=config)
+    asks = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
+    by_penalty = {p: EASE(prepared.graph, p) for p in config.ease}
+    means = evaluate({str(p): s for p, s in by_penalty.items()}, asks, 42, progress=False).means()
+    best = max(config.ease, key=lambda p: means[str(p)]["NDCG@10"])
+    assert means["1.0"]["NDCG@10"] != means["1000.0"]["NDCG@10"]
+    chosen = baselines(prepared, recipe, progress=False)["EASE"]
+    assert np.array_equal(chosen.score(asks), by_penalty[best].score(asks))
+    # The test events can be anything: nothing has looked at them.
+    blind = replace(prepared, split=replace(prepared.split, test=Held(prepared.split.test.events.slice(0, 0))))
+    again = baselines(blind, recipe, progress=False)
+    for name, scorer in baselines(prepared, recipe, progress=False).items():
+        assert np.array_equal(scorer.score(asks), again[name].score(asks)), name
+
+
+def test_the_boosted_ranker_learns_from_the_folds_and_serves_from_the_whole(trained, monkeypatch):
+    prepared, recipe = trained.prepared, trained.recipe
+    seen = []
+    fit = BoostedRanker.fit
+
+    def spied(self, asks, progress=True):
+        seen.append(self.candidates(asks))
+        return fit(self, asks, progress)
+
+    monkeypatch.setattr(BoostedRanker, "fit", spied)
+    ranker = boosted(prepared, recipe, progress=False)
+    ((rows, phi),) = seen
+    start, texts = 0, prepared.split.train.texts("item")
+    for _, counts, asks in prepared.folds:
+        own_rows, own_phi = Evidence(counts, texts=texts)(asks, recipe.fusion.each)
+        part = slice(start, start + len(asks))
+        assert np.array_equal(rows[part, : own_rows.shape[1]], own_rows.numpy())
+        assert np.array_equal(phi[part, : own_rows.shape[1]], own_phi.numpy())
+        assert (rows[part, own_rows.shape[1] :] == -1).all()
+        start += len(asks)
+    assert start == len(rows)
+    asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    whole, _ = Evidence(prepared.counts, texts=texts)(asks, recipe.fusion.each)
+    assert np.array_equal(ranker.candidates(asks)[0], whole.numpy())
+
+
+def test_the_untuned_encoder_is_that_of_before_training(trained):
+    texts = trained.prepared.split.train.texts("item")
+    baseline = untuned(trained.prepared, trained.recipe, texts, progress=False)
+    assert baseline.encode(["black chair", ""]).shape == (2, 16)
+    tuned = trained.recommender.model.text
+    table = tuned.table(["black chair"])
+    assert not np.allclose(
+        baseline.encode(["black chair"]), tuned.encode_table(table, project=False).numpy(), atol=1e-3
+    )
+    again = untuned(trained.prepared, trained.recipe, texts, progress=False)
+    assert np.array_equal(baseline.encode(["black chair"]), again.encode(["black chair"]))
+
+
+def test_cold_targets_stand_apart(checkerboard):
+    recipe = checkerboard("split.cold_fraction=0.2", "evaluation.boosted=false")
+    prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
+    found = baselines(prepared, recipe, progress=False)
+    blocks = {b.name: b for b in measure(prepared, recipe, found, progress=False)["baskets"].blocks}
+    asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    taken = set(prepared.graph.events.item.tolist())
+    cold = sum(int(asks.targets[n][0]) not in taken for n in range(len(asks)))
+    assert 0 < cold < len(asks)
+    assert (blocks["cold"].asks, blocks["warm"].asks, blocks["all"].asks) == (cold, len(asks) - cold, len(asks))
+
+
+def test_the_table_is_the_same_by_seed(trained):
+    prepared, recipe = (
+        trained.prepared,
+        replace(trained.recipe, evaluation=replace(trained.recipe.evaluation, boosted=False)),
+    )
+    tables = [
+        table(measure(prepared, r, baselines(prepared, r, progress=False), progress=False))
+        for r in (recipe, recipe, replace(recipe, seed=1))
+    ]
+    assert tables[0] == tables[1] != tables[2]
+
+
+def test_a_graph_without_times_has_baselines_too(checkerboard):
+    recipe = replace(checkerboard("evaluation.boosted=false"), split=GroupedSplit(0.2, 0.2, group="bundle"))
+    tables = recipe.source.load()
+    edges = replace(tables.schema.edges[0], time=None)
+    schema = replace(tables.schema, edges=(edges, *tables.schema.edges[1:]))
+    plain = type(tables)(schema, tables.nodes, {**tables.edges, "made": tables.edges["made"].drop(["time"])})
+    prepared = prepare(recipe.split(plain), recipe, progress=False)
+    assert "user frequency" in baselines(prepared, recipe, progress=False)
