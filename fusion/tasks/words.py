@@ -8,7 +8,7 @@ import numpy as np
 
 from fusion.ask import Asks, Ragged
 from kg.graph import Events, Graph
-from kg.tables import IntArray
+from kg.tables import DataError, IntArray
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ class Words:
         return self._asks(graph, events.user[chosen], events.item[chosen], rng)
 
     def _asks(self, graph: Graph, users: IntArray, items: IntArray, rng: np.random.Generator) -> Asks:
+        if unknown := set(self.relations) - {name for _, name, _ in graph.edges}:
+            raise DataError(f"words: the graph has no relation {min(unknown)!r}")
         queries = np.full(len(items), "", object)
         # Every relation is offered in turn and taken by half of what is left over or named already.
         for source, name, target in sorted(graph.edges):

@@ -9,7 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.evidence import Evidence, Sparse
+from fusion.evidence import WORDS, Evidence, Sparse
+from fusion.lexical import Lexical
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths
 
@@ -141,3 +142,38 @@ def test_a_graph_without_users_bundles_or_attributes_still_counts(shop, asks):
     rows, phi = Evidence(counts)(asks((0, [1], 2), (-1, [], 0)), each=3)
     assert "item-bundle-item" not in Evidence(counts).names and "item-user-item" in Evidence(counts).names
     assert (rows >= 0).any(1).all() and phi.isfinite().all()
+
+
+TEXTS = ["red hat", "blue hat", "", "red red shoe", *["coat"] * 10]
+
+
+def test_words_match_by_the_weight_of_the_terms_they_share():
+    """TF-IDF by hand: ln((1 + I) / (1 + how many texts have the term)) + 1, once more for ln of its repeats."""
+    idf = {term: np.log(15 / (1 + many)) + 1 for term, many in (("red", 2), ("hat", 2), ("blue", 1), ("shoe", 1))}
+    found = Lexical(TEXTS)(["Red hat?", " ", "unheard"], torch.device("cpu")).numpy()
+    query, shoe = np.array([idf["red"], idf["hat"]]), np.array([idf["red"] * (1 + np.log(2)), idf["shoe"]])
+    norm = np.linalg.norm
+    expected = np.zeros(ITEMS)
+    expected[0] = 1
+    expected[1] = query[1] * idf["hat"] / norm(query) / norm([idf["blue"], idf["hat"]])
+    expected[3] = query[0] * shoe[0] / norm(query) / norm(shoe)
+    assert np.allclose(found[0], expected, atol=1e-6) and not found[1:].any()
+    assert not Lexical.fits(["", " ?"]) and not Lexical.fits(None) and Lexical.fits(["", "a"])
+
+
+def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(counts, asks):
+    spoken = asks((-1, [], 0), (0, [1], 2), (0, [1], 2), texts=["blue shoe", "", "hat"])
+    evidence, without = Evidence(counts, texts=TEXTS), Evidence(counts)
+    rows, phi = evidence(spoken, each=2)
+    assert (
+        set(evidence.names) - set(without.names) == {WORDS} and WORDS not in Evidence(counts, texts=[""] * ITEMS).names
+    )
+    match = Lexical(TEXTS)(spoken.texts, torch.device("cpu"))
+    column = evidence.names.index(WORDS)
+    for b in range(3):
+        here = rows[b] >= 0
+        assert torch.equal(phi[b, here, column], match[b, rows[b, here]])
+    assert {1, 3} <= set(rows[0].tolist()) and 0 in rows[2] and 1 not in rows[2]  # the blue hat is at hand
+    silent, plain = evidence(spoken.take(np.array([1])), 2), without(spoken.take(np.array([1])), 2)
+    rest = [n for n, name in enumerate(evidence.names) if name != WORDS]
+    assert torch.equal(silent[0], plain[0]) and torch.equal(silent[1][..., rest], plain[1])

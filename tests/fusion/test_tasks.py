@@ -11,6 +11,7 @@ from fusion.tasks.basket import BasketCompletion
 from fusion.tasks.next_item import NextItem
 from fusion.tasks.words import Words
 from kg.graph import build_graph
+from kg.tables import DataError
 
 TASKS = [BasketCompletion(min_items=2, draws=3), NextItem(), NextItem(new=False, draws=2), Words(50)]
 
@@ -151,3 +152,29 @@ def test_words_are_drawn_as_often_as_items_are_taken(shop):
     events = graph.events.take(np.zeros(40, np.int64))
     asks = Words(4000).training(graph, replace(events, item=rows), 0)
     assert np.bincount(asks.targets.rows)[2] / len(asks) == pytest.approx(0.75, abs=0.03)
+
+
+def test_who_asks_with_words_is_known_but_for_a_share_in_training(shop):
+    graph = build_graph(shop())
+    taken = set(zip(graph.events.user.tolist(), graph.events.item.tolist(), strict=True))
+    nobody = (graph.events.user < 0).mean()
+    for share in (0.0, 0.3, 1.0):
+        asks = Words(3000, anonymous=share).training(graph, graph.events, 0)
+        assert (asks.users < 0).mean() == pytest.approx(share + (1 - share) * nobody, abs=0.06)
+        known = asks.users >= 0
+        assert set(zip(asks.users[known].tolist(), asks.targets.rows[known].tolist(), strict=True)) <= taken
+    assert np.unique(asks.groups).size == len(asks)  # nobody in particular is no group
+
+
+def test_every_held_out_bundle_and_single_item_is_asked_for_in_words_once(shop):
+    graph = build_graph(shop())
+    named = set(graph.edges[("item", "by", "brand")].source.tolist())
+    events = graph.events.take(np.isin(graph.events.item, list(named)))
+    asks = Words(limit=0).held_out(graph, events, 0)
+    assert len(asks) == len(baskets(events)) + (events.bundle < 0).sum()
+
+
+def test_a_relation_that_is_not_there_is_refused(shop):
+    graph = build_graph(shop())
+    with pytest.raises(DataError, match="no relation 'bye'"):
+        Words(relations=("by", "bye")).training(graph, graph.events, 0)
