@@ -11,7 +11,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -114,11 +114,13 @@ def run(options: argparse.Namespace) -> int:
         say(preview(prepared, recipe, fabric))
         return 0
 
-    if fabric.is_global_zero:
-        start_work(work, recipe, uri, split.fingerprint)
+    if options.resume:
+        check_unchanged(work, split.fingerprint)
     trainer = make_trainer(prepared, recipe, lambda r: judge(prepared, recipe, r), work, fabric, bars)
     if options.resume and trainer.resume():
         say(f"resumed  at step {trainer.done} of {len(trainer.plan)}")
+    elif fabric.is_global_zero:
+        start_work(work, recipe, uri, split.fingerprint)
     say(f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}")
     history = trainer.fit(bars)
     recommender = finish(trainer, prepared)
@@ -191,24 +193,26 @@ def sizes(tables: Tables) -> str:
     return ", ".join(parts)
 
 
+def check_unchanged(work: Path, fingerprint: str) -> None:
+    """Refuse to go on with other data."""
+    before = json.loads((work / "training.json").read_text(encoding="utf-8"))["split"]
+    if before != fingerprint:
+        raise DataError(f"{work}: the graph has changed since (split {before[:16]}, now {fingerprint[:16]})")
+
+
 def start_work(work: Path, recipe: Recipe, uri: str, fingerprint: str) -> None:
-    """Make the folder to work in; refuse to go on with other data."""
-    file = work / "training.json"
-    if file.is_file():
-        before = json.loads(file.read_text(encoding="utf-8"))["split"]
-        if before != fingerprint:
-            raise DataError(f"{work}: the graph has changed since (split {before[:16]}, now {fingerprint[:16]})")
-        return
+    """Make the folder to work in, with what is needed to go on."""
     work.mkdir(parents=True, exist_ok=True)
     state = {"recipe": recipes.to_dict(recipe), "uri": uri, "split": fingerprint}
-    file.write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    (work / "training.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
 
 
 def train_parts(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool) -> dict[str, Recommender]:
-    """The parts of the hybrid, each trained alone; by the name in the tables."""
+    """The parts of the model, each trained alone; by the name in the tables."""
     found = {}
+    whole = {side for side in Part.__annotations__ if getattr(recipe.fusion, side)}
     for part, switches in PARTS.items() if recipe.evaluation.parts else ():
-        if asdict(recipe.fusion) | switches != asdict(recipe.fusion):
+        if {side for side, on in switches.items() if on} < whole:
             folder = work / part.replace(" ", "-")
             if fabric.is_global_zero:
                 folder.mkdir(exist_ok=True)

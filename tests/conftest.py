@@ -3,10 +3,11 @@
 import os
 import random
 import sys
-from collections.abc import Callable, Generator
+import uuid
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before anything imports torch or transformers, which read these once.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -20,6 +21,9 @@ from hypothesis import settings
 
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
+
+if TYPE_CHECKING:
+    from kg.neo4j import Neo4jStore
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
@@ -91,6 +95,43 @@ def trained(trainer_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFac
     made.history = made.trainer.fit(progress=False)
     made.recommender = finish(made.trainer, made.prepared)
     return made
+
+
+@pytest.fixture(scope="session")
+def prefix() -> str:
+    """What the labels that tests write to a Neo4j begin with; of this run alone."""
+    return f"Test{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def neo4j_uri(prefix: str) -> Iterator[str]:
+    """The address of the server; afterwards the prefix's constraints are gone and the schema is what it was."""
+    from kg.neo4j import Neo4jStore
+
+    if not os.environ.get("NEO4J_URI"):
+        pytest.skip("NEO4J_URI is not set")
+    uri = os.environ["NEO4J_URI"]
+    with Neo4jStore.connect(uri) as store:
+        saved = store.schema()
+    yield uri
+    with Neo4jStore.connect(uri) as store:
+        for name, labels in list(store.rows("SHOW CONSTRAINTS YIELD name, labelsOrTypes RETURN name, labelsOrTypes")):
+            if labels[0].startswith(prefix):
+                store._write(f"DROP CONSTRAINT `{name}`", None)
+        if saved:
+            store.write_schema(saved)
+
+
+@pytest.fixture
+def neo4j_store(neo4j_uri: str, prefix: str) -> "Iterator[Neo4jStore]":
+    """An open store; afterwards the prefix's nodes, and the schema node, are gone."""
+    from kg.neo4j import Neo4jStore
+
+    with Neo4jStore.connect(neo4j_uri) as store:
+        yield store
+    with Neo4jStore.connect(neo4j_uri) as store:
+        where = f"n:TrousseauSchema OR any(label IN labels(n) WHERE label STARTS WITH '{prefix}')"
+        store._write(f"MATCH (n) WHERE {where} DETACH DELETE n", None)
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
