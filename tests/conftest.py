@@ -1,5 +1,6 @@
 """What every test runs under: seeds, one thread, no network, no server it did not ask for."""
 
+import json
 import os
 import random
 import sys
@@ -95,6 +96,46 @@ def trained(trainer_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFac
     made.history = made.trainer.fit(progress=False)
     made.recommender = finish(made.trainer, made.prepared)
     return made
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where train.py keeps its embedded stores."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[str]]:
+    """The command line of a quick checkerboard run into tmp_path/runs: command("--flag", ..., "key=value", ...)."""
+    folders = ["--quiet", "--device", "cpu", "--out", str(tmp_path / "runs"), "--data", str(data)]
+    quick = ["training.epochs=1", "evaluation.parts=false", "evaluation.baselines=false", "evaluation.draws=10"]
+
+    def made(*arguments: str) -> list[str]:
+        if "--resume" in arguments:
+            return [*arguments, *folders]
+        flags = [a for a in arguments if a.startswith("-") or "=" not in a]
+        values = [f"text.model={tiny_text}", *quick, *(a for a in arguments if a not in flags)]
+        return ["checkerboard", *flags, *folders, *(part for value in values for part in ("--set", value))]
+
+    return made
+
+
+@pytest.fixture
+def one_run(tmp_path: Path) -> Callable[[], SimpleNamespace]:
+    """Reads the only run in tmp_path/runs: .folder, .metrics (less the seconds), .data and .losses (one a step)."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    def read() -> SimpleNamespace:
+        (folder,) = (tmp_path / "runs").iterdir()  # and nothing unfinished beside it
+        metrics, data = (json.loads((folder / f"{name}.json").read_text()) for name in ("metrics", "data"))
+        for row in (r for report in metrics["test"].values() for block in report["blocks"] for r in block["rows"]):
+            assert row.pop("seconds") >= 0
+        events = EventAccumulator(str(folder / "logs"))
+        events.Reload()
+        losses = [event.value for event in events.Scalars("train/loss")]
+        return SimpleNamespace(folder=folder, metrics=metrics, data=data, losses=losses)
+
+    return read
 
 
 @pytest.fixture(scope="session")
