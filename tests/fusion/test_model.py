@@ -159,6 +159,8 @@ def test_words_of_an_ask_bring_items_of_those_words(small, asks):
     found = scored(made, asks((-1, [], 0), (-1, [], 0), texts=[title, "  "]))
     assert set(found.vector[0].topk(2).indices.tolist()) == {6, 7}
     assert found.vector[0].max().item() == pytest.approx(made.model.log_scale.exp().item(), abs=1e-4)
+    same = (found.rows[0] == 6) | (found.rows[0] == 7)
+    assert torch.allclose(found.similarities[0, same, 1], torch.ones(2), atol=1e-4)  # in text space too
     assert not found.vector[1].any()  # blank words are none
 
 

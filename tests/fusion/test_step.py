@@ -72,6 +72,17 @@ def test_either_loss_alone_reaches_bert_and_the_graph(small, whole, loss):
     assert any(name.startswith("head") for name in reached) == (loss == "candidates")
 
 
+@WHOLE
+def test_the_heads_own_gradient_reaches_bert_and_the_graph(small, whole):
+    """With the vectors' own say in the score turned off."""
+    made = still(small)
+    made.model.log_weight.data.fill_(-torch.inf)
+    run(made, whole).candidates.backward()
+    reached = learning(made.model)
+    for part in ("text.model.encoder.layer.1", "text.projection", "gnn", "gate", "context", "head"):
+        assert any(name.startswith(part) for name in reached), part
+
+
 def test_a_step_of_descent_lowers_the_loss(small):
     made = still(small)
     before = run(made).total(0.5)
