@@ -1,0 +1,179 @@
+"""Plants faults in a copy of the code, one at a time: the test that is there to catch each one must fail."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = ("kg", "encoders", "fusion", "eval", "tests")
+
+
+class Fault(NamedTuple):
+    """What goes wrong, where, the text as it is and as it is planted, and the test that must notice."""
+
+    name: str
+    file: str
+    text: str
+    planted: str
+    test: str
+
+
+FAULTS = [
+    Fault(
+        "an upward import inside a function",
+        "kg/store.py",
+        "    scheme = uri.partition",
+        "    from fusion.ask import Ask as Ask\n\n    scheme = uri.partition",
+        "tests/test_architecture.py::test_every_file_keeps_to_the_rules[kg/store.py]",
+    ),
+    Fault(
+        "held-out bundles stay in the training tables",
+        "kg/split.py",
+        "kept_nodes[bundle.name] = bundle_part == _TRAIN",
+        "kept_nodes[bundle.name] = bundle_part >= _TRAIN",
+        "tests/kg/test_split.py::TestEverySplit::test_leaks_nothing",
+    ),
+    Fault(
+        "a fold's graph holds what is asked about",
+        "fusion/folds.py",
+        "Fold(graph.until(early), ",
+        "Fold(graph, ",
+        "tests/fusion/test_folds.py::test_windows_are_the_last_of_the_time_and_each_looks_at_what_was_before",
+    ),
+    Fault(
+        "an ask's own basket is in its counts",
+        "fusion/pipeline.py",
+        "counts = count_paths(fold.graph, recipe.paths)",
+        "counts = count_paths(graph, recipe.paths)",
+        "tests/fusion/test_pipeline.py::test_preparing_is_the_same_by_seed",
+    ),
+    Fault(
+        "reverse edges are not flipped",
+        "kg/graph.py",
+        "] = edge.flipped()",
+        "] = edge",
+        "tests/kg/test_graph.py::test_typed_edges_are_flipped_in_reverse_and_reach_through_bundles",
+    ),
+    Fault(
+        "a text's vector depends on its batch",
+        "encoders/text.py",
+        "weight = mask.unsqueeze(-1).to(states.dtype)",
+        "weight = torch.ones_like(mask).unsqueeze(-1).to(states.dtype)",
+        "tests/encoders/test_text.py::test_a_vector_does_not_depend_on_the_batch[bert]",
+    ),
+    Fault(
+        "the GNN depends on the order of edges",
+        "encoders/graph.py",
+        "order = torch.argsort(target * sizes[0] + source)",
+        "order = torch.arange(len(target))",
+        "tests/encoders/test_graph.py::test_the_order_of_edges_does_not_matter",
+    ),
+    Fault(
+        "gradients are not cleared",
+        "fusion/trainer.py",
+        "        self.optimizer.zero_grad()\n",
+        "",
+        "tests/fusion/test_trainer.py::test_a_step_starts_from_no_gradient",
+    ),
+    Fault(
+        "the optimiser starts anew when a run is resumed",
+        "fusion/trainer.py",
+        '        self.optimizer.load_state_dict(state["optimizer"])\n',
+        "",
+        "tests/fusion/test_trainer.py::test_a_resumed_training_ends_as_one_that_was_not_stopped",
+    ),
+    Fault(
+        "the loss has the wrong sign",
+        "fusion/losses.py",
+        "candidates = -torch.where",
+        "candidates = torch.where",
+        "tests/fusion/test_losses.py::test_both_losses_by_hand",
+    ),
+    Fault(
+        "the protocol ranks what is at hand",
+        "eval/protocol.py",
+        "ranks(scores, some.targets, some.items)",
+        "ranks(scores, some.targets, some.items.take(np.zeros(len(some), int)))",
+        "tests/eval/test_protocol.py::test_the_items_at_hand_are_masked",
+    ),
+    Fault(
+        "an answer may hold what is at hand",
+        "fusion/recommender.py",
+        "        scores[asks.items[0]] = -np.inf\n",
+        "",
+        "tests/fusion/test_recommender.py::test_what_is_at_hand_is_never_returned",
+    ),
+    Fault(
+        "a typo in a recipe is accepted",
+        "fusion/recipe.py",
+        "if key not in known:",
+        "if False:",
+        "tests/fusion/test_settings.py::test_a_mistake_is_named_by_its_key",
+    ),
+]
+
+
+# Answers each line of tests with pytest's exit code. What takes seconds to import is imported once, and each line is
+# run in a fork, which reads the code under test anew.
+SERVER = """
+import importlib, os, signal, sys
+import pytest
+for name in ("lightning.fabric", "torch_geometric.nn", "torch.utils.tensorboard", "pyarrow.parquet", "duckdb",
+             "hypothesis", "sklearn.ensemble", "transformers.models.auto.modeling_auto",
+             "transformers.models.bert.modeling_bert"):
+    importlib.import_module(name)
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        signal.alarm(120)
+        with open("output", "w") as file:
+            os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
+        early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins that are imported above
+        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", early, *line.split("|")[1:-1]])
+        sys.stdout.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy of the code, and run(*tests): pytest's exit code and output there."""
+    tree = tmp_path_factory.mktemp("faults") / "tree"
+    for folder in CODE:
+        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("train.py", "pyproject.toml"):
+        shutil.copy(ROOT / file, tree / file)
+    around = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONDONTWRITEBYTECODE": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", SERVER], cwd=tree, env=around, text=True, stdin=-1, stdout=-1
+    ) as server:
+
+        def run(*tests):
+            assert server.stdin and server.stdout
+            print("", *tests, "", sep="|", file=server.stdin, flush=True)
+            return int(server.stdout.readline()), (tree / "output").read_text()[-3000:]
+
+        code, output = run(*(fault.test for fault in FAULTS))
+        assert code == 0, output  # without a fault, all of them pass
+        yield tree, run
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_planted_fault_is_caught(copy, fault):
+    tree, run = copy
+    file = tree / fault.file
+    sound = file.read_text(encoding="utf-8")
+    assert sound.count(fault.text) == 1, f"{fault.file} no longer holds {fault.text!r} once: plant the fault elsewhere"
+    file.write_text(sound.replace(fault.text, fault.planted), encoding="utf-8")
+    try:
+        code, output = run(fault.test)
+    finally:
+        file.write_text(sound, encoding="utf-8")
+    assert code == 1, output  # 1: tests failed; others: they could not run
