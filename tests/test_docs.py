@@ -124,7 +124,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("demo")
     small = {
-        "source.households": 100, "source.min_purchases": 60, "tasks.baskets.limit": 100, "tasks.words.limit": 20,
+        "source.households": 100, "source.min_purchases": 60, "tasks.baskets.limit": 100, "tasks.search.limit": 20,
         "fusion.width": 32, "text.tune": "frozen", "training.epochs": 1, "training.validations": 1,
         "evaluation.parts": "false", "evaluation.baselines": "false", "evaluation.limit": 50,
         "evaluation.validation_limit": 50, "evaluation.draws": 100,
