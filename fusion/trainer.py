@@ -163,7 +163,8 @@ class Trainer:
                 sums[name] += float(value.detach()) * share
         norm = fabric.clip_gradients(self.wrapped, self.optimizer, max_norm=config.clip, error_if_nonfinite=False)
         assert norm is not None
-        if not torch.isfinite(norm):
+        # In half precision the scaler looks for its scale: it passes over such a step and lowers the scale.
+        if not torch.isfinite(norm) and config.precision != "16-mixed":
             raise FloatingPointError(f"the gradient is not finite at step {number}; lower training.lr or the precision")
         self.optimizer.step()
         if fabric.world_size > 1:
