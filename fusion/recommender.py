@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from torch import Tensor
 
 from fusion.ask import Ask, Asks, Constraints, Ragged
 from fusion.model import Bank, Hybrid, Scores
@@ -22,6 +23,7 @@ from kg.paths import PathCounts, widen
 from kg.tables import DataError, Tables
 
 ANYTHING = Constraints()
+WORDS_KEPT = 10_000  # queries whose vectors are kept
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Recommender:
     def __init__(self, model: Hybrid, world: World, bank: Bank, tables: Tables, counts: PathCounts) -> None:
         self.model, self.world, self.bank, self.tables, self.counts = model.eval(), world, bank, tables, counts
         self.items = world.graph.vocabs[world.item]
+        self._words: dict[str, Tensor] = {}
         self._titles = tables.titles(world.item)
 
     @classmethod
@@ -142,8 +145,18 @@ class Recommender:
     @torch.inference_mode()
     def scores(self, asks: Asks) -> Scores:
         """The candidates of B asks and their scores, with everything these are made of."""
-        words = encode_words(self.model, asks, self.world.device)
+        words = self._encoded(asks)
         return self.model.score(self.world, asks, self.bank.items, self.bank.users, words)
+
+    def _encoded(self, asks: Asks) -> Tensor:
+        """(B, D) vectors of the asks' words; those of the latest words are kept, since people ask alike."""
+        new = [b for b, text in enumerate(asks.texts) if text not in self._words]
+        if len(self._words) + len(new) > WORDS_KEPT:
+            self._words, new = {}, list(range(len(asks)))
+        if new:
+            found = encode_words(self.model, asks.take(np.array(new)), self.world.device)
+            self._words.update((asks.texts[b], vector) for b, vector in zip(new, found, strict=True))
+        return torch.stack([self._words[text] for text in asks.texts])
 
     def score(self, asks: Asks) -> npt.NDArray[np.float32]:
         """(B, I) a score for every item: the candidates by the full score, below them the rest by vector alone."""

@@ -93,9 +93,8 @@ class TrainingStep(nn.Module):
             own = own[torch.randperm(len(own), generator=generator)[: self.text_budget]]
             near = near[torch.randperm(len(near), generator=generator)[: self.text_budget - len(own)]]
         live = torch.cat([own, near]).to(world.device)
-        if not len(live):
-            return bank.text
-        vectors = source.encode(live).to(bank.text.dtype)
+        # Without a text of its own a process still takes part in the gathering, or the others would wait for it.
+        vectors = source.encode(live).to(bank.text.dtype) if len(live) else bank.text[:0]
         texts = bank.text.index_copy(0, live, vectors)
         rows_all, (vectors_all,) = _gather(live, (vectors.detach(),))
         bank.text = bank.text.index_copy(0, rows_all, vectors_all)
@@ -118,10 +117,11 @@ def encode_words(model: Hybrid, asks: Asks, device: torch.device) -> Tensor:
     spoken = [b for b, text in enumerate(asks.texts) if text.strip()]
     if model.text is None or not spoken:
         return words
-    table = model.text.table([asks.texts[b] for b in spoken])
-    ids, mask = table.batch(torch.as_tensor(table.index))
+    table = model.text.table([asks.texts[b] for b in spoken])  # equal words are encoded once
+    ids, mask = table.batch(torch.arange(len(table)))
     vectors = model.text(ids.to(device), mask.to(device)).to(words.dtype)
-    return words.index_copy(0, torch.as_tensor(spoken, device=device), vectors)
+    own = vectors[torch.as_tensor(table.index, device=device)]
+    return words.index_copy(0, torch.as_tensor(spoken, device=device), own)
 
 
 def _gathered(rows: Tensor, nodes: Nodes) -> tuple[Tensor, Nodes]:
