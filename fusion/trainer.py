@@ -183,12 +183,17 @@ class Trainer:
                 fold.bank = self.model.encode(fold.world, fold.bank.text if self.source else None)
 
     def _judge(self) -> float:
-        """Validate on the first process and keep the weights if they are the best so far."""
+        """Validate on the first process and keep the weights if they are the best so far.
+
+        What is found while the language half is tuned alone stops nothing and is not kept: the rest is untrained then.
+        """
         value = 0.0
         if self.fabric.is_global_zero:
             texts = self.source.encode_all() if self.source else None
             value = self.validate(self.model, self.model.encode(self.serving, texts))
         value = float(self.fabric.broadcast(value))
+        if self.done <= self.language_steps < len(self.plan):
+            return value
         if value > self.best:
             self.best, self.worse, self.best_state = value, 0, self._state()
         else:

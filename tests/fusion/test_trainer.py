@@ -178,6 +178,18 @@ def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_pa
         assert torch.allclose(fold.bank.text, texts[3], atol=1e-6)
 
 
+def test_what_the_language_half_alone_reached_is_not_the_best_run(trainer_of, tmp_path):
+    """Validations fall from the first on: those of the first step must neither be kept nor stop the second."""
+    settings = ("training.language_epochs=2", "training.epochs=1", "training.validations=6", "training.patience=1")
+    trainer = trainer_of(tmp_path, *settings).trainer
+    values = iter(range(100, 0, -1))
+    trainer.validate = lambda model, bank: float(next(values))
+    history = trainer.fit(progress=False)
+    assert trainer.done > trainer.language_steps
+    kept = next(row["metric"] for row in history if row["step"] > trainer.language_steps)
+    assert trainer.best == kept < history[0]["metric"]
+
+
 def test_mixed_precision_trains_and_keeps_the_texts_up_to_date(trainer_of, tmp_path):
     trainer = trainer_of(tmp_path, "training.epochs=2", "training.precision=bf16-mixed").trainer
     before = [fold.bank.text.clone() for fold in trainer.folds]
