@@ -26,7 +26,7 @@ from eval.suite import baselines, judge, measure
 from fusion import artifacts
 from fusion import recipe as recipes
 from fusion.pipeline import Part, Prepared, finish, make_trainer, prepare, train_part
-from fusion.preview import preview
+from fusion.preview import peak_memory, preview
 from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
 from fusion.runs import RunError, environment, finished, model_card, new_run
@@ -135,7 +135,8 @@ def run(options: argparse.Namespace) -> int:
     for report in reports.values():
         say(f"\n{report.to_text()}")
     say("\n" + worked_asks(recommender, prepared))
-    say(f"\nsaved    {folder}   (training {trained - started:.0f} s, evaluation {time.monotonic() - trained:.0f} s)")
+    spent = f"training {trained - started:.0f} s, evaluation {time.monotonic() - trained:.0f} s"
+    say(f"\nsaved    {folder}   ({spent}, at most {peak_memory() / 2**30:.1f} GiB)")
     return 0
 
 

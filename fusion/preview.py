@@ -37,8 +37,7 @@ def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
     tuned = sum(p.numel() for p in parameters if p.requires_grad)
     # A backward pass costs about twice the forward one; AdamW keeps two numbers a tuned parameter, the gradient one.
     seconds = setup + 3 * spent * steps
-    scale = 1 if sys.platform == "darwin" else 1024
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale + 12 * tuned
+    memory = peak_memory() + 12 * tuned
     size, texts, batch = sum(p.numel() for p in parameters), len(prepared.texts.texts), recipe.training.batch
     return "\n".join(
         [
@@ -48,3 +47,9 @@ def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
             "dry run: nothing was trained",
         ]
     )
+
+
+def peak_memory() -> int:
+    """The most memory that this process has held so far, in bytes."""
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
