@@ -22,6 +22,7 @@ from fusion.recommender import Recommender
 from fusion.runs import RunError, open_run
 from fusion.settings import Recipe
 from fusion.world import edge_keys
+from kg.exchange import save_tables
 from kg.graph import build_graph
 from kg.paths import PathCounts, load_counts, save_counts
 from kg.schema import GraphSchema, SchemaError
@@ -37,15 +38,6 @@ class Parts:
     counts: PathCounts
     bank: Bank
     recipe: Recipe
-
-
-def save_tables(tables: Tables, folder: Path) -> None:
-    """schema.toml, nodes/TYPE.parquet and edges/NAME.parquet: what kg.sources.folder reads."""
-    for kind, every in (("nodes", tables.nodes), ("edges", tables.edges)):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        for name, table in every.items():
-            pq.write_table(table, folder / kind / f"{name}.parquet", compression="zstd")
-    (folder / "schema.toml").write_text(tables.schema.to_toml(), encoding="utf-8")
 
 
 def load_tables(folder: Path) -> Tables:

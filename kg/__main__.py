@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from kg.exchange import save_tables
 from kg.inspect import inspect
 from kg.schema import GraphSchema, SchemaError
 from kg.store import DataError, StoreError, open_store, read_tables, write_tables
@@ -51,12 +51,7 @@ def export(options: argparse.Namespace) -> int:
     """Write a store's tables as Parquet files beside their schema."""
     with open_store(options.store) as store:
         tables = read_tables(store, _schema(options))
-    root = Path(options.folder)
-    for kind, by_name in (("nodes", tables.nodes), ("edges", tables.edges)):
-        (root / kind).mkdir(parents=True, exist_ok=True)
-        for name, table in by_name.items():
-            pq.write_table(table, root / kind / f"{name}.parquet")
-    (root / "schema.toml").write_text(tables.schema.to_toml(), encoding="utf-8")
+    save_tables(tables, Path(options.folder))
     _print_counts(tables)
     return 0
 

@@ -1,10 +1,14 @@
-"""Exchange: a graph as networkx has it, for exploring, drawing and the many formats that networkx writes."""
+"""Exchange: tables as Parquet files, and a graph as networkx has it, for exploring, drawing and its many formats."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import networkx as nx
+import pyarrow.parquet as pq
 
 from kg.graph import Graph
+from kg.tables import Tables
 
 
 def to_networkx(graph: Graph) -> nx.MultiDiGraph:
@@ -21,3 +25,12 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph:
             facts = {"weight": float(weight)} | ({"time": float(time)} if time == time else {})
             made.add_edge((source, tails[tail]), (target, heads[head]), key=name, **facts)
     return made
+
+
+def save_tables(tables: Tables, folder: Path) -> None:
+    """schema.toml, nodes/TYPE.parquet and edges/NAME.parquet: what kg.sources.folder reads."""
+    for kind, every in (("nodes", tables.nodes), ("edges", tables.edges)):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        for name, table in every.items():
+            pq.write_table(table, folder / kind / f"{name}.parquet", compression="zstd")
+    (folder / "schema.toml").write_text(tables.schema.to_toml(), encoding="utf-8")
