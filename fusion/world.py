@@ -10,7 +10,7 @@ from torch import Tensor
 
 from encoders.sampler import CSRSampler
 from fusion.evidence import Evidence
-from kg.graph import REVERSE, EdgeKey, Graph
+from kg.graph import EdgeKey, Graph
 from kg.paths import PathCounts
 from kg.tables import IntArray, Tables
 
@@ -128,6 +128,3 @@ def edge_keys(graph: Graph, counts: PathCounts) -> list[EdgeKey]:
     gone = bundle.name if bundle else None
     keys = [k for k in graph.typed_edges() if gone not in (k[0], k[2])]
     return keys + ([(graph.item, TOGETHER, graph.item)] if counts.item_item else [])
-
-
-__all__ = ["REVERSE", "TOGETHER", "NodeTexts", "World", "edge_keys", "message_edges"]
