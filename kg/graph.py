@@ -80,7 +80,7 @@ class Graph:
         vocabs: By node type, id <-> row.
         edges: By (source type, edge name, target type), forward only; `typed_edges` adds the reverses.
         events: The interactions and memberships once more, as events.
-        titles: By attribute type, what people read of each node.
+        titles: By attribute type, and for items, what people read of each node.
     """
 
     schema: GraphSchema
@@ -196,7 +196,7 @@ def build_graph(tables: Tables) -> Graph:
         edges[(edge.source, edge.name, edge.target)] = EdgeList(
             vocabs[edge.source].rows(table["source"]), vocabs[edge.target].rows(table["target"]), weight, time
         )
-    titles = {n.name: tables.titles(n.name) for n in schema.nodes if n.role == "attribute"}
+    titles = {n.name: tables.titles(n.name) for n in schema.nodes if n.role in {"attribute", "item"}}
     return Graph(schema, vocabs, edges, _events(schema, vocabs, edges), titles)
 
 
