@@ -102,6 +102,8 @@ def held_events(graph: Graph, held: pa.Table) -> Events:
     items = graph.vocabs[graph.item].rows(held["item"])
     count = len(items)
     users = graph.vocabs[graph.user].rows(held["user"]) if graph.user else np.full(count, -1)
-    bundles = held["bundle"].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
-    events = Events(users, np.asarray(bundles, np.int64), items, held["time"].to_numpy())
-    return events.take(items >= 0)
+    coded = held["bundle"].combine_chunks().dictionary_encode()
+    bundles = np.asarray(coded.indices.fill_null(-1), np.int64)
+    named = dict(zip(bundles.tolist(), held["words"].to_pylist(), strict=True)) if "words" in held.column_names else {}
+    words = tuple(named[row] for row in range(len(coded.dictionary))) if named else ()
+    return Events(users, bundles, items, held["time"].to_numpy(), words).take(items >= 0)

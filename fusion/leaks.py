@@ -75,7 +75,7 @@ def _taken_alone(graph: Graph) -> Events:
     for (source, name, target), edge in graph.edges.items():
         if source == graph.user and target == graph.item and graph.schema.edge(name).role == "interaction":
             parts.append(Events(edge.source, np.full(len(edge), -1), edge.target, edge.time))
-    return Events(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("user", "bundle", "item", "time")))
+    return Events.join(parts)
 
 
 def _check_taken(graph: Graph, taken: Events, leaked: npt.NDArray[np.bool_], what: str) -> None:

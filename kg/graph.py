@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -56,19 +56,30 @@ class Events:
         bundle: (E,) bundle rows, -1 where the item was taken alone.
         item: (E,) item rows.
         time: (E,) when, NaN where unknown.
+        words: By bundle row, what people called the bundle; empty where the bundle type has no text.
     """
 
     user: IntArray
     bundle: IntArray
     item: IntArray
     time: FloatArray
+    words: tuple[str, ...] = ()
+
+    @classmethod
+    def join(cls, parts: Sequence[Events], words: tuple[str, ...] = ()) -> Events:
+        """All events of several parts, in order."""
+        none = np.zeros(0, np.int64)
+        user, bundle, item = (
+            np.concatenate([none, *(getattr(p, f) for p in parts)]) for f in ("user", "bundle", "item")
+        )
+        return cls(user, bundle, item, np.concatenate([np.zeros(0), *(p.time for p in parts)]), words)
 
     def __len__(self) -> int:
         return len(self.item)
 
     def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Events:
         """The chosen events."""
-        return Events(self.user[which], self.bundle[which], self.item[which], self.time[which])
+        return Events(self.user[which], self.bundle[which], self.item[which], self.time[which], self.words)
 
 
 @dataclass(frozen=True)
@@ -197,10 +208,14 @@ def build_graph(tables: Tables) -> Graph:
             vocabs[edge.source].rows(table["source"]), vocabs[edge.target].rows(table["target"]), weight, time
         )
     titles = {n.name: tables.titles(n.name) for n in schema.nodes if n.role in {"attribute", "item"}}
-    return Graph(schema, vocabs, edges, _events(schema, vocabs, edges), titles)
+    bundle = schema.of_role("bundle")
+    words = tuple(tables.texts(bundle.name)) if bundle is not None and bundle.text else ()
+    return Graph(schema, vocabs, edges, _events(schema, vocabs, edges, words), titles)
 
 
-def _events(schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList]) -> Events:
+def _events(
+    schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList], words: tuple[str, ...]
+) -> Events:
     none = np.zeros(0, np.int64)
     bundle = schema.of_role("bundle")
     roles = {e.name: e.role for e in schema.edges}
@@ -223,6 +238,4 @@ def _events(schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[Edg
                 rows = np.repeat(np.where(count[edge.source] > 0, start[edge.source], -1), repeats) + nth
                 source, target = np.repeat(edge.source, repeats), np.repeat(edge.target, repeats)
                 parts.append(Events(user[rows], source, target, np.fmax(np.repeat(edge.time, repeats), time[rows])))
-    if not parts:
-        return Events(none, none, none, np.zeros(0))
-    return Events(*(np.concatenate([getattr(p, f) for p in parts]) for f in ("user", "bundle", "item", "time")))
+    return Events.join(parts, words)

@@ -64,7 +64,8 @@ def events_table(tables: Tables) -> pa.Table:
     """Who took which item, when, together with what.
 
     Returns:
-        Columns user, bundle (null where there is none), item (string ids) and time (float64, NaN where unknown).
+        Columns user, bundle (null where there is none), item (string ids), time (float64, NaN where unknown) and, where
+        bundles have text, words: the bundle's.
     """
     graph = build_graph(tables)
     return _named(graph, graph.events)
@@ -106,9 +107,8 @@ class TimeSplit:
         part = np.full(len(time), _UNUSED)
         part[time <= self.train_until] = _TRAIN
         part[(time > self.train_until) & (time <= self.valid_until)] = _VALID
-        part[(time > self.valid_until) & (time >= (self.valid_until if self.test_from is None else self.test_from))] = (
-            _TEST
-        )
+        test_from = self.valid_until if self.test_from is None else self.test_from
+        part[(time > self.valid_until) & (time >= test_from)] = _TEST
         ids = graph.vocabs[graph.item].ids
         chosen = np.random.default_rng(self.seed).permutation(len(ids))[: round(self.cold_fraction * len(ids))]
         cold = np.isin(_ranks(ids), chosen)
@@ -169,18 +169,23 @@ class GroupedSplit:
         seed: Of the draw.
         group: user: all that one user took is in one part, and a bundle that nobody took is a group of its own.
             bundle: each bundle is a group, and items taken alone only train.
+        fold: Which run of the drawn groups is tested; validation is what follows it, in a circle. Folds 0..n-1 with
+            a test_fraction of 1/n test every group once.
     """
 
     valid_fraction: float
     test_fraction: float
     seed: int = 0
     group: Group = "user"
+    fold: int = 0
 
     def __post_init__(self) -> None:
         if min(self.valid_fraction, self.test_fraction) <= 0 or self.valid_fraction + self.test_fraction >= 1:
             raise ValueError(f"{self}: the fractions must be above 0 and together below 1")
         if self.group not in get_args(Group):
             raise ValueError(f"{self}: group must be one of {get_args(Group)}")
+        if self.fold < 0 or (self.fold + 1) * self.test_fraction > 1 + 1e-9:
+            raise ValueError(f"{self}: fold must be at least 0 and (fold + 1) * test_fraction at most 1")
 
     def __call__(self, tables: Tables) -> Split:
         """Split the tables; DataError where a part is empty."""
@@ -196,10 +201,9 @@ class GroupedSplit:
             group[known] = -2 - _ranks(graph.vocabs[user.name].ids)[events.user[known]]
         groups = np.unique(group[group != -1])
         drawn = np.random.default_rng(self.seed).permutation(groups)
-        test, valid = (round(share * len(groups)) for share in (self.test_fraction, self.valid_fraction))
-        part = np.zeros(len(events), int)
-        part[np.isin(group, drawn[:test])] = _TEST
-        part[np.isin(group, drawn[test : test + valid])] = _VALID
+        start, end = (round(n * self.test_fraction * len(groups)) for n in (self.fold, self.fold + 1))
+        later = np.roll(drawn, -end)[: round(self.valid_fraction * len(groups))]
+        part = np.where(np.isin(group, drawn[start:end]), _TEST, np.where(np.isin(group, later), _VALID, _TRAIN))
         gone = None
         if user is not None and self.group == "user":
             gone = np.zeros(graph.size(user.name), bool)
@@ -279,15 +283,16 @@ def _times(config: TimeSplit | LeaveLast, graph: Graph) -> FloatArray:
 
 
 def _named(graph: Graph, events: Events) -> pa.Table:
-    roles: tuple[tuple[NodeRole, IntArray], ...] = (
-        ("user", events.user), ("bundle", events.bundle), ("item", events.item)
-    )  # fmt: skip
     columns: dict[str, pa.Array] = {}
-    for role, rows in roles:
+    roles: tuple[NodeRole, ...] = ("user", "bundle", "item")
+    for role, rows in zip(roles, (events.user, events.bundle, events.item), strict=True):
         node = graph.schema.of_role(role)
         ids = graph.vocabs[node.name].ids if node else pa.array([], pa.string())
         columns[role] = ids.take(pa.array(rows, mask=rows < 0))
-    return pa.table({**columns, "time": pa.array(events.time, pa.float64())})
+    columns["time"] = pa.array(events.time, pa.float64())
+    if events.words:
+        columns["words"] = pa.array(events.words, pa.string()).take(pa.array(events.bundle, mask=events.bundle < 0))
+    return pa.table(columns)
 
 
 def _ranks(ids: pa.Array) -> IntArray:

@@ -250,3 +250,18 @@ def _shop(seed: int = 0, timed: bool = True) -> Tables:
 def shop():
     """Makes small random graphs: shop(seed, timed)."""
     return _shop
+
+
+@pytest.fixture(scope="session")
+def worded():
+    """As shop, and the bundles have words, b3 but for: worded(seed, timed)."""
+
+    def make(seed: int = 0, timed: bool = True) -> Tables:
+        tables = _shop(seed, timed)
+        schema = tables.schema.to_dict()
+        schema["nodes"][1] |= {"text": ["intent"]}
+        intents = [None if n == 3 else f"what b{n} is for" for n in range(len(tables.nodes["bundle"]))]
+        bundles = tables.nodes["bundle"].append_column("intent", pa.array(intents))
+        return Tables(GraphSchema.from_dict(schema), {**tables.nodes, "bundle": bundles}, tables.edges)
+
+    return make

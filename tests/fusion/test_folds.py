@@ -124,3 +124,17 @@ def test_held_events_of_unknown_items_are_left_out_and_unknown_users_are_nobody(
     table = table.set_column(2, "item", pa.array(["i1", "what is this", "i2"]))
     held = held_events(graph, table.set_column(0, "user", pa.array(["u1", "u1", "who"])))
     assert rows(held)[0][0] == 1 and rows(held)[1][0] == -1 and held.item.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("keep", ["i0", "i3"])
+def test_held_bundles_keep_their_words(worded, keep):
+    split = TimeSplit(4, 6)(worded())
+    table = split.test.events.take(np.random.default_rng(0).permutation(len(split.test.events)))
+    items = ["gone" if item == keep else item for item in table["item"].to_pylist()]
+    table = table.set_column(2, "item", pa.array(items))  # what is left out must not shift the words
+    held = held_events(build_graph(split.train), table)
+    rows = [row for row in table.to_pylist() if row["item"] != "gone"]
+    assert len({row["words"] for row in rows}) > 3 and any(row["words"] is None for row in rows)
+    for bundle, row in zip(held.bundle.tolist(), rows, strict=True):
+        words = "" if row["bundle"] == "b3" else f"what {row['bundle']} is for"
+        assert bundle < 0 if row["bundle"] is None else held.words[bundle] == row["words"] == words

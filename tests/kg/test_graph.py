@@ -146,3 +146,10 @@ def test_a_graph_of_items_alone_has_no_events():
     graph = build_graph(Tables(schema, {"item": pa.table({"id": ["a"]})}, {}))
     assert len(graph.events) == 0 and graph.user is None and graph.typed_edges() == {}
     assert len(graph.without_events(np.zeros(0, bool)).events) == 0
+
+
+def test_events_know_the_words_of_their_bundles(worded, shop):
+    assert build_graph(shop()).events.words == ()
+    events = build_graph(worded()).events
+    assert events.words == tuple("" if n == 3 else f"what b{n} is for" for n in range(16))
+    assert events.take(events.item == 3).words == events.words

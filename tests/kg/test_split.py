@@ -64,7 +64,11 @@ def by_time(tables: Tables, **settings) -> TimeSplit:
     return TimeSplit(times[-3], times[-2], **settings)
 
 
-EXAMPLES = examples()
+def timed(tables: Tables) -> bool:
+    return not np.isnan(events_table(tables)["time"]).any()
+
+
+EXAMPLES = {name: tables for name, tables in examples().items() if len(events_table(tables))}
 SPLITS = {
     "time": by_time,
     "time and cold": lambda tables: by_time(tables, cold_fraction=0.3),
@@ -76,7 +80,7 @@ CASES = [
     pytest.param(tables, make(tables), id=f"{name}, {source}")
     for source, tables in EXAMPLES.items()
     for name, make in SPLITS.items()
-    if name != "bundles" or tables.schema.of_role("bundle")
+    if (timed(tables) or name in {"users", "bundles"}) and (name != "bundles" or tables.schema.of_role("bundle"))
 ]
 
 
@@ -114,7 +118,7 @@ class TestEverySplit:
         valid, test, train = (events(t) for t in (split.valid.events, split.test.events, events_table(split.train)))
         assert valid and test and train
         assert not valid & test and valid | test | train <= events(events_table(tables))
-        bundles = [{b for _, b, _, _ in part} - {None} for part in (valid, test)]
+        bundles = [{b for _, b, *_ in part} - {None} for part in (valid, test)]
         assert not bundles[0] & bundles[1]
         if isinstance(config, GroupedSplit) and config.group == "user":
             users = [{user for user, *_ in part} - {None} for part in (valid, test, train)]
@@ -269,6 +273,13 @@ class TestLeaveLast:
             LeaveLast(valid=0)
 
 
+def test_events_carry_their_bundles_words_where_there_are_any(worded, shop):
+    assert events_table(shop()).column_names == ["user", "bundle", "item", "time"]
+    rows = events_table(worded()).to_pylist()
+    named = {b: None if b is None else "" if b == "b3" else f"what {b} is for" for b in {row["bundle"] for row in rows}}
+    assert None in named and all(row["words"] == named[row["bundle"]] for row in rows)
+
+
 class TestGroupedSplit:
     def test_users_are_held_out_whole_and_need_no_time(self):
         split = GroupedSplit(1 / 3, 1 / 3)(timeless())
@@ -276,6 +287,32 @@ class TestGroupedSplit:
         left = set(split.train.edges["took"]["source"].to_pylist())
         assert [len(part) for part in (*parts, left)] == [2, 2, 2]
         assert parts[0] | parts[1] | left == set("abcdef")
+
+    @pytest.mark.parametrize("count", [3, 4, 5, 7])
+    def test_folds_test_every_group_once(self, count):
+        tables = Checkerboard(users=23).load()
+        seen, first = [], GroupedSplit(0.2, 1 / count)(tables)
+        for fold in range(count):
+            split = GroupedSplit(0.2, 1 / count, fold=fold)(tables)
+            valid, test = (set(part.events["user"].to_pylist()) for part in (split.valid, split.test))
+            assert (
+                not valid & test and len(valid) == round(0.2 * 23) and leaks(split, GroupedSplit(0.2, 1 / count)) == []
+            )
+            assert (split.fingerprint == first.fingerprint) == (fold == 0)
+            seen += test
+        assert len(seen) == 23 and set(seen) == set(tables.nodes["user"]["id"].to_pylist())
+
+    def test_the_first_fold_is_the_run_that_is_drawn_first(self):
+        split = GroupedSplit(0.25, 0.5)(Checkerboard(users=8).load())
+        drawn = np.random.default_rng(0).permutation(np.arange(-9, -1))  # -2 - the user's rank by id
+        names = sorted(Checkerboard(users=8).load().nodes["user"]["id"].to_pylist())
+        parts = [{names[-2 - group] for group in run} for run in (drawn[:4], drawn[4:6])]
+        assert [set(part.events["user"].to_pylist()) for part in (split.test, split.valid)] == parts
+
+    @pytest.mark.parametrize("fold", [-1, 4])
+    def test_a_fold_that_is_not_there(self, fold):
+        with pytest.raises(ValueError, match="fold must be at least 0"):
+            GroupedSplit(0.2, 0.25, fold=fold)
 
     def test_seeds_differ(self):
         tables = Checkerboard().load()
