@@ -20,12 +20,14 @@ import torch
 from lightning.fabric import Fabric
 
 from encoders.text import TextError
+from eval.audit import audit
+from eval.experiment import PARTS, RECIPES, load_recipe, train_parts
 from eval.report import Report
 from eval.show import worked_asks
 from eval.suite import baselines, judge, measure
 from fusion import artifacts
 from fusion import recipe as recipes
-from fusion.pipeline import Part, Prepared, finish, make_trainer, prepare, train_part
+from fusion.pipeline import Prepared, finish, make_trainer, prepare
 from fusion.preview import peak_memory, preview
 from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
@@ -35,12 +37,6 @@ from kg.schema import GraphSchema, SchemaError
 from kg.store import StoreError, open_store, read_tables, write_tables
 from kg.tables import DataError, Tables
 
-RECIPES = Path(__file__).parent / "fusion" / "recipes"
-PARTS: dict[str, Part] = {
-    "text": {"words": True, "graph": False, "paths": False},
-    "graph": {"words": False, "graph": True, "paths": False},
-    "counted paths": {"words": False, "graph": False, "paths": True},
-}
 BAD_INPUT = (RecipeError, StoreError, DataError, SchemaError, RunError, TextError, ValueError, OSError)
 
 
@@ -110,6 +106,8 @@ def run(options: argparse.Namespace) -> int:
         f"{int(split.cold.sum()):,} cold items")  # fmt: skip
     prepared = prepare(split, recipe, bars)
     say(f"asks     {sum(len(asks) for _, _, asks in prepared.folds):,} to train on in {len(prepared.folds)} folds")
+    if fabric.is_global_zero:
+        say(f"audit    {audit(split, prepared.graph, recipe.tasks, recipe.seed).line()}")
     if options.dry_run:
         say(preview(prepared, recipe, fabric))
         return 0
@@ -155,10 +153,8 @@ def settings(options: argparse.Namespace) -> tuple[Recipe, str, Path]:
             raise RunError(f"{work}: no unfinished training there (it has no training.json)")
         saved = json.loads((work / "training.json").read_text(encoding="utf-8"))
         return recipes.build(Recipe, saved["recipe"], f"{work}/training.json"), saved["uri"], work
-    path = Path(options.recipe)
-    shipped = RECIPES / f"{options.recipe}.toml"
     overrides = [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]
-    recipe = recipes.load(Recipe, shipped if shipped.is_file() and not path.is_file() else path, overrides)
+    recipe = load_recipe(options.recipe, overrides)
     if options.graph is None:
         recipe = replace(recipe, name=f"{recipe.name}-language", fusion=replace(recipe.fusion, **PARTS["text"]))
     uri = options.graph or (os.environ.get("NEO4J_URI", "") if options.graph == "" else "")
@@ -206,21 +202,6 @@ def start_work(work: Path, recipe: Recipe, uri: str, fingerprint: str) -> None:
     work.mkdir(parents=True, exist_ok=True)
     state = {"recipe": recipes.to_dict(recipe), "uri": uri, "split": fingerprint}
     (work / "training.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
-
-
-def train_parts(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool) -> dict[str, Recommender]:
-    """The parts of the model, each trained alone; by the name in the tables."""
-    found = {}
-    whole = {side for side in Part.__annotations__ if getattr(recipe.fusion, side)}
-    for part, switches in PARTS.items() if recipe.evaluation.parts else ():
-        if {side for side, on in switches.items() if on} < whole:
-            folder = work / part.replace(" ", "-")
-            if fabric.is_global_zero:
-                folder.mkdir(exist_ok=True)
-            found[f"{part} alone"] = train_part(
-                prepared, recipe, switches, lambda r: judge(prepared, recipe, r), folder, fabric, bars
-            )
-    return found
 
 
 def save(

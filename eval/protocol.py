@@ -28,30 +28,6 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Asks kept from training.
-
-    Attributes:
-        name: What the tables call them, e.g. "baskets, test".
-        asks: B asks with targets.
-        cold: (B,) bool, whether the training graph lacks the targets.
-
-    Raises:
-        ValueError: cold does not have one value an ask.
-    """
-
-    name: str
-    asks: Asks
-    cold: npt.NDArray[np.bool_]
-
-    def __post_init__(self) -> None:
-        if self.cold.shape != (len(self.asks),) or self.cold.dtype != bool:
-            raise ValueError(
-                f"{self.name}: cold is {self.cold.dtype} {self.cold.shape}, wanted bool ({len(self.asks)},)"
-            )
-
-
-@dataclass(frozen=True)
 class Scores:
     """What evaluate measured.
 

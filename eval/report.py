@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows over the same asks: all, or those with warm or cold targets."""
+    """Rows over the same asks: all of them, or a named slice."""
 
     name: str
     asks: int
@@ -117,7 +117,7 @@ class Report:
 def make_report(
     title: str,
     scores: Scores,
-    cold: npt.NDArray[np.bool_] | None = None,
+    slices: Mapping[str, npt.NDArray[np.bool_]] | None = None,
     metrics: Sequence[str] = ("HR@10", "NDCG@10"),
     draws: int = 1000,
     seed: int = 0,
@@ -128,14 +128,14 @@ def make_report(
     Args:
         title: What was measured on.
         scores: From evaluate; its first scorer is the one held against the others.
-        cold: (B,) bool; warm and cold targets then have blocks of their own, where there are both.
+        slices: By name, (B,) bool; each has a block of its own after that of all asks, but where it is all or none.
         metrics: Which of the metrics to show.
         draws: How many bootstrap samples.
         seed: Of the bootstrap.
         level: Of the intervals.
 
     Raises:
-        ValueError: There is no scorer, a metric was not measured, or cold does not have one value an ask.
+        ValueError: There is no scorer, a metric was not measured, or a slice does not have one value an ask.
     """
     if not scores.values:
         raise ValueError(f"{title}: no scorer to report on")
@@ -143,12 +143,12 @@ def make_report(
         missing = set(metrics) - set(measured)
         if missing:
             raise ValueError(f"{title}: {name} has no {', '.join(sorted(missing))}; there are {', '.join(measured)}")
-    slices = {"all": np.ones(len(scores), bool)}
-    if cold is not None:
-        if cold.shape != (len(scores),):
-            raise ValueError(f"{title}: cold has shape {cold.shape} for {len(scores)} asks")
-        slices |= {"warm": ~cold, "cold": cold} if cold.any() and not cold.all() else {}
-    blocks = (_block(name, scores.take(some), metrics, (draws, seed, level)) for name, some in slices.items())
+    chosen = {"all": np.ones(len(scores), bool)}
+    for name, some in (slices or {}).items():
+        if some.shape != (len(scores),):
+            raise ValueError(f"{title}: slice {name!r} has shape {some.shape} for {len(scores)} asks")
+        chosen |= {name: some} if some.any() and not some.all() else {}
+    blocks = (_block(name, scores.take(some), metrics, (draws, seed, level)) for name, some in chosen.items())
     return Report(title, tuple(metrics), level, tuple(blocks))
 
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from encoders.text import TextEncoder
 from eval.baselines import EASE, ItemKNN, Popularity, UserFrequency
 from eval.boosted import BoostedRanker
-from eval.protocol import HeldOut, Scorer, evaluate
+from eval.protocol import Scorer, evaluate
 from eval.report import Report, make_report
 from eval.text_baselines import TfIdf, UntunedEncoder
 from fusion.ask import Asks
@@ -122,11 +123,41 @@ def boosted(prepared: Prepared, recipe: Recipe, progress: bool = True) -> Booste
 def measure(
     prepared: Prepared, recipe: Recipe, scorers: Mapping[str, Scorer], progress: bool = True
 ) -> dict[str, Report]:
-    """Each task's test asks, by every scorer, the first against the others."""
+    """Each task's test asks, by every scorer, the first against the others; warm and cold targets apart."""
     config, reports = recipe.evaluation, {}
     for task, asks in held_out(prepared, recipe, prepared.split.test, config.limit).items():
-        cold = prepared.split.cold[asks.targets.rows[asks.targets.offsets[:-1]]]
-        held = HeldOut(f"{task}, test", asks, cold)
         scores = evaluate(scorers, asks, prepared.graph.size(prepared.graph.item), progress=progress)
-        reports[task] = make_report(held.name, scores, cold=held.cold, draws=config.draws, seed=recipe.seed)
+        slices = slices_of(prepared, asks)
+        reports[task] = make_report(f"{task}, test", scores, slices, draws=config.draws, seed=recipe.seed)
     return reports
+
+
+def slices_of(prepared: Prepared, asks: Asks, cross: str = "") -> dict[str, npt.NDArray[np.bool_]]:
+    """By name, (B,) which asks: warm and cold targets, and those whose target crosses over.
+
+    Args:
+        prepared: Whose training events tell what is cold.
+        asks: B asks with targets; the first target of each is looked at.
+        cross: A relation from items to attributes. An ask crosses over where the target has values of it and shares
+            none with any item at hand, of which one at least has a value, too; "" leaves these out.
+
+    Raises:
+        ValueError: The graph has no such relation.
+    """
+    target = asks.targets.rows[asks.targets.offsets[:-1]]
+    cold = prepared.split.cold[target]
+    found = {"warm": ~cold, "cold": cold}
+    if cross:
+        graph = prepared.graph
+        edges = [e for (source, name, _), e in graph.edges.items() if source == graph.item and name == cross]
+        if not edges:
+            raise ValueError(f"there is no relation {cross!r} from {graph.item} to an attribute")
+        shape = (graph.size(graph.item), int(edges[0].target.max(initial=0)) + 1)
+        values = sp.csr_array((np.ones(len(edges[0])), (edges[0].source, edges[0].target)), shape=shape)
+        ones, hand = np.ones(len(asks.items.rows)), asks.items
+        held = sp.csr_array((ones, hand.rows, hand.offsets), shape=(len(asks), shape[0])) @ values
+        own = values[target]
+        shared = np.asarray(held.multiply(own).sum(1)).ravel()
+        known = (np.asarray(own.sum(1)).ravel() > 0) & (np.asarray(held.sum(1)).ravel() > 0)
+        found["cross-category"] = known & (shared == 0)
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eval.metrics import ScoreError
-from eval.protocol import HeldOut, Scores, evaluate
+from eval.protocol import Scores, evaluate
 from fusion.ask import Asks, Ragged
 
 ITEMS = 12
@@ -124,9 +124,3 @@ def test_bad_asks_are_refused_before_any_scoring():
         evaluate(nothing, given.take(np.arange(0)), ITEMS, progress=False)
     with pytest.raises(ValueError, match=r"ks=\(0,\)"):
         evaluate(nothing, given, ITEMS, ks=(0,), progress=False)
-
-
-def test_held_out_wants_one_cold_flag_an_ask():
-    assert HeldOut("x", asks(), np.zeros(30, bool)).name == "x"
-    with pytest.raises(ValueError, match="cold"):
-        HeldOut("x", asks(), np.zeros(3, bool))

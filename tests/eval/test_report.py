@@ -39,18 +39,18 @@ def test_rows_hold_the_means_and_paired_differences(scores):
     assert block.rows[0].behind == {}
 
 
-def test_warm_and_cold_stand_apart(scores):
+def test_slices_stand_apart(scores):
     cold = np.arange(400) % 4 == 0
-    blocks = make_report("baskets", scores, cold).blocks
+    blocks = make_report("baskets", scores, {"warm": ~cold, "cold": cold}).blocks
     assert [(b.name, b.asks) for b in blocks] == [("all", 400), ("warm", 300), ("cold", 100)]
     hr = scores.values["hybrid"]["HR@10"]
     assert blocks[1].rows[0].values["HR@10"].mean == pytest.approx(hr[~cold].mean())
     assert blocks[2].rows[0].values["HR@10"].mean == pytest.approx(hr[cold].mean())
-    assert len(make_report("baskets", scores, np.zeros(400, bool)).blocks) == 1
+    assert len(make_report("baskets", scores, {"none": np.zeros(400, bool), "every": np.ones(400, bool)}).blocks) == 1
 
 
 def test_the_text_is_aligned_narrow_and_marked(scores):
-    text = make_report("baskets, test", scores, np.arange(400) < 40).to_text()
+    text = make_report("baskets, test", scores, {"cold": np.arange(400) < 40}).to_text()
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     header = next(line for line in lines if "NDCG@10" in line)
@@ -84,7 +84,7 @@ def test_the_dict_survives_json(scores):
 def test_bad_input_is_named(scores):
     with pytest.raises(ValueError, match="hybrid has no HR@50; there are HR@10, NDCG@10, MRR"):
         make_report("x", scores, metrics=("HR@50",))
-    with pytest.raises(ValueError, match=r"cold has shape \(3,\) for 400"):
-        make_report("x", scores, np.zeros(3, bool))
+    with pytest.raises(ValueError, match=r"slice 'cold' has shape \(3,\) for 400"):
+        make_report("x", scores, {"cold": np.zeros(3, bool)})
     with pytest.raises(ValueError, match="no scorer"):
         make_report("x", Scores(scores.groups, {}, {}))

@@ -1,0 +1,47 @@
+"""What a training from the command line and a benchmark share: the shipped recipes, and the parts trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.fabric import Fabric
+
+import fusion
+from eval.suite import judge
+from fusion import recipe as recipes
+from fusion.pipeline import Part, Prepared, train_part
+from fusion.recommender import Recommender
+from fusion.settings import Recipe
+
+RECIPES = Path(fusion.__file__).parent / "recipes"
+PARTS: dict[str, Part] = {
+    "text": {"words": True, "graph": False, "paths": False},
+    "graph": {"words": False, "graph": True, "paths": False},
+    "counted paths": {"words": False, "graph": False, "paths": True},
+}
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe file, or a shipped one by its name, with key=value overrides laid over it.
+
+    Raises:
+        RecipeError: It cannot be read or does not fit.
+    """
+    path, shipped = Path(name), RECIPES / f"{name}.toml"
+    return recipes.load(Recipe, shipped if shipped.is_file() and not path.is_file() else path, overrides)
+
+
+def train_parts(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool) -> dict[str, Recommender]:
+    """The parts of the model, each trained alone; by the name in the tables."""
+    found = {}
+    whole = {side for side in Part.__annotations__ if getattr(recipe.fusion, side)}
+    for part, switches in PARTS.items() if recipe.evaluation.parts else ():
+        if {side for side, on in switches.items() if on} < whole:
+            folder = work / part.replace(" ", "-")
+            if fabric.is_global_zero:
+                folder.mkdir(exist_ok=True)
+            found[f"{part} alone"] = train_part(
+                prepared, recipe, switches, lambda r: judge(prepared, recipe, r), folder, fabric, bars
+            )
+    return found
