@@ -17,7 +17,7 @@ from encoders.text import TextEncoder, TextSource
 from fusion.artifacts import make_model
 from fusion.ask import Asks, Ragged
 from fusion.evidence import Evidence
-from fusion.folds import held_events, make_folds
+from fusion.folds import Fold, held_events, make_folds
 from fusion.leaks import check_fold, check_held
 from fusion.model import Bank, Hybrid
 from fusion.recommender import Recommender
@@ -25,7 +25,7 @@ from fusion.settings import Recipe
 from fusion.spectral import spectral_vectors
 from fusion.trainer import Trainer, TrainingFold
 from fusion.world import NodeTexts, World
-from kg.graph import Graph, build_graph
+from kg.graph import Events, Graph, build_graph
 from kg.paths import PathCounts, count_paths
 from kg.split import Held, Split
 from kg.tables import DataError
@@ -71,7 +71,7 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
     graph = build_graph(split.train)
     for held in (split.valid, split.test):
         check_held(graph, held.events)
-    folds = make_folds(graph, recipe.folds, recipe.seed)
+    folds = make_folds(graph, recipe.folds, recipe.seed) if len(graph.events) else [catalogue_fold(graph, split)]
     made = []
     with tqdm(total=len(folds) + 1, desc="counting paths", unit="graph", disable=not progress) as bar:
         for number, fold in enumerate(folds):
@@ -89,6 +89,14 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
     if not any(len(asks) for _, _, asks in made):
         raise DataError(f"the tasks {', '.join(recipe.tasks)} find nothing to ask in the training events")
     return Prepared(split, graph, counts, made, NodeTexts.of(split.train))
+
+
+def catalogue_fold(graph: Graph, split: Split) -> Fold:
+    """Of a graph without events: the whole of it, and an event of nobody for each item that is not held out."""
+    held = [graph.vocabs[graph.item].rows(part.events["item"]) for part in (split.valid, split.test)]
+    items = np.setdiff1d(np.arange(graph.size(graph.item)), np.concatenate(held))
+    nobody = np.full(len(items), -1)
+    return Fold(graph, Events(nobody, nobody, items, np.full(len(items), np.nan)))
 
 
 def join(parts: list[Asks]) -> Asks:
@@ -125,7 +133,8 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     paths = len(Evidence(prepared.counts, texts=item_texts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
     # The last fold's graph is the earliest: it holds nothing that any training ask is about. Dealt folds have no such.
-    if model.inputs is not None and recipe.fusion.spectral and not np.isnan(prepared.graph.events.time).any():
+    time = prepared.graph.events.time
+    if model.inputs is not None and recipe.fusion.spectral and len(time) and not np.isnan(time).any():
         for kind, vectors in spectral_vectors(prepared.folds[-1][0], recipe.fusion.width, recipe.seed).items():
             if len(vectors):
                 model.inputs.nodes.get_parameter(f"of {kind}.weight").data.copy_(vectors)
