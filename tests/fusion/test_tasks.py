@@ -100,6 +100,16 @@ def test_draws_and_limits_of_baskets(fold):
     assert (anonymous.users == -1).all() and (anonymous.groups == once.groups).all() and (once.users >= 0).any()
 
 
+@pytest.mark.parametrize("most", [2, 3, 4])
+def test_baskets_of_more_items_than_the_limit_are_left_out(fold, most):
+    sizes = [len(items) for _, items in baskets(fold.asked).values()]
+    task = BasketCompletion(min_items=2, max_items=most)
+    for asks in (task.training(fold.graph, fold.asked, 0), task.held_out(fold.graph, fold.asked, 0)):
+        assert sorted(len(items) + 1 for _, items, *_ in plain(asks)) == sorted(s for s in sizes if 2 <= s <= most)
+    with pytest.raises(ValueError, match="max_items 2 must be 0 or at least 3"):
+        BasketCompletion(min_items=3, max_items=2)
+
+
 @pytest.mark.parametrize("new", [True, False])
 def test_next_items_are_taken_in_the_window_and_new_where_only_those_are_asked_for(fold, new):
     before = set(zip(fold.graph.events.user.tolist(), fold.graph.events.item.tolist(), strict=True))
