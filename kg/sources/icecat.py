@@ -27,6 +27,7 @@ SCHEMA = GraphSchema(
 )
 _RATED = "Broad_Query_Set_rated.csv"
 _STRING = "attr_t_"
+_VALUE = re.compile("^[^:]*: ")  # a feature is "name: value"; people read the value
 # Words that a title says of a product behind its kind and that no attribute of the product repeats.
 _DESCRIBING = {"gray", "colour", "multicolor", "internal", "external", "original", "english", "ethernet", "aluminum"}
 
@@ -123,7 +124,8 @@ def parse(products: Sequence[Mapping[str, Any]], config: Icecat) -> Tables:
     nodes, edges = {"product": pa.table({key: pa.array(v, pa.string()) for key, v in titles.items()})}, {}
     for name, values in found.items():
         distinct = pa.array(sorted({value for some in values for value in some}), pa.string())
-        nodes[name] = pa.table({"id": distinct, "title": distinct})
+        shown = [_VALUE.sub("", value) for value in distinct.to_pylist()]
+        nodes[name] = pa.table({"id": distinct, "title": pa.array(shown, pa.string())})
         pairs = [(p["id"], value) for p, some in zip(products, values, strict=True) for value in some]
         ends = ([pair[side] for pair in pairs] for side in (0, 1))
         edges[_RELATIONS[name]] = pa.table([pa.array(end, pa.string()) for end in ends], ["source", "target"])
@@ -181,14 +183,14 @@ def _parts(value: str) -> list[str]:
 
 
 def _features(products: Sequence[Mapping[str, Any]], config: Icecat) -> list[list[str]]:
-    """Of every product "name value" for the attributes in words that have few values, all of them shared."""
+    """Of every product "name: value" for the attributes in words that have few values, all of them shared."""
     distinct: dict[str, set[str]] = {}
     for product in products:
         for name, value in _strings(product):
             distinct.setdefault(name, set()).add(value)
     worded = [
         [
-            f"{name.replace('_', ' ').strip()} {value}"
+            f"{' '.join(name.split('_'))}: {_tidy(value)}"
             for name, value in _strings(product)
             if len(distinct[name]) <= config.values and re.search("[A-Za-z]{2}", value) and len(value) <= 40
             if not name.endswith(("colour", "colours"))

@@ -47,12 +47,17 @@ class TestEverySource:
         assert sum(map(len, tables.edges.values())) < 1000
         assert tables.fingerprint() == source.example().fingerprint()
 
-    def test_example_has_timed_events_and_words(self, source):
+    def test_example_has_events_where_it_has_users_and_times_for_all_or_none(self, source):
         tables = source.example()
         events = events_table(tables)
-        assert len(events) and events["user"].null_count == 0
-        assert len(np.unique(events["time"])) >= 3 and not np.isnan(events["time"]).any()
-        assert sum(map(bool, tables.texts(tables.schema.item.name))) >= 3
+        assert events["user"].null_count == 0 and bool(len(events)) == (tables.schema.of_role("user") is not None)
+        untimed = np.isnan(events["time"].to_numpy())
+        assert untimed.all() or (not untimed.any() and len(np.unique(events["time"])) >= 3)
+
+    def test_items_of_the_example_have_words_where_their_type_has(self, source):
+        tables = source.example()
+        item = tables.schema.item
+        assert not item.text or sum(map(bool, tables.texts(item.name))) >= 3
 
     def test_a_store_gives_the_example_back(self, source, tmp_path):
         tables = source.example()
