@@ -85,7 +85,7 @@ CASES = [
 
 
 def events(table: pa.Table) -> set[tuple[Any, ...]]:
-    return {tuple(row.values()) for row in table.to_pylist()}
+    return {tuple(None if value != value else value for value in row.values()) for row in table.to_pylist()}
 
 
 def leaks(split: Split, config=None) -> list[str]:
@@ -291,7 +291,8 @@ class TestGroupedSplit:
     @pytest.mark.parametrize("count", [3, 4, 5, 7])
     def test_folds_test_every_group_once(self, count):
         tables = Checkerboard(users=23).load()
-        seen, first = [], GroupedSplit(0.2, 1 / count)(tables)
+        seen: list[str] = []
+        first = GroupedSplit(0.2, 1 / count)(tables)
         for fold in range(count):
             split = GroupedSplit(0.2, 1 / count, fold=fold)(tables)
             valid, test = (set(part.events["user"].to_pylist()) for part in (split.valid, split.test))
