@@ -44,7 +44,7 @@ class BoostedRanker:
         seed: int = 0,
     ) -> None:
         self.candidates, self.items, self.negatives = candidates, items, negatives
-        self.max_asks, self.seed = max_asks, seed
+        self.max_asks, self.trees, self.seed = max_asks, trees, seed
         self.model = HistGradientBoostingClassifier(
             learning_rate=0.05, max_iter=trees, min_samples_leaf=50, early_stopping=False, random_state=seed
         )
@@ -57,24 +57,36 @@ class BoostedRanker:
         """
         rng = np.random.default_rng(self.seed)
         asks = asks.take(np.sort(rng.permutation(len(asks))[: self.max_asks]))
-        parts = []
+        features, labels, sizes = [], [], []
         bar = tqdm(total=len(asks), desc=self.name, unit="ask", leave=False, disable=not progress)
         for some in asks.batches(_BATCH):
-            rows, features = self._candidates(some)
+            rows, phi = self._candidates(some)
             owners = np.broadcast_to(np.arange(len(some))[:, None], rows.shape)
             wanted = some.targets.owners * self.items + some.targets.rows
             right = (rows >= 0) & np.isin(owners * self.items + rows, wanted)
             draw = np.where((rows >= 0) & ~right, rng.random(rows.shape), np.inf)
             drawn = (np.argsort(np.argsort(draw, axis=1), axis=1) < self.negatives) & np.isfinite(draw)
             kept = (right | drawn) & right.any(axis=1, keepdims=True)
-            parts.append((features[kept], right[kept]))
+            features.append(phi[kept])
+            labels.append(right[kept])
+            sizes.append(kept.sum(axis=1))
             bar.update(len(some))
         bar.close()
-        labels = np.concatenate([part[1] for part in parts]) if parts else np.zeros(0, bool)
-        if not labels.any() or labels.all():
-            raise ValueError(f"{self.name}: {labels.sum()} right and {(~labels).sum()} wrong candidates to learn from")
-        self.model.fit(np.concatenate([part[0] for part in parts]), labels)
+        right, every = sum(part.sum() for part in labels), sum(map(len, labels))
+        if not 0 < right < every:
+            raise ValueError(f"{self.name}: {right} right and {every - right} wrong candidates to learn from")
+        each = np.concatenate(sizes)
+        self._learn(features, labels, each[each > 0])
         return self
+
+    def _learn(
+        self, features: list[npt.NDArray[np.float32]], labels: list[npt.NDArray[np.bool_]], sizes: IntArray
+    ) -> None:
+        """Fit to the candidates in parts, which stand ask by ask, `sizes` of them each."""
+        self.model.fit(np.concatenate(features), np.concatenate(labels))
+
+    def _predict(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.asarray(self.model.decision_function(features), np.float32)
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) log-odds; the least float where an item is no candidate."""
@@ -82,7 +94,7 @@ class BoostedRanker:
         real = rows >= 0
         scores = np.full((len(asks), self.items), np.finfo(np.float32).min, np.float32)
         if real.any():
-            scores[np.nonzero(real)[0], rows[real]] = self.model.decision_function(features[real])
+            scores[np.nonzero(real)[0], rows[real]] = self._predict(features[real])
         return scores
 
     def _candidates(self, asks: Asks) -> tuple[IntArray, npt.NDArray[np.float32]]:
