@@ -5,12 +5,20 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import shlex
+import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from encoders.text import TextError
 from eval.audit import audit, usual
+from eval.bench import ABLATIONS, ablate, missing, recipe_of, run, write
+from eval.benchmarks import BENCHMARKS, Benchmark
+from eval.contenders import RIVALS
 from eval.experiment import load_recipe
+from eval.tables import RESULTS, update
 from fusion.recipe import RecipeError
 from kg.graph import build_graph
 from kg.schema import GraphSchema, SchemaError
@@ -53,6 +61,88 @@ def leaks(options: argparse.Namespace) -> int:
     return int(bool(found.leaks))
 
 
+def benchmark(options: argparse.Namespace) -> int:
+    """Train and measure on public data sets: the hybrid, its parts, the baselines, the rivals."""
+    wanted, data = _chosen(options.only), Path(options.data)
+    ready = []
+    for chosen in wanted:
+        if why := missing(chosen, data):
+            print(f"skipped: {chosen.name}: {why}")
+        else:
+            ready.append(chosen)
+    if len(ready) > 1:
+        return _each_alone(ready, options)
+    for chosen in ready:
+        recipe = recipe_of(chosen, data, options.set, options.quick)
+        found = run(chosen, recipe, options.quick, options.device, not options.quiet, options.rivals)
+        _save(chosen.name + "-quick" * options.quick, found, options)
+    return 0
+
+
+def ablation(options: argparse.Namespace) -> int:
+    """Train variants of a benchmark's recipe by one seed, and measure what each piece is worth."""
+    (chosen,), data = _chosen([options.name]), Path(options.data)
+    if why := missing(chosen, data):
+        raise ValueError(f"{chosen.name}: {why}")
+    if unknown := set(options.only or ()) - set(ABLATIONS):
+        raise ValueError(f"there is no variant {min(unknown)!r}; there are {', '.join(ABLATIONS)}")
+    names = dict.fromkeys(["whole", *(options.only or ABLATIONS)])
+    variants = {n: recipe_of(chosen, data, [*options.set, *ABLATIONS[n]], options.quick) for n in names}
+    found = ablate(chosen, variants, options.quick, options.device, not options.quiet)
+    _save(f"{chosen.name}-ablation" + "-quick" * options.quick, found, options)
+    return 0
+
+
+def tables(options: argparse.Namespace) -> int:
+    """Write the tables of docs/benchmarks.md and README.md anew from benchmarks/results."""
+    for file in update():
+        print(f"written: {file}")
+    return 0
+
+
+def _chosen(names: Sequence[str] | None) -> list[Benchmark]:
+    if unknown := set(names or ()) - set(BENCHMARKS):
+        raise ValueError(f"there is no benchmark {min(unknown)!r}; there are {', '.join(BENCHMARKS)}")
+    return [BENCHMARKS[name] for name in names or BENCHMARKS]
+
+
+def _each_alone(chosen: Sequence[Benchmark], options: argparse.Namespace) -> int:
+    """A process each, so that the peak memory is a benchmark's own."""
+    failed = []
+    for one in chosen:
+        command = [sys.executable, "-m", "eval", "benchmark", "--only", one.name, "--data", options.data,
+                   "--out", options.out, "--device", options.device, *_flags(options)]  # fmt: skip
+        if subprocess.run(command, check=False).returncode:
+            failed.append(one.name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+def _flags(options: argparse.Namespace) -> list[str]:
+    flags = [part for change in options.set for part in ("--set", change)]
+    if options.command == "benchmark" and list(options.rivals) != list(RIVALS):
+        flags += ["--rivals", *options.rivals]
+    return flags + ["--quick"] * options.quick + ["--quiet"] * options.quiet
+
+
+def _save(name: str, found: dict[str, Any], options: argparse.Namespace) -> None:
+    which = ["--only", found["name"]] if options.command == "benchmark" else [found["name"]]
+    if options.command == "ablate" and options.only:
+        which += ["--only", *options.only]
+    words = ["python", "-m", "eval", options.command, *which, *[f for f in _flags(options) if f != "--quiet"]]
+    file = Path(options.out) / f"{name}.json"
+    write({"command": shlex.join(words), **found}, file)
+    for task, report in found["tasks"].items():
+        for row in report["blocks"][0]["rows"]:
+            values = "  ".join(f"{m} {row['values'][m]['mean']:.4f}" for m in report["metrics"])
+            print(f"{found['name']} {task:10} {row['name']:24} {values}")
+    print(f"saved    {file}")
+    # Tables are of the project's own results; another folder is somebody's try.
+    if file.resolve().parent == RESULTS:
+        update()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m eval", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -64,7 +154,33 @@ def _parser() -> argparse.ArgumentParser:
                          "the last of each user where all is timed, else bundles at random)")  # fmt: skip
     command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change a value of the recipe")
     command.set_defaults(run=leaks)
+    command = commands.add_parser(
+        "benchmark", help="train and measure on public data sets", description=benchmark.__doc__
+    )
+    command.add_argument("--only", nargs="+", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)} (default: all)")
+    command.add_argument("--rivals", nargs="*", metavar="NAME", default=RIVALS, help="which of " + ", ".join(RIVALS)
+                         + " (default: all)")  # fmt: skip
+    command.set_defaults(run=benchmark)
+    _common(command)
+    command = commands.add_parser("ablate", help="what each piece of a recipe is worth", description=ablation.__doc__)
+    command.add_argument("name", metavar="NAME", help="a benchmark")
+    command.add_argument("--only", nargs="+", metavar="VARIANT", help=f"which of {', '.join(ABLATIONS)} (default: all)")
+    command.set_defaults(run=ablation)
+    _common(command)
+    command = commands.add_parser("tables", help="write the documents' tables anew", description=tables.__doc__)
+    command.set_defaults(run=tables)
     return parser
+
+
+def _common(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", default=os.environ.get("TROUSSEAU_DATA", "data"), metavar="DIR", help="where the "
+                         "data sets' folders lie (default: TROUSSEAU_DATA, or data)")  # fmt: skip
+    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="change a value of the recipe")
+    command.add_argument("--out", default=str(RESULTS), metavar="DIR", help="where results go (default: the "
+                         "project's benchmarks/results; the documents' tables are then written, too)")  # fmt: skip
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    command.add_argument("--quick", action="store_true", help="one epoch, 300 asks and one fold: does it run at all?")
+    command.add_argument("--quiet", action="store_true", help="no progress bars")
 
 
 if __name__ == "__main__":

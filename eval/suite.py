@@ -42,26 +42,32 @@ def _first(asks: Mapping[str, Asks], recipe: Recipe) -> Asks:
     return asks[name]
 
 
+def first_asks(prepared: Prepared, recipe: Recipe) -> Asks:
+    """The validation asks that baselines are chosen on: those of the first task, 2,000 of them where all are meant."""
+    return _first(held_out(prepared, recipe, prepared.split.valid, recipe.evaluation.validation_limit or 2000), recipe)
+
+
+def best(choices: Mapping[str, Scorer], valid: Asks, prepared: Prepared) -> Scorer:
+    """The one with the highest NDCG@10 on validation asks."""
+    if len(choices) == 1:
+        return next(iter(choices.values()))
+    means = evaluate(choices, valid, prepared.graph.size(prepared.graph.item), progress=False).means()
+    name = max(means, key=lambda name: means[name]["NDCG@10"])
+    log.info("chosen on validation: %s", name)
+    return choices[name]
+
+
 def baselines(prepared: Prepared, recipe: Recipe, progress: bool = True) -> dict[str, Scorer]:
     """Every baseline on the training graph; what they have to choose is chosen on the validation asks."""
     graph, texts = prepared.graph, prepared.split.train.texts(prepared.graph.item)
-    limit = recipe.evaluation.validation_limit or 2000
-    valid = _first(held_out(prepared, recipe, prepared.split.valid, limit), recipe)
-
-    def best(choices: Mapping[str, Scorer]) -> Scorer:
-        if len(choices) == 1:
-            return next(iter(choices.values()))
-        means = evaluate(choices, valid, graph.size(graph.item), progress=False).means()
-        name = max(means, key=lambda name: means[name]["NDCG@10"])
-        log.info("chosen on validation: %s", name)
-        return choices[name]
-
+    valid = first_asks(prepared, recipe)
     found: dict[str, Scorer] = {"popularity": Popularity(graph)}
     if graph.user is not None:
         decays: list[float | None] = [None] if np.isnan(graph.events.time).any() else [None, 4.0, 8.0, 16.0]
-        found["user frequency"] = best({f"user frequency, decay {d}": UserFrequency(graph, d) for d in decays})
-    found["ItemKNN"] = best({f"ItemKNN, {n} neighbours": ItemKNN(graph, n) for n in (0, 100)})
-    found["EASE"] = best({f"EASE, penalty {p:g}": EASE(graph, p) for p in recipe.evaluation.ease})
+        by_decay = {f"user frequency, decay {d}": UserFrequency(graph, d) for d in decays}
+        found["user frequency"] = best(by_decay, valid, prepared)
+    found["ItemKNN"] = best({f"ItemKNN, {n} neighbours": ItemKNN(graph, n) for n in (0, 100)}, valid, prepared)
+    found["EASE"] = best({f"EASE, penalty {p:g}": EASE(graph, p) for p in recipe.evaluation.ease}, valid, prepared)
     if any(text.strip() for text in texts):
         found["TF-IDF"] = TfIdf(graph, texts)
         found["untuned encoder"] = untuned(prepared, recipe, texts, progress)
@@ -84,7 +90,9 @@ def untuned(prepared: Prepared, recipe: Recipe, texts: list[str], progress: bool
     return UntunedEncoder(prepared.graph, encode(texts), lambda words: encode(list(words)))
 
 
-def boosted(prepared: Prepared, recipe: Recipe, progress: bool = True) -> BoostedRanker:
+def boosted(
+    prepared: Prepared, recipe: Recipe, progress: bool = True, kind: type[BoostedRanker] = BoostedRanker
+) -> BoostedRanker:
     """The rival: trees over the same counted paths and candidates, trained on the same folds' asks."""
     each = recipe.fusion.each
 
@@ -113,7 +121,7 @@ def boosted(prepared: Prepared, recipe: Recipe, progress: bool = True) -> Booste
             rows_all[which, : rows.shape[1]], phi_all[which, : rows.shape[1]] = rows, phi
         return rows_all, phi_all
 
-    ranker = BoostedRanker(training, prepared.graph.size(prepared.graph.item), seed=recipe.seed)
+    ranker = kind(training, prepared.graph.size(prepared.graph.item), seed=recipe.seed)
     ranker.fit(every, progress)
     serving = Evidence(prepared.counts, texts=texts)
     ranker.candidates = lambda asks: candidates(serving, asks)

@@ -1,0 +1,273 @@
+"""Running a benchmark: train the recipe, its parts and its rivals, ask all of them the same, write down the figures."""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from lightning.fabric import Fabric
+
+from eval.audit import audit
+from eval.benchmarks import JUDGED, Benchmark
+from eval.contenders import RIVALS, contenders
+from eval.experiment import load_recipe, train_parts
+from eval.protocol import Scorer, Scores, evaluate
+from eval.report import Report, make_report
+from eval.search import Judged, search_ndcg
+from eval.suite import judge, slices_of
+from fusion import recipe as recipes
+from fusion.pipeline import Prepared, finish, held_out, make_trainer, prepare
+from fusion.preview import peak_memory
+from fusion.recommender import Recommender
+from fusion.runs import environment
+from fusion.settings import Recipe
+
+log = logging.getLogger(__name__)
+QUICK = ("training.epochs=1", "evaluation.limit=300", "evaluation.validation_limit=300", "evaluation.draws=100")
+PACKAGES = (
+    "torch",
+    "torch-geometric",
+    "transformers",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "lightgbm",
+    "implicit",
+    "bm25s",
+)
+ABLATIONS: dict[str, tuple[str, ...]] = {
+    "whole": (),
+    "without counted paths": ("fusion.paths=false",),
+    "without graph": ("fusion.graph=false",),
+    "without words": ("fusion.words=false",),
+    "gate": ("fusion.fuse=gate",),
+    "concatenation": ("fusion.fuse=concatenation",),
+    "modality_drop 0": ("fusion.modality_drop=0.0",),
+    "modality_drop 0.1": ("fusion.modality_drop=0.1",),
+    "text_budget 0": ("training.text_budget=0",),
+    "text_budget 64": ("training.text_budget=64",),
+    "text_budget 256": ("training.text_budget=256",),
+    "text_budget all": ("training.text_budget=-1",),
+    "tune full": ("text.tune=full",),
+    "tune top:2": ("text.tune=top:2",),
+    "tune lora": ("text.tune=lora",),
+    "tune frozen": ("text.tune=frozen",),
+    "two steps": ("training.language_epochs=1",),
+}
+Slices = dict[str, npt.NDArray[np.bool_]]
+Measured = dict[str, tuple[Scores, Slices]]
+
+
+def missing(benchmark: Benchmark, data: Path) -> str:
+    """Why a benchmark cannot be run here; "" where it can."""
+    if benchmark.package:
+        return "" if find_spec(benchmark.package) else f"the package {benchmark.package} is not installed"
+    return "" if not benchmark.folder or (data / benchmark.folder).is_dir() else f"{data / benchmark.folder} is not there"
+
+
+def recipe_of(benchmark: Benchmark, data: Path, overrides: Sequence[str] = (), quick: bool = False) -> Recipe:
+    """The benchmark's recipe on the data of this machine."""
+    where = [f"source.path={json.dumps(str(data / benchmark.folder))}"] if benchmark.folder else []
+    return load_recipe(benchmark.recipe, [*where, *benchmark.settings, *(QUICK if quick else ()), *overrides])
+
+
+def run(benchmark: Benchmark, recipe: Recipe, quick: bool = False, device: str = "auto", bars: bool = True,
+        names: Sequence[str] = RIVALS) -> dict[str, Any]:  # fmt: skip
+    """Train and measure everything, fold by fold; plain values for JSON.
+
+    Raises:
+        ValueError: The recipe lacks a task of the benchmark, or a task finds nothing to ask.
+    """
+    fabric, clock = Fabric(accelerator=device, devices=1, precision=recipe.training.precision), Clock()
+    with clock("data"):
+        tables = recipe.source.load()
+    parts: list[Measured] = []
+    facts: dict[str, Any] = {"splits": [], "left out": {}, "audit": []}
+    for fold in range(1 if quick else benchmark.folds):
+        prepared, whole = _fold(recipe, tables, fold, benchmark.folds, clock, bars)
+        split = prepared.split
+        facts["splits"].append(split.fingerprint)
+        facts["audit"] += [
+            x for x in audit(split, prepared.graph, whole.tasks, whole.seed).leaks if x not in facts["audit"]
+        ]
+        with tempfile.TemporaryDirectory() as folder:
+            work = Path(folder)
+            with clock("training"):
+                hybrid = train(prepared, whole, work, fabric, bars)
+            facts.setdefault("training", peak_memory())
+            with clock("parts"):
+                scorers: dict[str, Scorer] = {"hybrid": hybrid, **train_parts(prepared, whole, work, fabric, bars)}
+        with clock("baselines"):
+            minutes = 0.1 if quick else 10.0
+            others, left_out = (
+                contenders(prepared, whole, names, minutes, bars) if recipe.evaluation.baselines else ({}, {})
+            )
+        facts["left out"] |= left_out
+        with clock("evaluation"):
+            parts.append(measured(benchmark, prepared, whole, {**scorers, **others}, bars))
+    reports = reports_of(benchmark, recipe, parts)
+    memory = {"training": facts.pop("training"), "everything": peak_memory()}
+    return {**described(benchmark, recipe, reports, quick), **facts, "seconds": clock.spent, "memory": memory,
+            "device": str(fabric.device)}  # fmt: skip
+
+
+def ablate(
+    benchmark: Benchmark, variants: Mapping[str, Recipe], quick: bool = False, device: str = "auto", bars: bool = True
+) -> dict[str, Any]:
+    """Variants of a recipe by the same seed over the same asks; the first is what the others are held against.
+
+    A variant that is equal to an earlier one is not trained again, and said to be equal.
+
+    Args:
+        benchmark: Whose asks; of its first fold where it has several.
+        variants: By name; they differ in the model and its training only.
+        quick: Marks the results as a try.
+        device: As Fabric names it.
+        bars: Whether to draw bars.
+    """
+    recipe = next(iter(variants.values()))
+    fabric, clock = Fabric(accelerator=device, devices=1, precision=recipe.training.precision), Clock()
+    tables = recipe.source.load()
+    prepared, whole = _fold(recipe, tables, 0, benchmark.folds, clock, bars)
+    found: list[tuple[str, Recipe, Measured]] = []
+    seconds, equal = {}, {}
+    for name, variant in variants.items():
+        changed = replace(variant, split=whole.split)
+        same = next((other for other, earlier, _ in found if earlier == changed), None)
+        if same is not None:
+            equal[name] = same
+            continue
+        with tempfile.TemporaryDirectory() as folder, clock(name):
+            model = train(prepared, changed, Path(folder), fabric, bars)
+        seconds[name] = clock.spent[name]
+        found.append((name, changed, measured(benchmark, prepared, changed, {name: model}, bars)))
+        del model
+    joined = {}
+    for task, (first, slices) in found[0][2].items():
+        each = [part[task][0] for _, _, part in found]
+        values = {name: v for scores in each for name, v in scores.values.items()}
+        spent = {name: v for scores in each for name, v in scores.seconds.items()}
+        joined[task] = (Scores(first.groups, values, spent), slices)
+    reports = reports_of(benchmark, recipe, [joined])
+    return {**described(benchmark, recipe, reports, quick), "splits": [prepared.split.fingerprint], "equal": equal,
+            "seconds": seconds, "device": str(fabric.device)}  # fmt: skip
+
+
+def train(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool) -> Recommender:
+    """The recipe's model, as train.py trains it."""
+    trainer = make_trainer(prepared, recipe, lambda r: judge(prepared, recipe, r), work, fabric, bars)
+    trainer.fit(bars)
+    return finish(trainer, prepared)
+
+
+def _fold(recipe: Recipe, tables: Any, fold: int, folds: int, clock: Clock, bars: bool) -> tuple[Prepared, Recipe]:
+    whole = replace(recipe, split=replace(recipe.split, fold=fold)) if folds > 1 else recipe  # type: ignore[type-var]
+    with clock("training"):
+        return prepare(whole.split(tables), whole, bars), whole
+
+
+def measured(
+    benchmark: Benchmark, prepared: Prepared, recipe: Recipe, scorers: Mapping[str, Scorer], bars: bool
+) -> Measured:
+    """Each of the benchmark's tasks, by every scorer, with its slices."""
+    found: Measured = {}
+    items = prepared.graph.size(prepared.graph.item)
+    asked = held_out(prepared, recipe, prepared.split.test, recipe.evaluation.limit)
+    for task, metrics in benchmark.tasks.items():
+        if task == JUDGED:
+            judged = Judged.of(_grades(recipe), prepared.graph.vocabs[prepared.graph.item])
+            values, seconds = {}, {}
+            for name, scorer in scorers.items():
+                start = time.perf_counter()
+                values[name] = search_ndcg(scorer, judged, items, progress=bars)
+                seconds[name] = time.perf_counter() - start
+            found[task] = (Scores(judged.asks.groups, values, seconds), {})
+        elif task in asked:
+            ks = sorted({int(metric.partition("@")[2] or 10) for metric in metrics})
+            scores = evaluate(scorers, asked[task], items, ks, progress=bars)
+            found[task] = (
+                scores,
+                slices_of(prepared, asked[task], benchmark.cross if len(asked[task].items.rows) else ""),
+            )
+        else:
+            raise ValueError(
+                f"{benchmark.name}: no asks of task {task!r}; the recipe asks {', '.join(asked) or 'nothing'}"
+            )
+    return found
+
+
+def _grades(recipe: Recipe) -> pa.Table:
+    source: Any = recipe.source
+    if not hasattr(source, "judgments"):
+        raise ValueError(f"{type(source).__name__} brings no judgments")
+    return source.judgments()
+
+
+def pooled(parts: Sequence[tuple[Scores, Slices]]) -> tuple[Scores, Slices]:
+    """The asks of all folds as one; users stand together across folds, what has no user only within its own."""
+    scores = [part[0] for part in parts]
+    groups = [np.where(s.groups < 0, s.groups - (fold << 40), s.groups) for fold, s in enumerate(scores)]
+    values = {
+        name: {m: np.concatenate([s.values[name][m] for s in scores]) for m in row}
+        for name, row in scores[0].values.items()
+    }
+    seconds = {name: sum(s.seconds[name] for s in scores) for name in scores[0].seconds}
+    slices = {name: np.concatenate([part[1][name] for part in parts]) for name in parts[0][1]}
+    return Scores(np.concatenate(groups), values, seconds), slices
+
+
+def reports_of(benchmark: Benchmark, recipe: Recipe, parts: Sequence[Measured]) -> dict[str, Report]:
+    """Each task's table over the asks of all folds."""
+    reports = {}
+    for task, metrics in benchmark.tasks.items():
+        scores, slices = pooled([part[task] for part in parts])
+        reports[task] = make_report(task, scores, slices, metrics, recipe.evaluation.draws, recipe.seed)
+    return reports
+
+
+def described(benchmark: Benchmark, recipe: Recipe, reports: Mapping[str, Report], quick: bool) -> dict[str, Any]:
+    """What the tables say beside the figures."""
+    made = environment()
+    packages = {name: made["packages"][name] for name in PACKAGES if name in made["packages"]}
+    plain = recipes.to_dict(recipe)
+    plain["source"].pop("path", None)  # where the data lie is this machine's own affair
+    return {
+        "name": benchmark.name, "title": benchmark.title, "quick": quick, "seed": recipe.seed,
+        "protocol": benchmark.protocol, "traps": benchmark.traps, "folds": 1 if quick else benchmark.folds,
+        "tasks": {task: {"metrics": list(benchmark.tasks[task]), **r.to_dict()} for task, r in reports.items()},
+        "published": [asdict(figure) for figure in benchmark.published],
+        "bar": list(benchmark.bar) if benchmark.bar else None,
+        "machine": {"cpus": made["cpu_count"], "python": made["python"], "commit": made["git_commit"]},
+        "packages": packages, "recipe": plain,
+    }  # fmt: skip
+
+
+class Clock:
+    """Adds up the seconds spent on each kind of work."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[None]:
+        """Around a piece of work."""
+        start = time.monotonic()
+        yield
+        self.spent[what] = round(self.spent.get(what, 0.0) + time.monotonic() - start, 1)
+
+
+def write(found: Mapping[str, Any], file: Path) -> None:
+    """Write figures as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

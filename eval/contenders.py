@@ -1,0 +1,115 @@
+"""Who a benchmark holds the hybrid against beside its parts: the suite's baselines, and the rivals that fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from eval.neural import LightGCN, SASRec
+from eval.packaged import ALS, BM25, BPR, LightGBMRanker
+from eval.protocol import Scorer
+from eval.rivals import DecayedItemKNN, Transitions, UserKNN
+from eval.suite import baselines, best, boosted, first_asks, untuned
+from eval.text_baselines import TfIdf
+from fusion.pipeline import Prepared
+from fusion.settings import Recipe
+
+RIVALS = ("UserKNN", "ItemKNN, decay", "transitions", "BM25", "ALS", "BPR", "LightGBM ranker", "LightGCN", "SASRec")
+# What validation chooses from.
+_USERS = (50, 200)
+_DECAYS = (0.5, 0.7, 0.9)
+_ALPHAS = (1.0, 40.0)
+Found = tuple[dict[str, Scorer], dict[str, str]]
+
+
+def contenders(
+    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True
+) -> Found:
+    """The baselines and the rivals; by name, and by name why one was left out.
+
+    Where nobody ever took anything, only what reads words has something to say.
+    """
+    if len(prepared.graph.events):
+        found: dict[str, Scorer] = baselines(prepared, recipe, progress)
+    else:
+        texts = prepared.split.train.texts(prepared.graph.item)
+        found = {"TF-IDF": TfIdf(prepared.graph, texts), "untuned encoder": untuned(prepared, recipe, texts, progress)}
+    more, left_out = rivals(prepared, recipe, names, minutes, progress)
+    return {**found, **more}, left_out
+
+
+def rivals(
+    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True
+) -> Found:
+    """The rivals that fit; what they have to choose is chosen on the validation asks of the first task.
+
+    Args:
+        prepared: The training graph and the folds' asks.
+        recipe: Its seed, its candidates, and how much of validation is looked at.
+        names: Which of RIVALS.
+        minutes: After so many a neural rival's training ends.
+        progress: Whether to draw bars.
+
+    Returns:
+        Scorers by name; and by name why a rival was left out.
+
+    Raises:
+        ValueError: There is no such rival.
+    """
+    if unknown := set(names) - set(RIVALS):
+        raise ValueError(f"there is no rival {min(unknown)!r}; there are {', '.join(RIVALS)}")
+    found: dict[str, Scorer] = {}
+    left_out = {}
+    for name in names:
+        why = _unfit(prepared, name)
+        try:
+            if not why:
+                choices = dict(_choices(prepared, recipe, name, minutes, progress))
+                single = next(iter(choices.values()))
+                found[name] = single if len(choices) == 1 else best(choices, first_asks(prepared, recipe), prepared)
+        except (ImportError, MemoryError) as error:
+            why = str(error) or "out of memory"
+        if why:
+            left_out[name] = why
+    return found, left_out
+
+
+def _unfit(prepared: Prepared, name: str) -> str:
+    events = prepared.graph.events
+    if name == "BM25":
+        return "" if any(text.strip() for text in prepared.split.train.texts(prepared.graph.item)) else "no words"
+    if not len(events):
+        return "no events"
+    if name == "LightGBM ranker":
+        return ""
+    if not (events.user >= 0).any():
+        return "no users"
+    ordered = name in {"ItemKNN, decay", "transitions", "SASRec"}
+    return "no times" if ordered and np.isnan(events.time[events.user >= 0]).all() else ""
+
+
+def _choices(
+    prepared: Prepared, recipe: Recipe, name: str, minutes: float, progress: bool
+) -> Iterator[tuple[str, Scorer]]:
+    graph, seed = prepared.graph, recipe.seed
+    neural: dict[str, Callable[[], Scorer]] = {
+        "LightGCN": lambda: LightGCN(graph, minutes=minutes, seed=seed, progress=progress),
+        "SASRec": lambda: SASRec(graph, minutes=minutes, seed=seed, progress=progress),
+    }
+    if name == "UserKNN":
+        yield from ((f"UserKNN, {n} neighbours", UserKNN(graph, n)) for n in _USERS)
+    elif name == "ItemKNN, decay":
+        yield from ((f"ItemKNN, decay {d}", DecayedItemKNN(graph, d)) for d in _DECAYS)
+    elif name == "transitions":
+        yield from ((f"transitions, decay {d}", Transitions(graph, d)) for d in _DECAYS)
+    elif name == "BM25":
+        yield name, BM25(graph, prepared.split.train.texts(graph.item))
+    elif name == "ALS":
+        yield from ((f"ALS, alpha {a:g}", ALS(graph, alpha=a, seed=seed)) for a in _ALPHAS)
+    elif name == "BPR":
+        yield name, BPR(graph, seed=seed)
+    elif name == "LightGBM ranker":
+        yield name, boosted(prepared, recipe, progress, LightGBMRanker)
+    else:
+        yield name, neural[name]()
