@@ -9,14 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.evidence import WORDS, Evidence, Sparse
-from fusion.lexical import Lexical
+from fusion.evidence import DECAY, WORDS, Evidence, Sparse
+from fusion.lexical import K1, B, Lexical
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths
 
 ITEMS, USERS = 14, 6
 RETRIEVING = ("user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-bundle-item cosine",
-              "item-user-item cosine")  # fmt: skip
+              "item-user-item cosine", "item-next-item", "item-next-item cosine", "item-next-item lately",
+              "item-bundle-item lately", "item-bundle-item cosine lately", "item-user-item cosine lately",
+              "item-next-item cosine lately")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +35,17 @@ def some(asks):
 def by_name(counts, user, hand):
     """By the name of each path: (I,) what it says of every item, from dense matrices."""
     values = {n: m.toarray()[user] if user >= 0 else np.zeros(ITEMS) for n, m in counts.user_item.items()}
+    decay = np.array([DECAY ** (len(hand) - 1 - place) for place in range(len(hand))])
     for name, matrix in counts.item_item.items():
         values[name] = matrix.toarray()[hand].sum(0)
+        values[f"{name} lately"] = decay @ matrix.toarray()[hand]
         if name.endswith("cosine"):
             values[f"{name} best"] = matrix.toarray()[hand].max(0, initial=0)
     for path in counts.attributes:
         has = path.items.toarray()
         held = has[hand].sum(0)
         values[f"{path.name} at hand"] = has @ held
+        values[f"{path.name} at hand lately"] = has @ (decay @ has[hand])
         values[f"{path.name} together"] = has @ path.together.toarray()[held > 0].sum(0)
         values[f"{path.name} of user"] = has @ path.users.toarray()[user] if user >= 0 else np.zeros(ITEMS)
     values |= counts.item
@@ -148,17 +153,29 @@ TEXTS = ["red hat", "blue hat", "", "red red shoe", *["coat"] * 10]
 
 
 def test_words_match_by_the_weight_of_the_terms_they_share():
-    """TF-IDF by hand: ln((1 + I) / (1 + how many texts have the term)) + 1, once more for ln of its repeats."""
-    idf = {term: np.log(15 / (1 + many)) + 1 for term, many in (("red", 2), ("hat", 2), ("blue", 1), ("shoe", 1))}
-    found = Lexical(TEXTS)(["Red hat?", " ", "unheard"], torch.device("cpu")).numpy()
-    query, shoe = np.array([idf["red"], idf["hat"]]), np.array([idf["red"] * (1 + np.log(2)), idf["shoe"]])
-    norm = np.linalg.norm
+    """BM25 by hand, of the text and of what stands before its first ". ", over the most that the words could weigh."""
+    texts = ["red hat. for red shoes", "blue hats", "", "red red shoe", *["coat"] * 10]
+    idf = {term: np.log1p((14 - many + 0.5) / (many + 0.5)) for term, many in (("red", 2), ("hat", 2))}
+
+    def weight(term, repeats, length, mean):
+        return idf[term] * repeats / (repeats + K1 * (1 - B + B * length / mean))
+
+    whole, first = (5 + 2 + 3 + 10) / 14, (2 + 2 + 3 + 10) / 14
     expected = np.zeros(ITEMS)
-    expected[0] = 1
-    expected[1] = query[1] * idf["hat"] / norm(query) / norm([idf["blue"], idf["hat"]])
-    expected[3] = query[0] * shoe[0] / norm(query) / norm(shoe)
-    assert np.allclose(found[0], expected, atol=1e-6) and not found[1:].any()
+    expected[0] = weight("red", 2, 5, whole) + weight("hat", 1, 5, whole)
+    expected[0] += weight("red", 1, 2, first) + weight("hat", 1, 2, first)
+    expected[1] = weight("hat", 1, 2, whole) + weight("hat", 1, 2, first)
+    expected[3] = weight("red", 2, 3, whole) + weight("red", 2, 3, first)
+    found = Lexical(texts)(["Red hats? RED never", " ", "unheard"], torch.device("cpu")).numpy()
+    assert np.allclose(found[0], expected / 2 / sum(idf.values()), atol=1e-6) and not found[1:].any()
+    assert found.max() < 1
     assert not Lexical.fits(["", " ?"]) and not Lexical.fits(None) and Lexical.fits(["", "a"])
+
+
+def test_a_plural_is_its_singular_and_a_short_word_itself():
+    texts = ["glass", "glas", "buses", "cables", "gps", "gp"]
+    found = Lexical(texts)(["glass", "cable", "GPS", "bus"], torch.device("cpu")) > 0
+    assert [row.nonzero().ravel().tolist() for row in found] == [[0], [3], [4], []]
 
 
 def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(counts, asks):
