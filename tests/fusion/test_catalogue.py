@@ -1,13 +1,14 @@
 """A catalogue that nobody took anything from: made-up queries, and a model that learns from them."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from lightning.fabric import Fabric
 
 from encoders.text import TextConfig
-from eval.suite import judge, measure
+from eval.suite import baselines, judge, measure
 from fusion.folds import held_events
 from fusion.model import FusionConfig
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
@@ -104,4 +105,6 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
         {"networking cable Cyan"},
     ]
     assert len(held_out(prepared, recipe, split.test, 0)["search"]) == len(split.test)
+    rivals = baselines(prepared, replace(recipe, evaluation=replace(recipe.evaluation, boosted=False)), progress=False)
+    assert set(rivals) == {"TF-IDF", "untuned encoder"}
     assert set(measure(prepared, recipe, {"hybrid": served}, progress=False)) == {"search"}
