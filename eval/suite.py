@@ -64,12 +64,12 @@ def baselines(prepared: Prepared, recipe: Recipe, progress: bool = True) -> dict
     found: dict[str, Scorer] = {}
     if len(graph.events):  # where nobody took anything there is nothing to count
         found["popularity"] = Popularity(graph)
-        found["ItemKNN"] = best({f"ItemKNN, {n} neighbours": ItemKNN(graph, n) for n in (0, 100)}, valid, prepared)
-        found["EASE"] = best({f"EASE, penalty {p:g}": EASE(graph, p) for p in recipe.evaluation.ease}, valid, prepared)
         if graph.user is not None:
             decays: list[float | None] = [None] if np.isnan(graph.events.time).any() else [None, 4.0, 8.0, 16.0]
             by_decay = {f"user frequency, decay {d}": UserFrequency(graph, d) for d in decays}
             found["user frequency"] = best(by_decay, valid, prepared)
+        found["ItemKNN"] = best({f"ItemKNN, {n} neighbours": ItemKNN(graph, n) for n in (0, 100)}, valid, prepared)
+        found["EASE"] = best({f"EASE, penalty {p:g}": EASE(graph, p) for p in recipe.evaluation.ease}, valid, prepared)
     if any(text.strip() for text in texts):
         found["TF-IDF"] = TfIdf(graph, texts)
         found["untuned encoder"] = untuned(prepared, recipe, texts, progress)
