@@ -89,13 +89,7 @@ class LightGCN(Factored):
                 j = torch.from_numpy(_not_taken(user[order[start : start + batch]], choice, pairs, items, rng)).to(
                     device
                 )
-                smooth = self._smooth(first.detach()).requires_grad_()
-                gap = (smooth[u] * (smooth[users + i] - smooth[users + j])).sum(1)
-                size = (first[u].square() + first[users + i].square() + first[users + j].square()).sum()
-                loss = F.softplus(-gap).mean() + penalty / 2 * size / len(u)
-                by_smooth, by_first = torch.autograd.grad(loss, (smooth, first))
-                # Smoothing is linear and symmetric, so that its gradient is smoothing again.
-                first.grad = by_first + self._smooth(by_smooth)
+                first.grad = self._gradient(first, (u, users + i, users + j), penalty)
                 optimiser.step()
         vectors = self._smooth(first.detach()).cpu().numpy()
         self.users, self.vectors = vectors[:users], vectors[users:]
@@ -105,6 +99,16 @@ class LightGCN(Factored):
         """(B, D) the mean of the items' vectors and the user's."""
         mean: FloatScores = given @ self.vectors / np.diff(given.indptr)[:, None] + self.users[users]
         return mean
+
+    def _gradient(self, first: Tensor, rows: tuple[Tensor, Tensor, Tensor], penalty: float) -> Tensor:
+        """(U + I, D) of the loss at the first vectors; rows of users, items taken and items not taken."""
+        smooth = self._smooth(first.detach()).requires_grad_()
+        u, i, j = (smooth[some] for some in rows)
+        size = sum(first[some].square().sum() for some in rows)
+        loss = F.softplus(-(u * (i - j)).sum(1)).mean() + penalty / 2 * size / len(u)
+        by_smooth, by_first = torch.autograd.grad(loss, (smooth, first))
+        # Smoothing is linear and symmetric, so that its gradient is smoothing again.
+        return by_first + self._smooth(by_smooth)
 
     def _smooth(self, vectors: Tensor) -> Tensor:
         total = vectors

@@ -82,8 +82,10 @@ def test_drawn_negatives_stand_for_the_catalogue(ring):
     torch.manual_seed(0)
     context, targets = torch.randn(5, 16), torch.arange(5)
     whole = model._loss(context, targets, 12)
-    drawn = torch.stack([model._loss(context, targets, 11) for _ in range(400)]).mean()
+    drawn = torch.stack([model._loss(context, targets, 4) for _ in range(400)]).mean()
     assert abs(whole - drawn) < 0.1 * whole
+    model.network.items.weight.data = torch.eye(13, 16)
+    assert model._loss(100 * torch.eye(5, 16), targets, 11) < 0.01, "the target stood among the wrong ones"
 
 
 def test_attention_never_looks_ahead_or_at_padding():
@@ -120,6 +122,19 @@ def test_lightgcn_adds_the_items_to_the_user(board, lightgcn):
     np.testing.assert_allclose(alone[2, known], (alone[0] + alone[1])[known], rtol=1e-4, atol=1e-5)
     vectors = lightgcn.vectors
     np.testing.assert_allclose(alone[1, known], (vectors @ (vectors[2] + vectors[4]) / 2)[known], rtol=1e-4, atol=1e-5)
+
+
+def test_the_gradient_is_that_of_the_whole_loss(board, lightgcn):
+    torch.manual_seed(0)
+    first = torch.randn(lightgcn.adjacency.shape[0], 4, requires_grad=True)
+    rows = torch.tensor([0, 1, 1]), torch.tensor([21, 22, 24]), torch.tensor([24, 21, 21])
+    vectors, dense = [first], lightgcn.adjacency.to_dense()
+    for _ in range(3):
+        vectors.append(dense @ vectors[-1])
+    u, i, j = (torch.stack(vectors).mean(0)[some] for some in rows)
+    size = torch.cat(rows).bincount(minlength=len(first)).float() @ first.square().sum(1)
+    loss = -torch.log(torch.sigmoid((u * (i - j)).sum(1))).mean() + 0.5 / 2 * size / 3
+    torch.testing.assert_close(lightgcn._gradient(first, rows, 0.5), torch.autograd.grad(loss, first)[0])
 
 
 def test_smoothing_is_symmetric_and_normalised():

@@ -253,6 +253,14 @@ def test_the_withheld_square_of_a_checkerboard_comes_first(name, asked):
         assert row.argmax() == asks.targets[b][0]
 
 
+def test_bpr_folds_the_training_users_onto_themselves():
+    graph, asks = board("user")
+    model = build("bpr", graph)
+    folded = model.fold(model.counts.history[asks.users], asks.users)
+    np.testing.assert_allclose(folded[:, -1], 1, atol=1e-4, err_msg="the items' bias counts once")
+    assert np.abs(folded - model.users[asks.users]).mean() < 0.5 * np.abs(model.users[asks.users]).mean()
+
+
 def test_transitions_stay_on_their_colour():
     graph, asks = board("user")
     scores = Transitions(graph).score(asks)
