@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from scipy.linalg import lapack
 
 from fusion.ask import Asks
+from kg.ease import ease_weights
 from kg.graph import Graph
 from kg.tables import FloatArray, IntArray
 
@@ -178,7 +178,7 @@ class EASE:
         if len(self.solved) < np.count_nonzero(popularity):
             _log.warning("EASE: solved for the %d most popular of %d items", most, np.count_nonzero(popularity))
         baskets = (self.counts.history if history else self.counts.baskets)[:, self.solved]
-        self.weights = _ease(baskets, penalty)
+        self.weights = ease_weights(baskets, penalty)
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) scores."""
@@ -212,28 +212,3 @@ def _neighbours(block: Any, start: int, most: int) -> Any:
         block.data[place >= most] = 0
     block.eliminate_zeros()
     return block
-
-
-def _ease(baskets: Any, penalty: float) -> FloatScores:
-    """(n, n) weights in place of the Gram matrix: Cholesky, inverse, both by LAPACK on the one array."""
-    items, columns = baskets.shape[1], baskets.tocsc()
-    gram = np.empty((items, items), np.float32, order="F")
-    for start in range(0, items, _BLOCK):
-        gram[:, start : start + _BLOCK] = (columns.T @ columns[:, start : start + _BLOCK]).toarray()
-    gram[np.diag_indices(items)] += penalty
-    if not items:
-        return gram
-    gram, failed = lapack.spotrf(gram, lower=1, overwrite_a=1, clean=0)
-    if not failed:
-        gram, failed = lapack.spotri(gram, lower=1, overwrite_c=1)
-    if failed:
-        raise ValueError(f"EASE: penalty {penalty} is too small for {items} items in single precision")
-    weights: FloatScores = gram.T  # C order, the inverse in the upper triangle
-    for start in range(0, items, _BLOCK):
-        stop = start + _BLOCK
-        weights[stop:, start:stop] = weights[start:stop, stop:].T
-        corner = weights[start:stop, start:stop]
-        corner[:] = np.triu(corner) + np.triu(corner, 1).T
-    weights /= -weights.diagonal()
-    np.fill_diagonal(weights, 0)
-    return weights

@@ -35,7 +35,8 @@ class Ask:
 
     Attributes:
         user: A user's id; an unknown one is answered as nobody in particular.
-        items: Ids of the items at hand; unknown ones are passed over. They are never returned.
+        items: Ids of the items at hand; unknown ones are passed over. They are never returned. Where
+            the graph has users who take items one after the other, the latest comes last.
         text: Words: a query, or the intent of a bundle.
         k: How many items to return, at least 1; more than there are returns all.
         where: What the answer must keep to.

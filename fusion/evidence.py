@@ -48,8 +48,10 @@ class Sparse:
         self.values = torch.as_tensor(matrix.data.astype(np.float32), device=device)
         self.width = matrix.shape[1]
 
-    def spread(self, rows: Tensor, owners: Tensor, size: int, reduce: str = "sum") -> Tensor:
-        """(size, width): row b is the sum (or "amax") of the matrix' rows whose owner is b."""
+    def spread(
+        self, rows: Tensor, owners: Tensor, size: int, reduce: str = "sum", weights: Tensor | None = None
+    ) -> Tensor:
+        """(size, width): row b is the sum (or "amax") of the matrix' rows, times their weights, whose owner is b."""
         lengths = self.starts[rows + 1] - self.starts[rows]
         ends = lengths.cumsum(0)
         total = int(ends[-1]) if len(ends) else 0
@@ -57,10 +59,11 @@ class Sparse:
         place = torch.arange(total, device=rows.device) + first
         where = owners.repeat_interleave(lengths) * self.width + self.columns[place]
         out = torch.zeros(size * self.width, device=rows.device)
+        values = self.values[place] if weights is None else self.values[place] * weights.repeat_interleave(lengths)
         if reduce == "sum":
-            out.index_add_(0, where, self.values[place])
+            out.index_add_(0, where, values)
         else:
-            out.scatter_reduce_(0, where, self.values[place], reduce)
+            out.scatter_reduce_(0, where, values, reduce)
         return out.view(size, self.width)
 
 
@@ -82,10 +85,16 @@ class _Attribute:
         return sum((padded.gather(1, self.table[rows, m]) for m in range(self.table.shape[1])), start=torch.zeros(()))
 
 
-# Paths whose strongest items become candidates; the others only describe them.
 WORDS = "words"
-_RETRIEVING = (WORDS, "user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-bundle-item cosine",
-               "item-user-item cosine", "popularity", "recent popularity")  # fmt: skip
+DECAY = 0.7  # what an item at hand counts, against the one after it, where takings have an order
+# Paths whose strongest items become candidates; the others only describe them.
+_RETRIEVING = {WORDS, "user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-next-item",
+               "item-item ease"}  # fmt: skip
+
+
+def _retrieves(name: str) -> bool:
+    path = name.removesuffix(" lately")
+    return path in _RETRIEVING or path.endswith(" cosine") or (path[:5] == "user-" and path.endswith("-user-item"))
 
 
 class Evidence:
@@ -108,13 +117,17 @@ class Evidence:
         self._item = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.item.items()}
         self._user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
         self._attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
+        self._ordered = "item-next-item" in counts.item_item
         best = [f"{k} best" for k in self._item_item if k.endswith("cosine")]
-        described = [f"{a} {what}" for a in self._attributes for what in ("at hand", "together", "of user")]
+        lately = [f"{k} lately" for k in self._item_item] if self._ordered else []
+        of_items = ("at hand", "at hand lately") if self._ordered else ("at hand",)
+        described = [f"{a} {what}" for a in self._attributes for what in (*of_items, "together", "of user")]
         words = [WORDS] if self._lexical is not None else []
         self.names = (
             *self._user_item,
             *self._item_item,
             *best,
+            *lately,
             *words,
             *described,
             *self._item,
@@ -142,6 +155,10 @@ class Evidence:
         for name, matrix in self._item_item.items():
             if name.endswith("cosine"):
                 dense[f"{name} best"] = matrix.spread(batch.items, batch.owners, batch.size, "amax")
+        weights = _lately(batch) if self._ordered else None
+        if weights is not None:
+            for name, matrix in self._item_item.items():
+                dense[f"{name} lately"] = matrix.spread(batch.items, batch.owners, batch.size, weights=weights)
         if self._lexical is not None:
             dense[WORDS] = self._lexical(asks.texts, self.device)
         rows = self._retrieve(batch, dense, each, extra)
@@ -152,7 +169,10 @@ class Evidence:
             owner, value = held.nonzero(as_tuple=True)
             together = path.together.spread(value, owner, batch.size)
             taken = path.users.spread(batch.users[known], known, batch.size)
-            columns += [path.look_up(scores, at) for scores in (held, together, taken)]
+            given = [held]
+            if weights is not None:
+                given.append(path.items.spread(batch.items, batch.owners, batch.size, weights=weights))
+            columns += [path.look_up(scores, at) for scores in (*given, together, taken)]
         columns += [values[at] for values in self._item.values()]
         one = torch.ones_like(columns[0])
         for fact in self._user.values():
@@ -163,12 +183,11 @@ class Evidence:
     def _retrieve(self, batch: Batch, dense: dict[str, Tensor], each: int, extra: Tensor | None) -> Tensor:
         each = min(each, self.items)
         found = [] if extra is None else [extra]
-        for name in _RETRIEVING:
-            if name in dense:
-                top = dense[name].topk(each, sorted=False)
-                found.append(torch.where(top.values > 0, top.indices, self.items))
-            elif name in self._item:
-                found.append(self._item[name].topk(min(each, 40)).indices.expand(batch.size, -1))
+        for name in filter(_retrieves, dense):
+            best = dense[name].topk(each, sorted=False)
+            found.append(torch.where(best.values > 0, best.indices, self.items))
+        for name in ("popularity", "recent popularity"):
+            found.append(self._item[name].topk(min(each, 40)).indices.expand(batch.size, -1))
         rows = torch.cat(found, 1)
         own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
         own[batch.owners, batch.items] = True
@@ -177,3 +196,10 @@ class Evidence:
         rows = rows.sort(1).values
         most = max(int((rows < self.items).sum(1).max()), 1)
         return rows[:, :most].masked_fill(rows[:, :most] == self.items, -1)
+
+
+def _lately(batch: Batch) -> Tensor:
+    """(H,) DECAY to the power of how many items at hand come after; they stand in the order taken."""
+    ends = torch.bincount(batch.owners, minlength=batch.size).cumsum(0)
+    after = ends[batch.owners] - 1 - torch.arange(len(batch.owners), device=batch.owners.device)
+    return DECAY ** after.float()

@@ -51,6 +51,7 @@ class Prepared:
         graph: Of the training tables.
         counts: Its counted paths.
         folds: (graph, counts, asks) of each fold.
+        earliest: The fold whose graph holds nothing that any training ask is about; None where there is no such.
         texts: What there is to read.
     """
 
@@ -59,6 +60,7 @@ class Prepared:
     counts: PathCounts
     folds: list[tuple[Graph, PathCounts, Asks]]
     texts: NodeTexts
+    earliest: Graph | None = None
 
 
 def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
@@ -78,6 +80,8 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
             asks = join([t.training(fold.graph, fold.asked, recipe.seed + number) for t in recipe.tasks.values()])
             counts = count_paths(fold.graph, recipe.paths)
             check_fold(fold, counts)
+            if (asks.targets.lengths != 1).any():
+                raise DataError("a training ask must have one target; a task gave another number")
             made.append((fold.graph, counts, asks))
             bar.update()
         counts = count_paths(graph, recipe.paths)
@@ -88,7 +92,8 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
             raise DataError(f"folds: the graph of fold {number + 1} has no {lost[0]} path; lower folds.count or length")
     if not any(len(asks) for _, _, asks in made):
         raise DataError(f"the tasks {', '.join(recipe.tasks)} find nothing to ask in the training events")
-    return Prepared(split, graph, counts, made, NodeTexts.of(split.train))
+    earliest = next((fold.graph for fold in folds if fold.earliest), None)
+    return Prepared(split, graph, counts, made, NodeTexts.of(split.train), earliest)
 
 
 def catalogue_fold(graph: Graph, split: Split) -> Fold:
@@ -114,10 +119,13 @@ def _end_to_end(parts: list[Ragged]) -> Ragged:
 
 def held_out(prepared: Prepared, recipe: Recipe, held: Held, limit: int) -> dict[str, Asks]:
     """By task, the asks about held-out events; at most `limit` a task, a seeded draw, 0 for all."""
-    events = held_events(prepared.graph, held.events)
-    found = {}
+    graph, found = prepared.graph, {}
+    events = held_events(graph, held.events)
+    if prepared.split.follows and held is prepared.split.test:
+        # What is asked with knows the validation events; what answers has not seen them.
+        graph = replace(graph, events=Events.join([graph.events, held_events(graph, prepared.split.valid.events)]))
     for name, task in recipe.tasks.items():
-        asks = task.held_out(prepared.graph, events, recipe.seed)
+        asks = task.held_out(graph, events, recipe.seed)
         if limit and limit < len(asks):
             asks = asks.take(np.sort(np.random.default_rng(recipe.seed).choice(len(asks), limit, replace=False)))
         if len(asks):
@@ -132,10 +140,8 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     item_texts = prepared.texts.of_type(prepared.graph.item) if recipe.fusion.words else None
     paths = len(Evidence(prepared.counts, texts=item_texts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
-    # The last fold's graph is the earliest: it holds nothing that any training ask is about. Dealt folds have no such.
-    time = prepared.graph.events.time
-    if model.inputs is not None and recipe.fusion.spectral and len(time) and not np.isnan(time).any():
-        for kind, vectors in spectral_vectors(prepared.folds[-1][0], recipe.fusion.width, recipe.seed).items():
+    if model.inputs is not None and recipe.fusion.spectral and prepared.earliest is not None:
+        for kind, vectors in spectral_vectors(prepared.earliest, recipe.fusion.width, recipe.seed).items():
             if len(vectors):
                 model.inputs.nodes.get_parameter(f"of {kind}.weight").data.copy_(vectors)
     source = TextSource(text, text.table(prepared.texts.texts)) if text is not None else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, get_args
 
@@ -23,11 +23,7 @@ _TRAIN, _VALID, _TEST, _UNUSED = range(4)
 
 @dataclass(frozen=True)
 class Held:
-    """Held-out events.
-
-    Attributes:
-        events: As `events_table` gives them.
-    """
+    """Held-out events, as `events_table` gives them."""
 
     events: pa.Table
 
@@ -44,12 +40,14 @@ class Split:
         valid: What to choose on.
         test: What to report, once.
         cold: (items,) in the rows of train's item table: those that no training event names.
+        follows: Whether the test asks come right after the validation events, which their askers may then mention.
     """
 
     train: Tables
     valid: Held
     test: Held
     cold: BoolArray
+    follows: bool = False
 
     @cached_property
     def fingerprint(self) -> str:
@@ -153,7 +151,7 @@ class LeaveLast:
         held = (owner > 0) & (count[owner] > self.valid + self.test) & (left <= self.valid + self.test)
         part = np.zeros(len(events), int)
         part[order] = np.where(held, np.where(left <= self.test, _TEST, _VALID), _TRAIN)[np.cumsum(new) - 1]
-        return _split(self, tables, graph, part)
+        return replace(_split(self, tables, graph, part), follows=True)
 
 
 @dataclass(frozen=True)

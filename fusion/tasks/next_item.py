@@ -1,4 +1,4 @@
-"""The next new item: a user, to an item that the user has not taken before."""
+"""The next new item: a user, or what the user took lately, to an item that the user has not taken before."""
 
 from __future__ import annotations
 
@@ -8,21 +8,27 @@ import numpy as np
 
 from fusion.ask import Asks, Ragged
 from kg.graph import Events, Graph
+from kg.tables import IntArray
 
 
 @dataclass(frozen=True)
 class NextItem:
-    """One ask a user and window: the user alone, to one item at random of those taken in the window.
+    """One ask a user and window: the user, to one item at random of those taken in the window.
+
+    With a history, what the user took before stands at hand, oldest first, and is not ranked: the protocol of
+    sequential recommendation (Kang and McAuley 2018, "Self-attentive sequential recommendation").
 
     Attributes:
         new: Only items that the user has not taken in the graph before.
         limit: Most asks a fold in training, 0 for no limit.
         draws: Asks made of a user in training; held-out users give one each.
+        history: How many of the user's latest distinct items in the graph are at hand.
     """
 
     new: bool = True
     limit: int = 0
     draws: int = 4
+    history: int = 0
 
     def training(self, graph: Graph, events: Events, seed: int) -> Asks:
         """Asks about the events, for a graph that does not hold them."""
@@ -49,8 +55,24 @@ class NextItem:
         count = len(chosen)
         return Asks(
             user[chosen],
-            Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
+            _history(graph, user[chosen], self.history, item[chosen]),
             ("",) * count,
             Ragged(np.arange(count + 1), item[chosen]),
             user[chosen],
         )
+
+
+def _history(graph: Graph, users: IntArray, most: int, targets: IntArray) -> Ragged:
+    """The latest items of each user, oldest first, each once and where it was taken last; never the target."""
+    if not most or not len(users):
+        return Ragged(np.zeros(len(users) + 1, np.int64), np.zeros(0, np.int64))
+    events = graph.events.take(graph.events.user >= 0)
+    order = np.lexsort((events.item, events.time, events.user))
+    user, item = events.user[order], events.item[order]
+    _, last = np.unique((user * graph.size(graph.item) + item)[::-1], return_index=True)
+    kept = np.sort(len(user) - 1 - last)
+    user, item = user[kept], item[kept]
+    starts, stops = np.searchsorted(user, users), np.searchsorted(user, users, side="right")
+    starts = np.maximum(starts, stops - most)
+    lists = [item[start:stop] for start, stop in zip(starts, stops, strict=True)]
+    return Ragged.of([some[some != target] for some, target in zip(lists, targets, strict=True)])

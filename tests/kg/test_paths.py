@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 import kg.paths
+import kg.sparse
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths, load_counts, save_counts, widen
 from kg.schema import EdgeType, GraphSchema, NodeType
@@ -186,7 +187,8 @@ def test_between_equal_counts_the_larger_cosine_stays():
 def test_blocks_make_no_difference(shop, monkeypatch, keep):
     graph, config = build_graph(shop()), PathConfig(2.0, 3.0, keep)
     at_once = count_paths(graph, config)
-    monkeypatch.setattr(kg.paths, "_BLOCK", 3 * 14)  # three rows at a time, and a last block of two
+    for module in (kg.paths, kg.sparse):
+        monkeypatch.setattr(module, "BLOCK", 3 * 14)  # three rows at a time, and a last block of two
     assert_same(count_paths(graph, config), at_once)
 
 

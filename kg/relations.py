@@ -1,0 +1,112 @@
+"""Counted paths beside those of events alone: through what users and items are related to, and in the order taken."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+
+from kg.graph import Events, Graph
+from kg.sparse import matrix_of, product
+from kg.tables import IntArray
+
+Matrix: TypeAlias = sp.csr_matrix
+WIDE = 16  # values an item; a relation with more is counted from item to item, no longer value by value
+_REACH = 3  # how far apart two takings may be to count as one after the other
+
+
+def transitions(events: Events, items: int, keep: int) -> dict[str, Matrix]:
+    """item-next-item: (I, I) how often the column was taken soon after the row, a place further counting 1 / distance.
+
+    First-order transitions with a window, as in the session-based literature (Ludewig and Jannach 2018, "Evaluation of
+    session-based recommendation algorithms", sequential rules). Only events outside bundles have an order; those of
+    one user and one moment have none among themselves. Empty where no user has two moments.
+    """
+    ordered = events.take((events.user >= 0) & (events.bundle < 0) & ~np.isnan(events.time))
+    ordered = ordered.take(np.lexsort((ordered.item, ordered.time, ordered.user)))
+    found = sp.csr_matrix((items, items), dtype=np.float32)
+    for apart in range(1, _REACH + 1):
+        here, there = (
+            ordered.take(np.arange(max(len(ordered) - apart, 0))),
+            ordered.take(np.arange(apart, len(ordered))),
+        )
+        follows = (here.user == there.user) & (here.time < there.time) & (here.item != there.item)
+        ends = (here.item[follows], there.item[follows])
+        found = found + matrix_of(np.full(follows.sum(), 1 / apart), ends, (items, items))
+    if not found.nnz:
+        return {}
+    out = np.maximum(np.asarray(found.sum(1)).ravel(), 1)
+    into = np.maximum(np.asarray(found.sum(0)).ravel(), 1)
+    cosine = sp.diags((1 / np.sqrt(out)).astype(np.float32)) @ found @ sp.diags((1 / np.sqrt(into)).astype(np.float32))
+    return {"item-next-item": _pruned(found, keep), "item-next-item cosine": _pruned(cosine.tocsr(), keep)}
+
+
+def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
+    """item-R-item for relations between items, both ways, and item-A-item through attributes of many values."""
+    items, found = graph.size(graph.item), {}
+    for (source, name, target), edge in graph.edges.items():
+        if source != graph.item or graph.schema.edge(name).role != "relation":
+            continue
+        if target == graph.item:
+            forward = matrix_of(edge.weight, (edge.source, edge.target), (items, items))
+            found[f"item-{name}-item"] = _pruned(forward, keep)
+            found[f"item-{name}-item reverse"] = _pruned(forward.T.tocsr(), keep)
+        elif is_wide(graph, name):
+            unit = _unit(_values(graph, edge.source, edge.target, graph.size(target)))
+            cosine = product(unit, unit.T.tocsr(), keep + 1)
+            cosine.setdiag(0)
+            cosine.eliminate_zeros()
+            found[f"item-{target}-item cosine"] = cosine
+    return found
+
+
+def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]:
+    """(U, I) paths over relations from users to attributes A that items have too.
+
+    user-A-item is how many of the user's values the item has, weighed by how rare they are in its cosine form;
+    user-A-user-item how much the items are taken by those who share the user's values.
+    """
+    found: dict[str, Matrix] = {}
+    if graph.user is None:
+        return found
+    users, items = graph.size(graph.user), graph.size(graph.item)
+    for (source, _, target), edge in graph.edges.items():
+        if source != graph.user or graph.schema.node(target).role != "attribute":
+            continue
+        size = graph.size(target)
+        own = matrix_of(np.ones(len(edge)), (edge.source, edge.target), (users, size)).sign()
+        rare = sp.diags(np.log1p(users / np.maximum(np.asarray(own.sum(0)).ravel(), 1)).astype(np.float32))
+        for (left, _, right), link in graph.edges.items():
+            if left == graph.item and right == target:
+                values = _values(graph, link.source, link.target, size)
+                found[f"user-{target}-item"] = product(own, values.T.tocsr(), keep)
+                found[f"user-{target}-item cosine"] = product((own @ rare).tocsr(), _unit(values).T.tocsr(), keep)
+        known = events.user >= 0
+        taken = matrix_of(np.ones(known.sum()), (events.user[known], events.item[known]), (users, items)).sign()
+        if taken.nnz:
+            like = _unit((own @ rare).tocsr())
+            popular = np.maximum(np.asarray(taken.sum(0)).ravel(), 1)
+            through = (like.T @ taken @ sp.diags((1 / np.sqrt(popular)).astype(np.float32))).tocsr()
+            found[f"user-{target}-user-item"] = product(like, through, keep)
+    return found
+
+
+def is_wide(graph: Graph, name: str) -> bool:
+    """Whether items have so many values of a relation that it is counted from item to item."""
+    ((_, edge),) = [(key, edge) for key, edge in graph.edges.items() if key[1] == name]
+    return len(edge) > WIDE * max(len(np.unique(edge.source)), 1)
+
+
+def _values(graph: Graph, source: IntArray, target: IntArray, size: int) -> Matrix:
+    return matrix_of(np.ones(len(source)), (source, target), (graph.size(graph.item), size)).sign()
+
+
+def _unit(matrix: Matrix) -> Matrix:
+    """Rows of length 1 or 0."""
+    length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
+    return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ matrix).tocsr()
+
+
+def _pruned(matrix: Matrix, keep: int) -> Matrix:
+    return product(matrix, sp.identity(matrix.shape[1], np.float32, "csr"), keep)
