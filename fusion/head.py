@@ -25,14 +25,16 @@ class EvidenceHead(nn.Module):
 
     def __init__(self, counts: int, similarities: int, hidden: int = 64, dropout: float = 0.0) -> None:
         super().__init__()
+        self.similarities = similarities
         self.bounds: Tensor
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("bounds", torch.zeros(counts, self.QUANTILES - 1))
         self.register_buffer("mean", torch.zeros(counts))
         self.register_buffer("scale", torch.ones(counts))
+        first = nn.Linear(2 * counts + similarities, hidden)
         self.net = nn.Sequential(
-            nn.Linear(2 * counts + similarities, hidden),
+            first,
             nn.GELU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, hidden),
@@ -40,6 +42,9 @@ class EvidenceHead(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(hidden, 1),
         )
+        # The similarities come in from nothing, so that vectors start as a correction to what the counts say.
+        with torch.no_grad():
+            first.weight[:, 2 * counts :] = 0
 
     @torch.no_grad()
     def fit(self, phi: Tensor) -> None:

@@ -50,7 +50,7 @@ class FusionConfig:
     each: int = 60
     by_vector: int = 60
     hidden: int = 64
-    head_dropout: float = 0.0
+    head_dropout: float = 0.1
     neighbours: int = 10
     fanout: tuple[int, ...] = (8, 4)
     id_drop: float = 0.1

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from fusion.warm import WarmConfig
 from kg.tables import IntArray
 
 
@@ -35,6 +36,7 @@ class TrainingConfig:
         refresh: Steps between two refreshes of the items' vectors in the bank, where steps sample.
         text_refreshes: How often all texts are encoded anew, evenly over the steps.
         catalogue_weight: Of the loss over the whole catalogue.
+        warm: How the head learns the counts before.
     """
 
     epochs: int = 3
@@ -55,6 +57,7 @@ class TrainingConfig:
     refresh: int = 8
     text_refreshes: int = 4
     catalogue_weight: float = 0.5
+    warm: WarmConfig = WarmConfig()
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "language_epochs": 0, "batch": 1, "accumulate": 1, "patience": 1, "validations": 1}

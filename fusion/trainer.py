@@ -21,6 +21,7 @@ from fusion.losses import Losses
 from fusion.model import Bank, Hybrid, Nodes
 from fusion.schedule import TrainingConfig, schedule
 from fusion.step import TrainingStep
+from fusion.warm import warm_head
 from fusion.world import World
 
 CHECKPOINT = "checkpoint.pt"
@@ -94,7 +95,7 @@ class Trainer:
         parts = self.config.text_refreshes
         anew = {round(steps * i / parts) for i in range(parts)} | {self.language_steps}
         if not self.done:
-            self._fit_head()
+            self._warm(progress and self.fabric.is_global_zero)
         writer = SummaryWriter(self.folder / "logs") if self.fabric.is_global_zero else None
         sums: dict[str, float] = {}
         hidden = not (progress and self.fabric.is_global_zero)
@@ -205,18 +206,14 @@ class Trainer:
         fixed = {name for name, p in self.model.named_parameters() if not self._tuned[p]}
         return {k: v.detach().clone() for k, v in self.model.state_dict().items() if k not in fixed}
 
-    @torch.no_grad()
-    def _fit_head(self) -> None:
-        """Set the scales of the counted paths from some training asks."""
-        if self.model.head is None:
-            return
-        parts = []
-        for fold in self.folds:
-            some = fold.asks.take(np.random.default_rng(self.seed).permutation(len(fold.asks))[:256])
-            for batch in some.batches(64):
-                rows, phi = fold.world.evidence(batch, self.model.config.each)
-                parts.append(phi[rows >= 0])
-        self.model.head.fit(torch.cat(parts))
+    def _warm(self, progress: bool = False) -> None:
+        """Let the head learn the counts; every process does the same."""
+        if self.model.head is not None:
+            folds = [(fold.world.evidence, fold.asks) for fold in self.folds]
+            config = self.config
+            warm_head(
+                self.model.head, folds, self.model.config.each, config.warm, self.seed, config.weight_decay, progress
+            )
 
     def _save(self) -> None:
         """Write everything that a killed run needs to go on exactly; whole or not at all."""

@@ -112,7 +112,7 @@ def test_a_batch_in_parts_gives_the_same_loss_and_gradient(trainer_of, tmp_path,
     for parts in (1, 3):
         trainer = trainer_of(tmp_path, *CERTAIN, *mode, f"training.accumulate={parts}", "training.clip=1e9").trainer
         assert trainer.step_module.whole == (not mode)
-        trainer._fit_head()
+        trainer._warm()
         trainer.refresh(texts=True)
         found.append((trainer._step(0), gradients(trainer)))
     (loss, one), (again, three) = found
@@ -127,7 +127,7 @@ def test_sampling_all_neighbours_is_the_whole_graph(trainer_of, tmp_path):
     found = []
     for mode in ((), SAMPLED):
         trainer = trainer_of(tmp_path, *CERTAIN, *mode).trainer
-        trainer._fit_head()
+        trainer._warm()
         trainer.refresh(texts=True)
         found.append(trainer._step(0)["loss"])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
@@ -193,7 +193,7 @@ def test_what_the_language_half_alone_reached_is_not_the_best_run(trainer_of, tm
 def test_mixed_precision_trains_and_keeps_the_texts_up_to_date(trainer_of, tmp_path):
     trainer = trainer_of(tmp_path, "training.epochs=2", "training.precision=bf16-mixed").trainer
     before = [fold.bank.text.clone() for fold in trainer.folds]
-    trainer._fit_head()
+    trainer._warm()
     assert trainer._step(0)["loss"] > 0
     changed = [not torch.equal(old, fold.bank.text) for old, fold in zip(before, trainer.folds, strict=True)]
     assert sum(changed) == 1  # that of the step's fold
