@@ -179,7 +179,7 @@ def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", default=str(RESULTS), metavar="DIR", help="where results go (default: the "
                          "project's benchmarks/results; the documents' tables are then written, too)")  # fmt: skip
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    command.add_argument("--quick", action="store_true", help="one epoch, 300 asks and one fold: does it run at all?")
+    command.add_argument("--quick", action="store_true", help="one epoch, a few hundred asks, one fold: does it run?")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
 
 

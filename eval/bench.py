@@ -32,9 +32,11 @@ from fusion.preview import peak_memory
 from fusion.recommender import Recommender
 from fusion.runs import environment
 from fusion.settings import Recipe
+from kg.tables import Tables
 
 log = logging.getLogger(__name__)
 QUICK = ("training.epochs=1", "evaluation.limit=300", "evaluation.validation_limit=300", "evaluation.draws=100")
+QUICK_ASKS = 300  # of training, a fold
 PACKAGES = (
     "torch",
     "torch-geometric",
@@ -73,7 +75,9 @@ def missing(benchmark: Benchmark, data: Path) -> str:
     """Why a benchmark cannot be run here; "" where it can."""
     if benchmark.package:
         return "" if find_spec(benchmark.package) else f"the package {benchmark.package} is not installed"
-    return "" if not benchmark.folder or (data / benchmark.folder).is_dir() else f"{data / benchmark.folder} is not there"
+    return (
+        "" if not benchmark.folder or (data / benchmark.folder).is_dir() else f"{data / benchmark.folder} is not there"
+    )
 
 
 def recipe_of(benchmark: Benchmark, data: Path, overrides: Sequence[str] = (), quick: bool = False) -> Recipe:
@@ -82,8 +86,14 @@ def recipe_of(benchmark: Benchmark, data: Path, overrides: Sequence[str] = (), q
     return load_recipe(benchmark.recipe, [*where, *benchmark.settings, *(QUICK if quick else ()), *overrides])
 
 
-def run(benchmark: Benchmark, recipe: Recipe, quick: bool = False, device: str = "auto", bars: bool = True,
-        names: Sequence[str] = RIVALS) -> dict[str, Any]:  # fmt: skip
+def run(
+    benchmark: Benchmark,
+    recipe: Recipe,
+    quick: bool = False,
+    device: str = "auto",
+    bars: bool = True,
+    names: Sequence[str] = RIVALS,
+) -> dict[str, Any]:
     """Train and measure everything, fold by fold; plain values for JSON.
 
     Raises:
@@ -95,7 +105,7 @@ def run(benchmark: Benchmark, recipe: Recipe, quick: bool = False, device: str =
     parts: list[Measured] = []
     facts: dict[str, Any] = {"splits": [], "left out": {}, "audit": []}
     for fold in range(1 if quick else benchmark.folds):
-        prepared, whole = _fold(recipe, tables, fold, benchmark.folds, clock, bars)
+        prepared, whole = _fold(recipe, tables, fold, benchmark.folds, quick, clock, bars)
         split = prepared.split
         facts["splits"].append(split.fingerprint)
         facts["audit"] += [
@@ -139,7 +149,7 @@ def ablate(
     recipe = next(iter(variants.values()))
     fabric, clock = Fabric(accelerator=device, devices=1, precision=recipe.training.precision), Clock()
     tables = recipe.source.load()
-    prepared, whole = _fold(recipe, tables, 0, benchmark.folds, clock, bars)
+    prepared, whole = _fold(recipe, tables, 0, benchmark.folds, quick, clock, bars)
     found: list[tuple[str, Recipe, Measured]] = []
     seconds, equal = {}, {}
     for name, variant in variants.items():
@@ -171,10 +181,18 @@ def train(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: 
     return finish(trainer, prepared)
 
 
-def _fold(recipe: Recipe, tables: Any, fold: int, folds: int, clock: Clock, bars: bool) -> tuple[Prepared, Recipe]:
+def _fold(
+    recipe: Recipe, tables: Tables, fold: int, folds: int, quick: bool, clock: Clock, bars: bool
+) -> tuple[Prepared, Recipe]:
     whole = replace(recipe, split=replace(recipe.split, fold=fold)) if folds > 1 else recipe  # type: ignore[type-var]
     with clock("training"):
-        return prepare(whole.split(tables), whole, bars), whole
+        prepared = prepare(whole.split(tables), whole, bars)
+    if quick:
+        rng, few = np.random.default_rng(recipe.seed), []
+        for graph, counts, asks in prepared.folds:
+            few.append((graph, counts, asks.take(np.sort(rng.permutation(len(asks))[:QUICK_ASKS]))))
+        prepared = replace(prepared, folds=few)
+    return prepared, whole
 
 
 def measured(

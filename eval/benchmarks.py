@@ -95,7 +95,7 @@ _BUNDLES = Benchmark(
     recipe="bundlerec_clothing",
     folder="bundlerec/clothing",
     tasks={"completion": RECALL, "worded": RECALL, "intent": RECALL},
-    protocol="Bundles that people labelled. Five folds grouped by user, so that every user is tested once; each item of "
+    protocol="Bundles that people labelled. Five folds grouped by user, so that each user is tested once; each item of "
     "a held-out bundle in turn is asked for, from the others (completion), from the others and the intent in words "
     "(worded), and all of them from the intent alone (intent). All items are ranked; the asks of all folds are pooled.",
     traps="user_item is exactly the union of the user's bundles and each bundle has one user, so that edge alone "
