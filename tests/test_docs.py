@@ -175,13 +175,14 @@ def reference() -> str:
     """docs/recipe.md: every key of a recipe, from the docstrings and defaults of the classes."""
     import encoders.graph
     import fusion.tasks
+    import kg.catalogue
     import kg.sources
     import kg.split
     from fusion.settings import Recipe
 
     kinds = {
         "source": [c for m in _modules(kg.sources) for c in _components(m, "load")],
-        "split": _components(kg.split, "__call__"),
+        "split": [c for m in (kg.split, kg.catalogue) for c in _components(m, "__call__")],
         "tasks": [c for m in _modules(fusion.tasks) for c in _components(m, "training")],
         "gnn": _components(encoders.graph, "build"),
     }
@@ -193,8 +194,7 @@ def reference() -> str:
     ]  # fmt: skip
     for spec in fields(Recipe):
         if is_dataclass(_default(spec)) and spec.name not in kinds:
-            kind = type(_default(spec))
-            lines += ["", f"## [{spec.name}]", "", _summary(kind), "", *_table(kind, list(fields(kind)))]
+            lines += _section(spec.name, type(_default(spec)))
         for kind in kinds.get(spec.name, []):
             table = "[tasks.NAME]" if spec.name == "tasks" else f"[{spec.name}]"
             name = f'{table} class = "{kind.__module__}:{kind.__name__}"'
@@ -217,6 +217,13 @@ def _default(spec: Field[Any]) -> Any:
 
 def _summary(kind: type) -> str:
     return inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _section(name: str, kind: type) -> list[str]:
+    """A table of its own for each dataclass within."""
+    inner = [f for f in fields(kind) if is_dataclass(_default(f))]
+    lines = ["", f"## [{name}]", "", _summary(kind), "", *_table(kind, [f for f in fields(kind) if f not in inner])]
+    return lines + [line for f in inner for line in _section(f"{name}.{f.name}", type(_default(f)))]
 
 
 def _table(kind: type, rows: list[Field[Any]]) -> list[str]:
