@@ -7,10 +7,11 @@ from torch import Tensor, nn
 
 
 class EvidenceHead(nn.Module):
-    """Scores (ask, candidate) pairs from F counts and S similarities.
+    """m = net(counts) + mix(counts, similarities): what the counts say, and what vectors make of it.
 
     Every count enters twice: as a standardised logarithm, and as its quantile among the positive values seen in
-    training (0 where the count is 0), so that one scale of weights fits all of them.
+    training (0 where the count is 0), so that one scale of weights fits all of them. mix starts at 0, so that vectors
+    begin as a correction to what `net` has learnt of the counts before them (fusion.warm).
 
     Shapes: phi (B, C, F) >= 0; similarities (B, C, S); out (B, C).
 
@@ -25,26 +26,18 @@ class EvidenceHead(nn.Module):
 
     def __init__(self, counts: int, similarities: int, hidden: int = 64, dropout: float = 0.0) -> None:
         super().__init__()
-        self.similarities = similarities
         self.bounds: Tensor
         self.mean: Tensor
         self.scale: Tensor
         self.register_buffer("bounds", torch.zeros(counts, self.QUANTILES - 1))
         self.register_buffer("mean", torch.zeros(counts))
         self.register_buffer("scale", torch.ones(counts))
-        first = nn.Linear(2 * counts + similarities, hidden)
-        self.net = nn.Sequential(
-            first,
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, 1),
-        )
-        # The similarities come in from nothing, so that vectors start as a correction to what the counts say.
-        with torch.no_grad():
-            first.weight[:, 2 * counts :] = 0
+        self.net = _layers(2 * counts, hidden, dropout)
+        self.mix = _layers(2 * counts + similarities, hidden, dropout)
+        last = self.mix[-1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
 
     @torch.no_grad()
     def fit(self, phi: Tensor) -> None:
@@ -60,9 +53,26 @@ class EvidenceHead(nn.Module):
 
     def forward(self, phi: Tensor, similarities: Tensor) -> Tensor:
         """Score."""
+        inputs = self.inputs(phi)
+        out: Tensor = (self.net(inputs) + self.mix(torch.cat([inputs, similarities], 2))).squeeze(2)
+        return out
+
+    def of_counts(self, phi: Tensor) -> Tensor:
+        """What the counts alone say: net's part of the score."""
+        out: Tensor = self.net(self.inputs(phi)).squeeze(2)
+        return out
+
+    def inputs(self, phi: Tensor) -> Tensor:
+        """(B, C, 2F) standardised logarithms, then quantiles."""
         flat = phi.flatten(0, 1).T.contiguous()
         quantile = (torch.searchsorted(self.bounds, flat) + 1) * (flat > 0) / self.QUANTILES
         logs = (phi.log1p() - self.mean) / self.scale
-        inputs = torch.cat([logs, quantile.T.reshape(phi.shape).to(logs.dtype), similarities], 2)
-        out: Tensor = self.net(inputs).squeeze(2)
-        return out
+        return torch.cat([logs, quantile.T.reshape(phi.shape).to(logs.dtype)], 2)
+
+
+def _layers(inputs: int, hidden: int, dropout: float) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.GELU(), nn.Dropout(dropout),
+        nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(dropout),
+        nn.Linear(hidden, 1),
+    )  # fmt: skip

@@ -68,6 +68,8 @@ class Trainer:
     ) -> None:  # fmt: skip
         self.model, self.source, self.folds, self.serving = model, source, folds, serving
         self.validate, self.config, self.folder, self.seed, self.fabric = validate, config, folder, seed, fabric
+        if model.head is not None:
+            model.head.net.requires_grad_(not config.warm.passes)  # else it is learnt beforehand, and stays
         self.step_module = TrainingStep(model, self._whole(), config.text_budget, config.hand)
         self.optimizer = torch.optim.AdamW(_groups(model, config))
         self.wrapped: Any
@@ -203,7 +205,7 @@ class Trainer:
 
     def _state(self) -> dict[str, Tensor]:
         """A copy of all that training changes: tuned parameters and buffers; BERT's frozen layers are left out."""
-        fixed = {name for name, p in self.model.named_parameters() if not self._tuned[p]}
+        fixed = {n for n, p in self.model.named_parameters() if not self._tuned[p] and not n.startswith("head.")}
         return {k: v.detach().clone() for k, v in self.model.state_dict().items() if k not in fixed}
 
     def _warm(self, progress: bool = False) -> None:

@@ -20,7 +20,8 @@ class WarmConfig:
     """How the head is trained on counts alone.
 
     A step of the joint training costs a pass of messages and of BERT, so there are few of them: enough for vectors,
-    too few for the head. What it makes of counts does not hang on the vectors and can be learnt beforehand.
+    too few for the head. What it makes of counts does not hang on the vectors and is learnt beforehand; the joint
+    training leaves it alone and learns what vectors add.
 
     Attributes:
         passes: Over the training asks; 0 does without.
@@ -43,7 +44,7 @@ def warm_head(
     head: EvidenceHead, folds: Sequence[tuple[Evidence, Asks]], each: int, config: WarmConfig, seed: int,
     weight_decay: float = 0.01, progress: bool = True,
 ) -> None:  # fmt: skip
-    """Fit the head's scales and, in place, its weights to the folds' asks; the similarities are 0 here.
+    """Fit the head's scales and, in place, what it makes of counts to the folds' asks; that then stays as it is.
 
     The loss is that of the candidates: softmax over what the counts bring, where the target is among it.
 
@@ -72,20 +73,21 @@ def warm_head(
     steps = config.passes * len(parts)
     if not steps:
         return
-    decayed = [p for p in head.parameters() if p.ndim > 1]
-    plain = [p for p in head.parameters() if p.ndim <= 1]
+    decayed = [p for p in head.net.parameters() if p.ndim > 1]
+    plain = [p for p in head.net.parameters() if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=config.lr
     )
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=steps, pct_start=0.1)
     torch.manual_seed(seed)
-    training = head.training
+    training, tuned = head.training, decayed[0].requires_grad
     head.train()
+    head.net.requires_grad_(True)
     bar = tqdm(total=steps, desc="head on counts", unit="step", leave=False, disable=not progress)
     for _ in range(config.passes):
         for number in rng.permutation(len(parts)):
             phi, real, right = parts[number]
-            score = head(phi, phi.new_zeros(*phi.shape[:2], head.similarities)).masked_fill(~real, -torch.inf)
+            score = head.of_counts(phi).masked_fill(~real, -torch.inf)
             loss = -torch.where(right, score.log_softmax(1), 0).sum(1).mean()
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -94,6 +96,7 @@ def warm_head(
             bar.update()
     bar.close()
     head.train(training)
+    head.net.requires_grad_(tuned)
 
 
 def _candidates(evidence: Evidence, asks: Asks, each: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -28,7 +28,7 @@ def head(phi):
 def inputs(head, phi, similarities=None):
     """What the first layer is given: (..., 2F + S)."""
     seen = []
-    hook = head.net[0].register_forward_hook(lambda module, args, out: seen.append(args[0]))
+    hook = head.mix[0].register_forward_hook(lambda module, args, out: seen.append(args[0]))
     head(phi, torch.zeros(*phi.shape[:2], S) if similarities is None else similarities)
     hook.remove()
     return seen[0]
@@ -88,7 +88,15 @@ def test_fitting_to_one_row_is_finite():
 
 
 def test_the_scales_are_saved_with_the_weights(head, phi):
+    torch.nn.init.ones_(head.mix[-1].weight)
     other = EvidenceHead(F, S, hidden=8).eval()
     other.load_state_dict(head.state_dict())
     block = phi[None, :20]
     assert (other(block, torch.zeros(1, 20, S)) == head(block, torch.zeros(1, 20, S))).all()
+
+
+def test_vectors_begin_as_no_correction_at_all(head, phi):
+    similarities = torch.randn(1, 20, S, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(head(phi[None, :20], similarities), head.of_counts(phi[None, :20]))
+    torch.nn.init.ones_(head.mix[-1].weight)
+    assert not torch.allclose(head(phi[None, :20], similarities), head(phi[None, :20], -similarities))
