@@ -183,7 +183,9 @@ class Evidence:
     def _retrieve(self, batch: Batch, dense: dict[str, Tensor], each: int, extra: Tensor | None) -> Tensor:
         each = min(each, self.items)
         found = [] if extra is None else [extra]
-        for name in filter(_retrieves, dense):
+        # Where there is an order, what was taken lately brings the candidates.
+        late = {name for name in self._item_item if f"{name} lately" in dense}
+        for name in filter(_retrieves, [n for n in dense if n not in late]):
             best = dense[name].topk(each, sorted=False)
             found.append(torch.where(best.values > 0, best.indices, self.items))
         for name in ("popularity", "recent popularity"):

@@ -15,8 +15,7 @@ from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths
 
 ITEMS, USERS = 14, 6
-RETRIEVING = ("user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-bundle-item cosine",
-              "item-user-item cosine", "item-next-item", "item-next-item cosine", "item-next-item lately",
+RETRIEVING = ("user-item recent", "user-item", "user-item-item", "item-next-item lately",
               "item-bundle-item lately", "item-bundle-item cosine lately", "item-user-item cosine lately",
               "item-next-item cosine lately")  # fmt: skip
 
