@@ -180,7 +180,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             folder="icecat",
             tasks={JUDGED: GRADED},
             protocol="19,406 electronic products; 135 real queries with 3,668 graded judgements, none of them trained "
-            "on. Graded NDCG over the whole catalogue, where what nobody judged is useless, and condensed: over the "
+            "on; the 116 that have a product graded above 0 are measured. Graded NDCG over the whole catalogue, where what nobody judged is useless, and condensed: over the "
             "judged products alone.",
             traps="Judgements were pooled from a text search engine, so over the whole catalogue what resembles that "
             "engine is favoured; the condensed figure is not.",
