@@ -118,8 +118,8 @@ BENCHMARKS: dict[str, Benchmark] = {
             "1 to 44, tested on 49 to 53; 3 % of the products lost all their training baskets and are cold. Of each "
             "test basket of three items or more one at random is asked for, the others and the household at hand; a "
             "search is the name of a kind of product.",
-            traps="The share of forgotten items in training was chosen with the test weeks in view; take the next set's "
-            "figures for a measure.",
+            traps="The share of forgotten items in training was chosen with the test weeks in view; for a measure take "
+            "the next set's figures.",
             cross="in_category",
         ),
         Benchmark(
@@ -195,8 +195,8 @@ BENCHMARKS: dict[str, Benchmark] = {
             folder="icecat",
             tasks={JUDGED: GRADED},
             protocol="19,406 electronic products; 135 real queries with 3,668 graded judgements, none of them trained "
-            "on; the 116 that have a product graded above 0 are measured. Graded NDCG over the whole catalogue, where what nobody judged is useless, and condensed: over the "
-            "judged products alone.",
+            "on; the 116 that have a product graded above 0 are measured. Graded NDCG over the whole catalogue, where "
+            "what nobody judged is useless, and condensed: over the judged products alone.",
             traps="Judgements were pooled from a text search engine, so over the whole catalogue what resembles that "
             "engine is favoured; the condensed figure is not.",
         ),

@@ -203,7 +203,7 @@ class LightGBMRanker(BoostedRanker):
         candidates: Candidates,
         items: int,
         negatives: int = 100,
-        max_asks: int = 7000,
+        max_asks: int = 20_000,
         trees: int = 300,
         seed: int = 0,
     ) -> None:
