@@ -62,6 +62,48 @@ def test_a_dealt_fold_forgets_its_bundles_and_its_users_other_takings_of_their_i
         assert not bundles & set(fold.graph.edges[("bundle", "holds", "item")].source.tolist())
 
 
+def test_one_moment_for_all_is_no_time(shop):
+    graph = build_graph(shop())
+    still = replace(graph, events=replace(graph.events, time=np.zeros(len(graph.events))))
+    folds = make_folds(still, FoldConfig(2, **WARM), seed=0)
+    assert sorted(e for fold in folds for e in rows(fold.asked)) == sorted(rows(still.events))
+    assert not any(fold.earliest for fold in folds)
+
+
+def test_folds_by_user_keep_users_whole(shop):
+    graph = build_graph(shop())
+    folds = make_folds(graph, FoldConfig(2, by="user", **WARM), seed=1)
+    assert sorted(e for fold in folds for e in rows(fold.asked)) == sorted(rows(graph.events))
+    users = [set(fold.asked.user.tolist()) - {-1} for fold in folds]
+    assert users[0] and users[1] and not users[0] & users[1]
+    for fold, asked in zip(folds, users, strict=True):
+        owned = {e[1] for e in rows(fold.asked) if e[1] >= 0}
+        assert not owned & set(fold.graph.events.bundle.tolist())
+        alone = fold.graph.events.take(fold.graph.events.bundle < 0)
+        assert not asked & set(alone.user.tolist())
+
+
+def test_folds_by_what_was_taken_last_ask_about_the_last_but_some(shop):
+    graph = build_graph(shop())
+    alone = [e for e in rows(graph.events) if e[1] < 0]
+    history = {u: sorted((e for e in alone if e[0] == u), key=lambda e: (e[3], e[2])) for u in {e[0] for e in alone}}
+    assert {len(h) for h in history.values()} & {1, 2, 3}  # some have too few to be asked
+    folds = make_folds(graph, FoldConfig(2, by="last", **WARM), seed=0)
+    for number, fold in enumerate(folds):
+        asked = {u: h[-1 - number] for u, h in history.items() if len(h) >= number + 3}
+        assert sorted(rows(fold.asked)) == sorted(asked.values())
+        gone = {e for u in asked for e in history[u][len(history[u]) - 1 - number :]}
+        assert rows(fold.graph.events) == [e for e in rows(graph.events) if e not in gone]
+    assert [fold.earliest for fold in folds] == [False, True]
+    with pytest.raises(DataError, match=r"no user has \d+ dated takings outside bundles; lower folds.count"):
+        make_folds(graph, FoldConfig(99, by="last"), seed=0)
+
+
+def test_windows_need_times(shop):
+    with pytest.raises(DataError, match="some events have no time"):
+        make_folds(build_graph(shop(timed=False)), FoldConfig(by="time"), seed=0)
+
+
 def test_the_seed_decides_how_events_are_dealt(shop):
     graph = build_graph(shop(timed=False))
     one, again, other = ([rows(f.asked) for f in make_folds(graph, FoldConfig(2, **WARM), s)] for s in (0, 0, 1))

@@ -7,8 +7,10 @@ from lightning.fabric import Fabric
 
 from eval.protocol import evaluate
 from fusion.ask import Ask
+from fusion.folds import FoldConfig, held_events
 from fusion.pipeline import Part, build_model, finish, held_out, join, prepare, train_part
 from fusion.tasks.next_item import NextItem
+from kg.split import LeaveLast
 from kg.tables import DataError
 
 
@@ -81,6 +83,28 @@ def test_held_out_asks_are_drawn_by_seed(trained):
     assert len(few) == 10 and np.array_equal(few.groups, again.groups) and not np.array_equal(few.groups, other.groups)
     every = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     assert set(few.groups) < set(every.groups)
+
+
+def test_who_is_asked_last_may_mention_what_validation_asked_about_but_nothing_answers_with_it(trained):
+    tasks = {"next": NextItem(new=False, history=4)}
+    recipe = replace(trained.recipe, split=LeaveLast(), tasks=tasks, folds=FoldConfig(count=1, length=1.0))
+    prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
+    split, graph = prepared.split, prepared.graph
+    late = held_events(graph, split.valid.events)
+
+    def latest(user, *parts):
+        taken = sorted((t, i) for e in parts for u, i, t in zip(e.user, e.item, e.time, strict=True) if u == user)
+        return list(dict.fromkeys(int(item) for _, item in reversed(taken)))[:4][::-1]
+
+    differ = 0
+    for held, parts in ((split.valid, [graph.events]), (split.test, [graph.events, late])):
+        asks = held_out(prepared, recipe, held, 0)["next"]
+        for b in range(len(asks)):
+            own, target = latest(asks.users[b], *parts), asks.targets[b].item()
+            assert asks.items[b].tolist() == [item for item in own if item != target]
+            differ += own != latest(asks.users[b], graph.events)
+    assert differ
+    assert prepared.graph is graph and len(graph.events) == prepared.counts.item["popularity"].sum()
 
 
 def test_joined_asks_stay_themselves(trained):
