@@ -54,9 +54,9 @@ class Counts:
         return sp.csr_array((weight[known].astype(np.float32), pair), shape=(users + 1, self.items))
 
     def at_hand(self, asks: Asks) -> Any:
-        """(B, I) csr of 0 and 1: the items of each ask."""
-        ones = np.ones(len(asks.items.rows), np.float32)
-        return _binary(sp.csr_array((ones, asks.items.rows, asks.items.offsets), shape=(len(asks), self.items)))
+        """(B, I) csr of 0 and 1: the items of each ask, in arrays of its own, so that it may be changed."""
+        parts = (np.ones(len(asks.items.rows), np.float32), asks.items.rows, asks.items.offsets)
+        return _binary(sp.csr_array(parts, shape=(len(asks), self.items), copy=True))
 
     def or_history(self, given: Any, asks: Asks, blank: npt.NDArray[np.bool_]) -> Any:
         """The given (B, I) csr with the user's history in the blank (B,) rows."""

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from eval.baselines import EASE, ItemKNN, Popularity, UserFrequency
+from eval.baselines import EASE, Counts, ItemKNN, Popularity, UserFrequency
 from eval.protocol import evaluate
 from eval.text_baselines import TfIdf, UntunedEncoder
 from fusion.ask import Asks, Ragged
@@ -111,6 +111,14 @@ def test_an_item_never_taken_says_nothing(tiny, name):
     scorer = makers(tiny)[name]
     row = scorer.score(ask((-1, [4], "")))[0]
     assert row[0] > row[1] == row[2] == row[3] > row[4]
+
+
+def test_what_is_made_of_asks_can_be_changed_without_changing_them(tiny):
+    asks = ask((0, [2, 4], ""), (-1, [4], ""))
+    given = Counts(tiny).at_hand(asks)
+    given.data[given.indices == 4] = 0  # as a baseline does that knows nothing of an item
+    given.eliminate_zeros()
+    assert asks.items.offsets.tolist() == [0, 2, 3] and asks.items.rows.tolist() == [2, 4, 4]
 
 
 def test_popularity_counts_events(tiny):
