@@ -10,8 +10,6 @@ from kg.graph import build_graph
 from kg.split import TimeSplit, events_table
 from kg.tables import DataError
 
-WARM = {"cold": 0.0}
-
 
 def rows(events):
     times = np.nan_to_num(events.time, nan=-1)
@@ -20,7 +18,7 @@ def rows(events):
 
 def test_windows_are_the_last_of_the_time_and_each_looks_at_what_was_before(shop):
     graph = build_graph(shop())  # times are whole, 0..9
-    folds = make_folds(graph, FoldConfig(3, 2.0, **WARM), seed=0)
+    folds = make_folds(graph, FoldConfig(3, 2.0, cold=0.0), seed=0)
     spans = [{time for *_, time in rows(fold.asked)} for fold in folds]
     assert spans == [{8, 9}, {6, 7}, {4, 5}]
     for fold, end in zip(folds, (7, 5, 3), strict=True):
@@ -35,14 +33,14 @@ def test_one_unknown_time_is_enough_to_deal(shop):
     time = graph.events.time.copy()
     time[-1] = np.nan
     graph = replace(graph, events=replace(graph.events, time=time))
-    folds = make_folds(graph, FoldConfig(2, 2.0, **WARM), seed=0)
+    folds = make_folds(graph, FoldConfig(2, 2.0, cold=0.0), seed=0)
     assert sorted(e for fold in folds for e in rows(fold.asked)) == sorted(rows(graph.events))
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
 def test_dealt_events_are_asked_about_once_and_bundles_stay_whole(shop, count):
     graph = build_graph(shop(timed=False))
-    folds = make_folds(graph, FoldConfig(count, **WARM), seed=1)
+    folds = make_folds(graph, FoldConfig(count, cold=0.0), seed=1)
     assert sorted(e for fold in folds for e in rows(fold.asked)) == sorted(rows(graph.events))
     bundles = [set(fold.asked.bundle.tolist()) - {-1} for fold in folds]
     assert sum(map(len, bundles)) == len(set.union(*bundles))
@@ -52,7 +50,7 @@ def test_dealt_events_are_asked_about_once_and_bundles_stay_whole(shop, count):
 
 def test_a_dealt_fold_forgets_its_bundles_and_its_users_other_takings_of_their_items_and_no_more(shop):
     graph = build_graph(shop(timed=False))
-    for fold in make_folds(graph, FoldConfig(2, **WARM), seed=1):
+    for fold in make_folds(graph, FoldConfig(2, cold=0.0), seed=1):
         asked = rows(fold.asked)
         pairs, bundles = {(u, i) for u, _, i, _ in asked}, {b for _, b, _, _ in asked if b >= 0}
         kept = [e for e in rows(graph.events) if e[1] not in bundles and not (e[1] < 0 and (e[0], e[2]) in pairs)]
@@ -65,14 +63,14 @@ def test_a_dealt_fold_forgets_its_bundles_and_its_users_other_takings_of_their_i
 def test_one_moment_for_all_is_no_time(shop):
     graph = build_graph(shop())
     still = replace(graph, events=replace(graph.events, time=np.zeros(len(graph.events))))
-    folds = make_folds(still, FoldConfig(2, **WARM), seed=0)
+    folds = make_folds(still, FoldConfig(2, cold=0.0), seed=0)
     assert sorted(e for fold in folds for e in rows(fold.asked)) == sorted(rows(still.events))
     assert not any(fold.earliest for fold in folds)
 
 
 def test_folds_by_user_keep_users_whole(shop):
     graph = build_graph(shop())
-    folds = make_folds(graph, FoldConfig(2, by="user", **WARM), seed=1)
+    folds = make_folds(graph, FoldConfig(2, by="user", cold=0.0), seed=1)
     assert sorted(e for fold in folds for e in rows(fold.asked)) == sorted(rows(graph.events))
     users = [set(fold.asked.user.tolist()) - {-1} for fold in folds]
     assert users[0] and users[1] and not users[0] & users[1]
@@ -88,7 +86,7 @@ def test_folds_by_what_was_taken_last_ask_about_the_last_but_some(shop):
     alone = [e for e in rows(graph.events) if e[1] < 0]
     history = {u: sorted((e for e in alone if e[0] == u), key=lambda e: (e[3], e[2])) for u in {e[0] for e in alone}}
     assert {len(h) for h in history.values()} & {1, 2, 3}  # some have too few to be asked
-    folds = make_folds(graph, FoldConfig(2, by="last", **WARM), seed=0)
+    folds = make_folds(graph, FoldConfig(2, by="last", cold=0.0), seed=0)
     for number, fold in enumerate(folds):
         asked = {u: h[-1 - number] for u, h in history.items() if len(h) >= number + 3}
         assert sorted(rows(fold.asked)) == sorted(asked.values())
@@ -106,7 +104,7 @@ def test_windows_need_times(shop):
 
 def test_the_seed_decides_how_events_are_dealt(shop):
     graph = build_graph(shop(timed=False))
-    one, again, other = ([rows(f.asked) for f in make_folds(graph, FoldConfig(2, **WARM), s)] for s in (0, 0, 1))
+    one, again, other = ([rows(f.asked) for f in make_folds(graph, FoldConfig(2, cold=0.0), s)] for s in (0, 0, 1))
     assert one == again != other
 
 

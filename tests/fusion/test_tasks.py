@@ -139,7 +139,7 @@ def test_the_history_is_what_the_user_took_oldest_first_and_never_the_target(fol
     found = NextItem(new=False, draws=9, history=most).training(fold.graph, fold.asked, 0)
     cut = 0
     for user, items, _, (target,), _ in plain(found):
-        latest = {}
+        latest: dict[int, bool] = {}
         for _, item, who in taken:
             if who == user:
                 latest.pop(item, None)  # where it was taken last

@@ -17,7 +17,7 @@ def product(number, title, name, **attributes):
 
 
 def of(tables, edge):
-    found = {}
+    found: dict[str, list[str]] = {}
     for row in tables.edges[edge].to_pylist():
         found.setdefault(row["source"], []).append(row["target"])
     return found

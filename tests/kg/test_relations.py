@@ -51,7 +51,7 @@ TOOK = [("ann", "a", 0), ("ann", "b", 1), ("ann", "c", 1), ("ann", "d", 5), ("bo
 def test_what_follows_is_counted_by_distance_and_not_among_equals():
     counts = count_paths(library([], [], TOOK)).item_item
     after = counts["item-next-item"].toarray()
-    expected = defaultdict(float)
+    expected: dict[tuple[int, ...], float] = defaultdict(float)
     ann, bob = "abcd", "ab"  # b and c at one moment: neither follows the other
     when = {("ann", i): t for _, i, t in TOOK[:4]} | {("bob", i): t for _, i, t in TOOK[4:]}
     for who, taken in (("ann", ann), ("bob", bob)):
