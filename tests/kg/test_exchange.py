@@ -15,4 +15,4 @@ def test_networkx_has_every_node_and_edge_with_its_facts():
     assert facts["time"] == row["time"] and facts["weight"] == 1.0
     item = tables.schema.item.name
     first = tables.nodes[item]["id"][0].as_py()
-    assert made.nodes[(item, first)] == {"type": item, "title": first}
+    assert made.nodes[(item, first)] == {"type": item, "title": "black chair number 0"}
