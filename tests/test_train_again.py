@@ -95,7 +95,13 @@ def test_a_killed_training_ends_as_one_that_was_not(command, one_run, tmp_path):
 @pytest.mark.parametrize("sampled", [False, True], ids=["whole", "sampled"])
 def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
     """At one global batch, with nothing drawn by chance; the parts train on both processes too."""
-    settings = ["fusion.modality_drop=0", "fusion.id_drop=0", "training.text_budget=-1", "training.hand=-1"]
+    settings = [
+        "fusion.modality_drop=0",
+        "fusion.id_drop=0",
+        "fusion.head_dropout=0",
+        "training.text_budget=-1",
+        "training.hand=-1",
+    ]
     settings += ["training.lr=1e-3", "training.accumulate=2"]
     if sampled:
         settings += ["training.whole_edges=0", "fusion.fanout=[-1, -1]", "training.refresh=1"]
