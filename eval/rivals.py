@@ -5,6 +5,7 @@ Popularity breaks ties, and what a baseline knows nothing about comes last, in t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any, Literal
 
 import numpy as np
@@ -147,7 +148,7 @@ class Transitions:
         return self.counts.then_popular((self.inputs(asks) @ self.next).toarray())
 
 
-class Factored:
+class Factored(ABC):
     """Base of what scores by a product of a vector at hand with every item's vector.
 
     Attributes:
@@ -160,9 +161,9 @@ class Factored:
     users: FloatScores
     vectors: FloatScores
 
+    @abstractmethod
     def fold(self, given: Any, users: IntArray) -> FloatScores:
         """(B, D) what stands for asks with known items at hand, (B, I) csr of 0 and 1, and users (B,)."""
-        raise NotImplementedError
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) scores."""
