@@ -1,0 +1,29 @@
+"""python -m fusion answer: the best items for some of a user, items at hand and words."""
+
+from __future__ import annotations
+
+import argparse
+
+from fusion.ask import Ask, Constraints
+from fusion.commands.common import add_ask, add_run, load, table, within
+
+HELP = "the best items for a user, items at hand, words, or any of these together"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare."""
+    add_run(parser)
+    add_ask(parser)
+    parser.add_argument("-k", type=int, default=10, help="how many items (default: 10)")
+    parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[,VALUE]",
+                        help="keep to items with one of these values; may be given again")  # fmt: skip
+    parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Answer and print a table."""
+    where = Constraints(exclude=tuple(options.exclude), within=within(options.within))
+    found = load(options).answer(Ask(options.user, tuple(options.items), options.words, options.k, where))
+    rows = [[str(n), r.id, r.title, f"{r.score:.2f}", f"{r.language:.0%}"] for n, r in enumerate(found, 1)]
+    print(table(["", "id", "title", "score", "by words"], rows))
+    return 0

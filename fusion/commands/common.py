@@ -1,0 +1,61 @@
+"""What the commands share: which run, what is asked, and how a table is printed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from fusion.recommender import Recommender
+from fusion.runs import RunError, list_runs
+
+
+def add_run(parser: argparse.ArgumentParser) -> None:
+    """--run and --runs: which trained model answers."""
+    parser.add_argument("--run", metavar="DIR", help="a run folder (default: the newest under --runs)")
+    parser.add_argument("--runs", default="runs", metavar="DIR", help="where runs lie (default: runs)")
+
+
+def add_ask(parser: argparse.ArgumentParser) -> None:
+    """--user, --items and --words: what is asked."""
+    parser.add_argument("--user", metavar="ID", help="whom it is for")
+    parser.add_argument("--items", nargs="+", default=[], metavar="ID", help="items at hand")
+    parser.add_argument("--words", metavar="TEXT", help="a query, or what the items are for")
+
+
+def load(options: argparse.Namespace) -> Recommender:
+    """The run that was named, or the newest.
+
+    Raises:
+        RunError: There is none, or it is damaged.
+    """
+    if options.run:
+        return Recommender.load(options.run)
+    runs = list_runs(options.runs) if Path(options.runs).is_dir() else []
+    if not runs:
+        raise RunError(f"{options.runs}: no runs there; train one (python train.py --graph) or name one by --run")
+    return Recommender.load(runs[-1])
+
+
+def within(settings: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """PROPERTY=VALUE,VALUE as Constraints take it.
+
+    Raises:
+        ValueError: One has no "=" or no value.
+    """
+    found = []
+    for setting in settings:
+        name, _, values = setting.partition("=")
+        if not name or not values:
+            raise ValueError(f"{setting!r} is no PROPERTY=VALUE[,VALUE]")
+        found.append((name, tuple(values.split(","))))
+    return tuple(found)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell; a line "nothing found" where there are no rows."""
+    if not rows:
+        return "nothing found"
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, *rows)]
+    return "\n".join(line.rstrip() for line in lines)
