@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kg.prices import median_prices
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import DataError, Tables
 
@@ -25,7 +26,7 @@ SCHEMA = GraphSchema(
             "Product",
             title="title",
             text=("title",),
-            properties=("department", "category", "type", "brand", "size"),
+            properties=("department", "category", "type", "brand", "size", "price"),
         ),
         NodeType("department", "attribute", "Department", title="title", text=("title",)),
         NodeType("category", "attribute", "Category", title="title", text=("title",)),
@@ -45,7 +46,7 @@ SCHEMA = GraphSchema(
 _Row = tuple[str | None, ...]
 _Pair = tuple[str, str]
 _MADE = pa.schema([("target", pa.string()), ("source", pa.string()), ("time", pa.float64())])
-_LINES = ("household_id", "basket_id", "product_id", "week")
+_LINES = ("household_id", "basket_id", "product_id", "week", "quantity", "sales_value")
 _PRODUCTS = ("product_id", "manufacturer_id", "department", "brand", "product_category", "product_type", "package_size")
 # The commonest of the till's abbreviations; a word that is not here is left as it is.
 _WORDS = dict(
@@ -104,7 +105,7 @@ class CompleteJourney:
     def example(cls) -> Tables:
         """Four households, twelve weekly baskets, six products; the last weeks are for holding out."""
         rows = [
-            (household, 10 * household + n, product, week)
+            (household, 10 * household + n, product, week, 1 + n, (1 + n) * product / 10_000)
             for household in (1, 2, 3, 4)
             for n, (week, picks) in enumerate(((5, (0, 1, 2)), (46, (1, 2, 3)), (50, (household, 0, 5))))
             for product in {25671 + 10 * pick for pick in picks}
@@ -125,7 +126,8 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
     """Basket lines and the catalogue as tables; a product on the lines but not in the catalogue stays, untitled.
 
     Args:
-        lines: household_id, basket_id, product_id (integers), week (1..53); a product counts once a basket.
+        lines: household_id, basket_id, product_id (integers), week (1..53), quantity and sales_value (dollars for
+            all of them); a product counts once a basket. Its price is the median paid for one up to week `count_until`.
         products: The catalogue's columns as in the package.
         config: What to keep.
 
@@ -138,6 +140,8 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
             raise DataError(f"{config.households} households asked for; there are {len(known)}")
         some = np.random.default_rng(config.seed).choice(known, config.households, replace=False)
         lines = lines.filter(pc.is_in(lines["household_id"], pa.array(some)))
+    sold = lines.filter(pc.and_(pc.greater(lines["quantity"], 0), pc.less_equal(lines["week"], config.count_until)))
+    paid = pc.divide(sold["sales_value"].cast(pa.float64()), sold["quantity"].cast(pa.float64()))
     lines = lines.group_by(["basket_id", "product_id"]).aggregate([("household_id", "min"), ("week", "min")])
     lines = lines.sort_by([("basket_id", "ascending"), ("product_id", "ascending")])
     counts = lines.filter(pc.less_equal(lines["week_min"], config.count_until))["product_id"].value_counts()
@@ -153,11 +157,13 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
     made = made.aggregate([("week_min", "min")]).rename_columns(["source", "target", "time"])
     catalogue = pa.table({"product_id": items}).join(products, "product_id").sort_by("product_id").to_pylist()
     product, links = _catalogue(catalogue)
-    columns = ("id", *SCHEMA.node("product").columns)
+    columns = ("id", *SCHEMA.node("product").columns[:-1])
+    words = pa.table([pa.array(c, pa.string()) for c in zip(*product, strict=True)], columns)
+    price = median_prices(sold["product_id"].cast("string"), paid, words["id"], digits=2)
     nodes = {
         "household": pa.table({"id": made["source"].unique()}),
         "basket": pa.table({"id": made["target"]}),
-        "product": pa.table([pa.array(c, pa.string()) for c in zip(*product, strict=True)], columns),
+        "product": words.append_column("price", price),
         "manufacturer": pa.table({"id": pa.array([m for _, m in links["made_by"]], pa.string()).unique()}),
     }
     for name, edge in (("department", "in_department"), ("category", "in_category"), ("type", "in_type")):

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kg.prices import median_prices
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import DataError, Tables
 
@@ -26,6 +27,7 @@ _ATTRIBUTES = {
     "index": ("Index", "in_index", "index_name"),
 }
 _PROPERTIES = ("product_type", "colour", "department", "section", "garment_group")
+_PRICED = (*_PROPERTIES, "price")
 SCHEMA = GraphSchema(
     nodes=(
         NodeType("customer", "user", "Customer"),
@@ -36,7 +38,7 @@ SCHEMA = GraphSchema(
             "Article",
             title="title",
             text=("title", "kind", "description"),
-            properties=_PROPERTIES,
+            properties=_PRICED,
         ),
         *(
             NodeType(name, "attribute", label, text=() if name == "product_code" else ("id",))
@@ -52,15 +54,17 @@ SCHEMA = GraphSchema(
 _ARTICLES = dict.fromkeys(
     ("article_id", "prod_name", "detail_desc", *(column for *_, column in _ATTRIBUTES.values())), pa.string()
 )
-_PURCHASES = {"t_dat": pa.date32(), "customer_id": pa.string(), "article_id": pa.string()}
-_MAY_BE_NULL = set(_ARTICLES) - {"article_id"}
+_BOUGHT = ("t_dat", "customer_id", "article_id")
+_PURCHASES = {"t_dat": pa.date32(), "customer_id": pa.string(), "article_id": pa.string(), "price": pa.float64()}
+_MAY_BE_NULL = {*_ARTICLES, "price"} - {"article_id"}
 
 
 @dataclass(frozen=True)
 class HM:
     """The articles that were bought in the period, and the baskets: what a customer bought in a day.
 
-    An article counts once a basket. Prices are left out: those of the test period would come with them.
+    An article counts once a basket. Its price is the median of what was paid in the whole period, in the units of the
+    file, which are no currency: for budgets and for people only, since no part of the model reads it.
 
     Attributes:
         path: The folder of articles.parquet and purchases.parquet.
@@ -104,7 +108,7 @@ class HM:
             "index_name": ["Ladieswear"] * 6,
         }
         rows = [
-            (date(2020, 9, 19) + timedelta(day), f"c{who}", f"10{n}00100{n}")
+            (date(2020, 9, 19) + timedelta(day), f"c{who}", f"10{n}00100{n}", 0.01 * (n + 1))
             for who in range(4)
             for day, picks in enumerate(((0, 2), (1, 3), (who, 4), (0, 3, who)))
             for n in picks
@@ -119,14 +123,14 @@ def parse(articles: pa.Table, purchases: pa.Table) -> Tables:
 
     Args:
         articles: article_id, prod_name, detail_desc and the columns of the attributes.
-        purchases: t_dat (a date), customer_id, article_id.
+        purchases: t_dat (a date), customer_id, article_id, price.
 
     Raises:
         DataError: A column is missing or of another type, or an id is missing, no number, unknown or used twice.
     """
     known = _columns(articles, "articles.parquet", _ARTICLES)
-    bought = _columns(purchases, "purchases.parquet", _PURCHASES).group_by(list(_PURCHASES)).aggregate([])
-    bought = bought.sort_by([(name, "ascending") for name in _PURCHASES])
+    lines = _columns(purchases, "purchases.parquet", _PURCHASES)
+    bought = lines.group_by(list(_BOUGHT)).aggregate([]).sort_by([(name, "ascending") for name in _BOUGHT])
     ids = known["article_id"]
     if pc.count_distinct(ids).as_py() != len(ids):
         counts = ids.value_counts()
@@ -150,10 +154,11 @@ def parse(articles: pa.Table, purchases: pa.Table) -> Tables:
         "kind": kind,
         "description": known["detail_desc"],
     }
+    price = median_prices(lines["article_id"], lines["price"], known["article_id"], digits=4)
     nodes = {
         "customer": pa.table({"id": made["source"].unique()}),
         "basket": pa.table({"id": made["target"]}),
-        "article": pa.table(article | {name: value[name] for name in _PROPERTIES}),
+        "article": pa.table(article | {name: value[name] for name in _PROPERTIES} | {"price": price}),
     }
     edges = {"made": made, "contains": pa.table([basket, bought["article_id"]], ["source", "target"])}
     for name, (_, relation, _) in _ATTRIBUTES.items():

@@ -27,7 +27,9 @@ def articles(*ids, **columns):
 
 
 def purchases(*rows):
-    return pa.table(dict(zip(hm._PURCHASES, map(list, zip(*rows, strict=True)), strict=True)))
+    """(day, customer, article), and a price where it matters."""
+    priced = [(*row, 0.1)[:4] for row in rows]
+    return pa.table(dict(zip(hm._PURCHASES, map(list, zip(*priced, strict=True)), strict=True)))
 
 
 DAY = date(2020, 9, 20)
@@ -63,6 +65,13 @@ class TestParse:
         assert tables.edges["is_a"].to_pylist() == [{"source": "0000000007", "target": "Dress"}]
         assert tables.edges["variant_of"]["target"].to_pylist() == ["12", "12"]
         assert tables.texts("product_code") == [""] and tables.texts("colour") == ["Black", "Red"]
+
+    def test_a_price_is_the_median_of_what_was_paid_and_no_text(self):
+        paid = [("7", 0.30005), ("7", 0.1), ("7", 0.2), ("8", 0.12341), ("8", 0.12344), ("9", None)]
+        bought = purchases(*((DAY, f"c{n}", article, price) for n, (article, price) in enumerate(paid)))
+        article = parse(articles(7, 8, 9), bought).nodes["article"]
+        assert article["price"].to_pylist() == [0.2, 0.1234, None]
+        assert hm.SCHEMA.item.columns[-1] == "price" and "price" not in hm.SCHEMA.item.text
 
     def test_the_order_of_rows_makes_no_difference(self):
         bought = purchases(*((DAY, f"c{n % 5}", str(n % 7)) for n in range(30)))

@@ -67,7 +67,9 @@ class TestEverySource:
 
 
 def lines(*rows):
-    return pa.table(dict(zip(completejourney._LINES, map(list, zip(*rows, strict=True)), strict=True)))
+    """(household, basket, product, week), and quantity and dollars where they matter."""
+    paid = [(*row, 1, 1.0) if len(row) == 4 else row for row in rows]
+    return pa.table(dict(zip(completejourney._LINES, map(list, zip(*paid, strict=True)), strict=True)))
 
 
 def catalogue(*rows):
@@ -88,6 +90,15 @@ class TestCompleteJourney:
             "target": ["10", "11"],
             "time": [1.0, 44.0],
         }
+
+    def test_a_price_is_the_median_paid_for_one_and_knows_no_later_week(self):
+        bought = lines(
+            (1, 10, 7, 1, 2, 5.0), (1, 11, 7, 2, 1, 2.0), (1, 12, 7, 3, 4, 12.02), (1, 13, 7, 4, 0, 99.0),
+            (1, 14, 7, 45, 1, 99.0), (1, 10, 8, 1, 0, 1.0),
+        )  # fmt: skip
+        product = parse(bought, catalogue(HONEY), CompleteJourney(min_purchases=1)).nodes["product"]
+        assert product["price"].to_pylist() == [2.5, None]
+        assert completejourney.SCHEMA.item.columns[-1] == "price"
 
     def test_words_are_readable_and_an_unlisted_product_stays_without_any(self):
         bought = lines((1, 10, 7, 1), (1, 10, 8, 1))
