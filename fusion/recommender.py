@@ -201,7 +201,7 @@ class Recommender:
         """A recommender that knows further items, without training.
 
         Args:
-            items: Columns as the item type's (id and the properties that its text is made of).
+            items: Columns as the item type's: id and what its text is made of; of its other properties those known.
             edges: By relation name, source and target ids: what is known of the new items (category, brand, ...).
 
         Returns:
@@ -210,6 +210,9 @@ class Recommender:
         Raises:
             DataError: An id is there already, or a table breaks the schema.
         """
+        node = self.tables.schema.item
+        for name in set(node.properties) - {*node.text, *items.column_names}:
+            items = items.append_column(name, pa.nulls(len(items)))
         nodes = _appended(f"items of type {self.world.item!r}", self.tables.nodes[self.world.item], items)
         known = self.items.rows(items["id"])
         if (known >= 0).any():

@@ -12,7 +12,7 @@ from kg.tables import Vocab
 def median_prices(
     keys: pa.ChunkedArray, paid: pa.ChunkedArray, wanted: pa.ChunkedArray | pa.Array, digits: int
 ) -> pa.Array:
-    """The median of what was paid for each wanted key, rounded; null where nothing is known.
+    """The median of what was paid for each wanted key, rounded; null where nothing is known, or nothing was paid.
 
     Args:
         keys: (N,) whose price each payment was.
@@ -29,4 +29,4 @@ def median_prices(
     middle = [value[(start + half)[some]] for half in ((count - 1) // 2, count // 2)]
     found = np.full(len(wanted), np.nan)
     found[some] = np.round((middle[0] + middle[1]) / 2, digits)
-    return pa.array(found, pa.float64(), mask=~some)
+    return pa.array(found, pa.float64(), mask=~(found > 0))

@@ -19,6 +19,12 @@ def test_what_was_not_told_is_not_counted():
     assert median_prices(keys, paid, pa.array(["a", "b"]), 2).to_pylist() == [2.0, None]
 
 
+def test_what_costs_nothing_has_no_price():
+    keys, paid = pa.chunked_array([["coupon", "fuel", "tea"]]), pa.chunked_array([[0.0, 0.002, 0.005]])
+    assert median_prices(keys, paid, pa.array(["coupon", "fuel", "tea"]), 3).to_pylist() == [None, 0.002, 0.005]
+    assert median_prices(keys, paid, pa.array(["coupon", "fuel"]), 2).to_pylist() == [None, None]
+
+
 def test_nothing_at_all():
     empty = pa.chunked_array([pa.array([], pa.string())]), pa.chunked_array([pa.array([], pa.float64())])
     assert median_prices(*empty, pa.array(["a"]), 2).to_pylist() == [None]
