@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -10,6 +11,8 @@ import numpy as np
 
 from kg.tables import IntArray
 
+MOST_ITEMS = 1000  # at hand
+
 
 @dataclass(frozen=True)
 class Constraints:
@@ -17,16 +20,33 @@ class Constraints:
 
     Attributes:
         exclude: Item ids never to return.
-        within: Property name -> allowed values, e.g. {"department": ("GROCERY",)}; an item must match every one.
+        within: Name of a property or relation and allowed values, e.g. (("department", ("GROCERY",)),); an item must
+            have one of them, of every name.
+        without: The same of values that no item may have.
+        between: Name of a numeric property and the least and the most it may be, both included, None where open; an
+            item of which it is not known is left out.
+        only: The only item ids to return: what is in stock; all where None.
     """
 
     exclude: tuple[str, ...] = ()
     within: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    without: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    between: tuple[tuple[str, tuple[float | None, float | None]], ...] = ()
+    only: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        for what, values in (("exclude", self.exclude), *((f"within {name}", values) for name, values in self.within)):
+        named = (*((f"within {n}", v) for n, v in self.within), *((f"without {n}", v) for n, v in self.without))
+        for what, values in (("exclude", self.exclude), ("only", self.only), *named):
             if isinstance(values, str):
                 raise TypeError(f"{what} must be a sequence, not the one string {values!r}")
+        for name, (least, most) in self.between:
+            for value in (least, most):
+                if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                    raise TypeError(f"between {name}: {value!r} is no number")
+                if value is not None and math.isnan(value):
+                    raise ValueError(f"between {name}: a bound must not be NaN")
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"between {name}: the least, {least}, is above the most, {most}")
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,8 @@ class Ask:
         if isinstance(self.items, str):
             raise TypeError(f"items must be a sequence of ids, not the one string {self.items!r}")
         object.__setattr__(self, "items", tuple(self.items))
+        if len(self.items) > MOST_ITEMS:
+            raise ValueError(f"{len(self.items)} items at hand are too many; at most {MOST_ITEMS} can be")
         if self.k < 1:
             raise ValueError(f"k must be at least 1, not {self.k}")
 

@@ -10,11 +10,11 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
 from fusion.ask import Ask, Asks, Constraints, Ragged
+from fusion.facts import Facts
 from fusion.model import Bank, Hybrid, Scores
 from fusion.step import encode_words
 from fusion.world import NodeTexts, World
@@ -62,6 +62,7 @@ class Recommender:
     def __init__(self, model: Hybrid, world: World, bank: Bank, tables: Tables, counts: PathCounts) -> None:
         self.model, self.world, self.bank, self.tables, self.counts = model.eval(), world, bank, tables, counts
         self.items = world.graph.vocabs[world.item]
+        self.facts = Facts(tables)
         self._words: dict[str, Tensor] = {}
         self._titles = tables.titles(world.item)
 
@@ -177,7 +178,7 @@ class Recommender:
         return array
 
     def _top(self, scores: npt.NDArray[np.floating], k: int, where: Constraints) -> list[Recommendation]:
-        scores = np.where(self._allowed(where), scores, -np.inf)
+        scores = np.where(self.allowed(where), scores, -np.inf)
         k = min(k, int(np.isfinite(scores).sum()))
         best = np.argsort(-scores, kind="stable")[:k]
         share = self.bank.items.share.cpu().numpy()
@@ -186,15 +187,22 @@ class Recommender:
             for row in best
         ]
 
-    def _allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:
+    def allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:
+        """(I,) which items the constraints leave; DataError where one names what is not there."""
         allowed = np.ones(len(self.items), bool)
         out = self.items.rows(where.exclude)
         allowed[out[out >= 0]] = False
-        table = self.tables.nodes[self.world.item]
         for name, values in where.within:
-            if name not in table.column_names:
-                raise DataError(f"items have no property {name!r}; they have {', '.join(table.column_names)}")
-            allowed &= pc.is_in(table[name].cast(pa.string()), pa.array(values, pa.string())).to_numpy()
+            allowed &= self.facts.mask(name, values)
+        for name, values in where.without:
+            allowed &= ~self.facts.mask(name, values)
+        for name, (least, most) in where.between:
+            number = self.facts.numbers(name)  # what is unknown compares as false
+            allowed &= number >= (-np.inf if least is None else least)
+            allowed &= number <= (np.inf if most is None else most)
+        if where.only is not None:
+            stock = self.items.rows(where.only)
+            allowed &= np.isin(np.arange(len(allowed)), stock)
         return allowed
 
     def add_items(self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None) -> Recommender:

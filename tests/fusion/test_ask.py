@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.ask import Ask, Asks, Ragged
+from fusion.ask import Ask, Asks, Constraints, Ragged
 
 LISTS = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=8)
 
@@ -63,3 +63,22 @@ def test_an_ask_is_checked():
         Ask(items="abc")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1, not 0"):
         Ask(k=0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "fault"),
+    [
+        ((2.0, 1.0), "between price: the least, 2.0, is above the most, 1.0"),
+        ((float("nan"), None), "between price: a bound must not be NaN"),
+        (("1", None), "between price: '1' is no number"),
+        ((True, None), "between price: True is no number"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(bounds, fault):
+    with pytest.raises((ValueError, TypeError), match=fault):
+        Constraints(between=(("price", bounds),))
+
+
+def test_there_is_an_end_to_the_items_at_hand():
+    with pytest.raises(ValueError, match="10000 items at hand are too many; at most 1000 can be"):
+        Ask(items=tuple(map(str, range(10_000))))

@@ -147,9 +147,21 @@ def test_constraints_are_kept(served):
     assert served.recommend("u003", where=Constraints(within=(("title", (title,)),), exclude=("i003",))) == []
 
 
+def test_a_relation_narrows_as_a_property_does(served):
+    black = {r.id for r in served.recommend("u003", k=1000, where=Constraints(within=(("colour", ("black",)),)))}
+    white = {r.id for r in served.recommend("u003", k=1000, where=Constraints(without=(("has_colour", ("black",)),)))}
+    titles = dict(zip(served.items.ids.to_pylist(), served.tables.titles("item"), strict=True))
+    assert black and {titles[i].split()[0] for i in black} == {"black"}
+    assert white and {titles[i].split()[0] for i in white} == {"white"} and len(black | white) == len(served.items)
+    stock = Constraints(only=("i003", "i001", "sold out"))
+    assert set(ids(served.recommend("u003", where=stock))) == {"i003", "i001"}
+
+
 def test_constraints_that_make_no_sense_are_refused(served):
-    with pytest.raises(DataError, match="items have no property 'colour'; they have id, title"):
-        served.recommend("u003", where=Constraints(within=(("colour", ("black",)),)))
+    with pytest.raises(DataError, match="items have no property or relation 'size'; they have has_colour, colour, id"):
+        served.recommend("u003", where=Constraints(within=(("size", ("black",)),)))
+    with pytest.raises(DataError, match="no item has colour 'whit'; did you mean 'white'"):
+        served.recommend("u003", where=Constraints(within=(("colour", ("whit",)),)))
     with pytest.raises(TypeError, match="within title must be a sequence, not the one string 'vase'"):
         Constraints(within=(("title", "vase"),))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="exclude must be a sequence, not the one string 'i002'"):

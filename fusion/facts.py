@@ -1,0 +1,174 @@
+"""Facts: what is known of each item by name, for conditions: attributes that relations lead to, and properties."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from kg.tables import DataError, FloatArray, IntArray, Tables
+
+BoolArray = npt.NDArray[np.bool_]
+KINDS = ("category", "product_type", "kind", "type")  # what says which kind of thing an item is, the first there is
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values that items have of one attribute or property.
+
+    Attributes:
+        names: V ids.
+        titles: V what people read.
+        item: (E,) item rows, ascending.
+        value: (E,) which of the V each has.
+        items: I.
+    """
+
+    names: list[str]
+    titles: list[str]
+    item: IntArray
+    value: IntArray
+    items: int
+
+    @cached_property
+    def _index(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for code, texts in enumerate(zip(self.names, self.titles, strict=True)):
+            for text in {text.casefold() for text in texts}:
+                found.setdefault(text, []).append(code)
+        return found
+
+    def called(self, wanted: str) -> list[int]:
+        """The values with this id or title, in the very spelling or else in any case."""
+        codes = self._index.get(wanted.casefold(), [])
+        return [c for c in codes if wanted in (self.names[c], self.titles[c])] or codes
+
+    def mask(self, values: Iterable[int]) -> BoolArray:
+        """(I,) which items have one of these values."""
+        out = np.zeros(self.items, bool)
+        out[self.item[np.isin(self.value, list(values))]] = True
+        return out
+
+    def codes(self) -> IntArray:
+        """(I,) one value an item, of several the rarest; -1 where it has none."""
+        rarity = np.bincount(self.value, minlength=len(self.names))
+        order = np.lexsort((self.value, -rarity[self.value]))  # the rarest are written last
+        out = np.full(self.items, -1)
+        out[self.item[order]] = self.value[order]
+        return out
+
+
+class Facts:
+    """Looks facts up by the name of a relation, of the attribute type it leads to, or of a property.
+
+    Args:
+        tables: Of the graph.
+    """
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables, self._item = tables, tables.schema.item.name
+        self._items = len(tables.nodes[self._item])
+        self._relations = {}
+        for edge in tables.schema.edges:
+            if edge.source == self._item and tables.schema.node(edge.target).role == "attribute":
+                self._relations[edge.name] = edge
+                self._relations.setdefault(edge.target, edge)
+        self._known: dict[str, Values] = {}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name that can be asked for."""
+        return tuple(dict.fromkeys((*self._relations, *self._tables.nodes[self._item].column_names)))
+
+    @property
+    def kind(self) -> str:
+        """The name of what says which kind of thing an item is; "" where none of the usual names is there."""
+        return next((name for name in KINDS if name in self.names), "")
+
+    def values(self, name: str) -> Values:
+        """The values of a name; DataError where there is no such name."""
+        if name not in self._known:
+            self._known[name] = self._read(name)
+        return self._known[name]
+
+    def _read(self, name: str) -> Values:
+        tables = self._tables
+        if name in self._relations:
+            edge = self._relations[name]
+            vocab, pairs = tables.vocab(edge.target), tables.edges[edge.name]
+            item, value = tables.vocab(self._item).rows(pairs["source"]), vocab.rows(pairs["target"])
+            order = np.lexsort((value, item))
+            return Values(vocab.ids.to_pylist(), tables.titles(edge.target), item[order], value[order], self._items)
+        column = self._column(name).cast(pa.string()).combine_chunks().dictionary_encode()
+        code = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+        ids: list[str] = column.dictionary.to_pylist()
+        return Values(ids, ids, np.flatnonzero(code >= 0), code[code >= 0], self._items)
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        table = self._tables.nodes[self._item]
+        if name not in table.column_names:
+            raise DataError(f"items have no property or relation {name!r}; they have {', '.join(self.names)}")
+        return table[name]
+
+    def mask(self, name: str, wanted: Sequence[str]) -> BoolArray:
+        """(I,) which items have one of these values, by id or title.
+
+        Raises:
+            DataError: There is no such name, or no item has any of the values; the nearest one is named.
+        """
+        values = self.values(name)
+        found = [values.called(want) for want in wanted]
+        if wanted and not any(found):
+            raise DataError(f"no item has {name} {wanted[0]!r}{self._near(values, wanted[0])}")
+        return values.mask(code for codes in found for code in codes)
+
+    def find(self, words: str, name: str = "") -> tuple[str, tuple[str, ...]]:
+        """The name and the values that a word or two mean: a value, or else all values that hold the words.
+
+        Args:
+            words: "cheese"; case and plural do not matter.
+            name: Where to look; the kind first, then every attribute, where empty.
+
+        Raises:
+            DataError: Nothing is called so.
+        """
+        names = [name] if name else list(dict.fromkeys([*filter(None, [self.kind]), *self._relations]))
+        for looser in (False, True):
+            for where in names:
+                values = self.values(where)
+                codes = values.called(words)
+                if looser:
+                    asked = _terms(words)
+                    said = [_terms(f"{a} {b}") for a, b in zip(values.names, values.titles, strict=True)]
+                    codes = [code for code, terms in enumerate(said) if asked and asked <= terms]
+                codes = [code for code in codes if (values.value == code).any()]
+                if codes:
+                    return where, tuple(values.names[code] for code in codes)
+        near = self._near(self.values(names[0]), words) if names else ""
+        raise DataError(f"there is no {names[0] if names else 'category'} {words!r}{near}")
+
+    @staticmethod
+    def _near(values: Values, wanted: str) -> str:
+        by_case = {text.casefold(): text for text in [*values.names, *values.titles]}
+        near = difflib.get_close_matches(wanted.casefold(), by_case, 1, 0.5)
+        return f"; did you mean {by_case[near[0]]!r}?" if near else ""
+
+    def numbers(self, name: str) -> FloatArray:
+        """(I,) a numeric property, NaN where it is unknown; DataError where there is none or it holds no numbers."""
+        column = self._column(name)
+        try:
+            values = pc.cast(column, pa.float64()).fill_null(np.nan)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise DataError(f"the property {name!r} holds no numbers") from None
+        return np.asarray(values, np.float64)
+
+
+def _terms(text: str) -> set[str]:
+    return {re.sub(r"(?<=\w{2})s$", "", word) for word in re.findall(r"[^\W_]+", text.casefold())}
