@@ -27,7 +27,7 @@ from eval.show import worked_asks
 from eval.suite import baselines, judge, measure
 from fusion import artifacts
 from fusion import recipe as recipes
-from fusion.pipeline import Prepared, finish, make_trainer, prepare
+from fusion.pipeline import Prepared, finish, make_trainer, prepare, refit
 from fusion.preview import peak_memory, preview
 from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
@@ -121,18 +121,19 @@ def run(options: argparse.Namespace) -> int:
         start_work(work, recipe, uri, split.fingerprint)
     say(f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}")
     history = trainer.fit(bars)
-    recommender = finish(trainer, prepared)
+    later = refit(prepared, recipe)
+    recommender = finish(trainer, later)
     trained = time.monotonic()
-    parts = train_parts(prepared, recipe, work, fabric, bars)
+    parts = train_parts(prepared, recipe, work, fabric, bars, later)
     if not fabric.is_global_zero:
         return 0
     name = "hybrid" if recipe.fusion.graph and recipe.fusion.words else "model"
-    rivals = baselines(prepared, recipe, bars) if recipe.evaluation.baselines else {}
-    reports = measure(prepared, recipe, {name: recommender, **parts, **rivals}, bars)
-    folder = save(recommender, recipe, prepared, reports, history, work, Path(options.out))
+    rivals = baselines(prepared, recipe, bars, later) if recipe.evaluation.baselines else {}
+    reports = measure(later, recipe, {name: recommender, **parts, **rivals}, bars)
+    folder = save(recommender, recipe, later, reports, history, work, Path(options.out))
     for report in reports.values():
         say(f"\n{report.to_text()}")
-    say("\n" + worked_asks(recommender, prepared))
+    say("\n" + worked_asks(recommender, later))
     spent = f"training {trained - started:.0f} s, evaluation {time.monotonic() - trained:.0f} s"
     say(f"\nsaved    {folder}   ({spent}, at most {peak_memory() / 2**30:.1f} GiB)")
     return 0

@@ -214,6 +214,11 @@ class TextSource:
         )
         self._kept: Tensor | None = None
 
+    def share(self, other: TextSource) -> None:
+        """Keep what another keeps of the same texts, whose encoder has the same config: neither changes it."""
+        if other is not self and other._kept is not None and self.cached:
+            self._kept = other._kept
+
     def encode(self, distinct: Tensor | IntArray) -> Tensor:
         """(B,) distinct texts, repeats allowed, to (B, D), with gradient to what is tuned."""
         rows = np.asarray(distinct.cpu() if isinstance(distinct, Tensor) else distinct, np.int64)

@@ -27,7 +27,7 @@ from eval.report import Report, make_report
 from eval.search import Judged, search_ndcg
 from eval.suite import judge, slices_of
 from fusion import recipe as recipes
-from fusion.pipeline import Prepared, finish, held_out, make_trainer, prepare
+from fusion.pipeline import Prepared, finish, held_out, make_trainer, prepare, refit
 from fusion.preview import peak_memory
 from fusion.recommender import Recommender
 from fusion.runs import environment
@@ -101,12 +101,12 @@ def run(
     """
     fabric, clock = Fabric(accelerator=device, devices=1, precision=recipe.training.precision), Clock()
     with clock("data"):
-        tables = recipe.source.load()
+        tables = recipe.source.load().in_order()
     parts: list[Measured] = []
     facts: dict[str, Any] = {"splits": [], "left out": {}, "audit": []}
     for fold in range(1 if quick else benchmark.folds):
         prepared, whole = _fold(recipe, tables, fold, benchmark.folds, quick, clock, bars)
-        split = prepared.split
+        split, later = prepared.split, refit(prepared, whole)
         facts["splits"].append(split.fingerprint)
         facts["audit"] += [
             x for x in audit(split, prepared.graph, whole.tasks, whole.seed).leaks if x not in facts["audit"]
@@ -114,18 +114,21 @@ def run(
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
             with clock("training"):
-                hybrid = train(prepared, whole, work, fabric, bars)
+                hybrid = train(prepared, whole, work, fabric, bars, later)
             facts.setdefault("training", peak_memory())
             with clock("parts"):
-                scorers: dict[str, Scorer] = {"hybrid": hybrid, **train_parts(prepared, whole, work, fabric, bars)}
+                scorers: dict[str, Scorer] = {
+                    "hybrid": hybrid,
+                    **train_parts(prepared, whole, work, fabric, bars, later),
+                }
         with clock("baselines"):
             minutes = 0.1 if quick else 10.0
             others, left_out = (
-                contenders(prepared, whole, names, minutes, bars) if recipe.evaluation.baselines else ({}, {})
+                contenders(prepared, whole, names, minutes, bars, later) if recipe.evaluation.baselines else ({}, {})
             )
         facts["left out"] |= left_out
         with clock("evaluation"):
-            parts.append(measured(benchmark, prepared, whole, {**scorers, **others}, bars))
+            parts.append(measured(benchmark, later, whole, {**scorers, **others}, bars))
     reports = reports_of(benchmark, recipe, parts)
     memory = {"training": facts.pop("training"), "everything": peak_memory()}
     return {**described(benchmark, recipe, reports, quick), **facts, "seconds": clock.spent, "memory": memory,
@@ -148,8 +151,9 @@ def ablate(
     """
     recipe = next(iter(variants.values()))
     fabric, clock = Fabric(accelerator=device, devices=1, precision=recipe.training.precision), Clock()
-    tables = recipe.source.load()
+    tables = recipe.source.load().in_order()
     prepared, whole = _fold(recipe, tables, 0, benchmark.folds, quick, clock, bars)
+    later = refit(prepared, whole)
     found: list[tuple[str, Recipe, Measured]] = []
     seconds, equal = {}, {}
     for name, variant in variants.items():
@@ -159,9 +163,9 @@ def ablate(
             equal[name] = same
             continue
         with tempfile.TemporaryDirectory() as folder, clock(name):
-            model = train(prepared, changed, Path(folder), fabric, bars)
+            model = train(prepared, changed, Path(folder), fabric, bars, later)
         seconds[name] = clock.spent[name]
-        found.append((name, changed, measured(benchmark, prepared, changed, {name: model}, bars)))
+        found.append((name, changed, measured(benchmark, later, changed, {name: model}, bars)))
         del model
     joined = {}
     for task, (first, slices) in found[0][2].items():
@@ -174,11 +178,13 @@ def ablate(
             "seconds": seconds, "device": str(fabric.device)}  # fmt: skip
 
 
-def train(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool) -> Recommender:
-    """The recipe's model, as train.py trains it."""
+def train(
+    prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool, later: Prepared | None = None
+) -> Recommender:
+    """The recipe's model, as train.py trains it, to serve what later gives."""
     trainer = make_trainer(prepared, recipe, lambda r: judge(prepared, recipe, r), work, fabric, bars)
     trainer.fit(bars)
-    return finish(trainer, prepared)
+    return finish(trainer, later or prepared)
 
 
 def _fold(

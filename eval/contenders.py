@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from eval.neural import LightGCN, SASRec
 from eval.packaged import ALS, BM25, BPR, LightGBMRanker
 from eval.protocol import Scorer
 from eval.rivals import DecayedItemKNN, Transitions, UserKNN
-from eval.suite import baselines, best, boosted, first_asks, untuned
+from eval.suite import Make, baselines, best, boosted, first_asks, untuned
 from eval.text_baselines import TfIdf
 from fusion.pipeline import Prepared
 from fusion.settings import Recipe
@@ -24,24 +25,26 @@ Found = tuple[dict[str, Scorer], dict[str, str]]
 
 
 def contenders(
-    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True
-) -> Found:
+    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True,
+    later: Prepared | None = None,
+) -> Found:  # fmt: skip
     """The baselines and the rivals; by name, and by name why one was left out.
 
     Where nobody ever took anything, only what reads words has something to say.
     """
     if len(prepared.graph.events):
-        found: dict[str, Scorer] = baselines(prepared, recipe, progress)
+        found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
     else:
         texts = prepared.split.train.texts(prepared.graph.item)
         found = {"TF-IDF": TfIdf(prepared.graph, texts), "untuned encoder": untuned(prepared, recipe, texts, progress)}
-    more, left_out = rivals(prepared, recipe, names, minutes, progress)
+    more, left_out = rivals(prepared, recipe, names, minutes, progress, later)
     return {**found, **more}, left_out
 
 
 def rivals(
-    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True
-) -> Found:
+    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True,
+    later: Prepared | None = None,
+) -> Found:  # fmt: skip
     """The rivals that fit; what they have to choose is chosen on the validation asks of the first task.
 
     Args:
@@ -50,6 +53,7 @@ def rivals(
         names: Which of RIVALS.
         minutes: After so many a neural rival's training ends.
         progress: Whether to draw bars.
+        later: What is counted and tested in the end, as fusion.pipeline.refit gives it; prepared where None.
 
     Returns:
         Scorers by name; and by name why a rival was left out.
@@ -61,13 +65,15 @@ def rivals(
         raise ValueError(f"there is no rival {min(unknown)!r}; there are {', '.join(RIVALS)}")
     found: dict[str, Scorer] = {}
     left_out = {}
+    later = later or prepared
     for name in names:
         why = _unfit(prepared, name)
         try:
-            if not why:
-                choices = dict(_choices(prepared, recipe, name, minutes, progress))
-                single = next(iter(choices.values()))
-                found[name] = single if len(choices) == 1 else best(choices, first_asks(prepared, recipe), prepared)
+            if not why and name == "LightGBM ranker":
+                found[name] = boosted(prepared, recipe, progress, LightGBMRanker, later)
+            elif not why:
+                choices = _choices(prepared, recipe, name, minutes, progress)
+                found[name] = best(choices, first_asks(prepared, recipe), prepared, later)
         except (ImportError, MemoryError) as error:
             why = str(error) or "out of memory"
         if why:
@@ -89,27 +95,19 @@ def _unfit(prepared: Prepared, name: str) -> str:
     return "no times" if ordered and np.isnan(events.time[events.user >= 0]).all() else ""
 
 
-def _choices(
-    prepared: Prepared, recipe: Recipe, name: str, minutes: float, progress: bool
-) -> Iterator[tuple[str, Scorer]]:
-    graph, seed = prepared.graph, recipe.seed
-    neural: dict[str, Callable[[], Scorer]] = {
-        "LightGCN": lambda: LightGCN(graph, minutes=minutes, seed=seed, progress=progress),
-        "SASRec": lambda: SASRec(graph, minutes=minutes, seed=seed, progress=progress),
+def _choices(prepared: Prepared, recipe: Recipe, name: str, minutes: float, progress: bool) -> dict[str, Make]:
+    seed, texts = recipe.seed, prepared.split.train.texts(prepared.graph.item)
+    several: dict[str, dict[str, Make]] = {
+        "UserKNN": {f"{n} neighbours": partial(UserKNN, neighbours=n) for n in _USERS},
+        "ItemKNN, decay": {f"decay {d}": partial(DecayedItemKNN, decay=d) for d in _DECAYS},
+        "transitions": {f"decay {d}": partial(Transitions, decay=d) for d in _DECAYS},
+        "ALS": {f"alpha {a:g}": partial(ALS, alpha=a, seed=seed) for a in _ALPHAS},
     }
-    if name == "UserKNN":
-        yield from ((f"UserKNN, {n} neighbours", UserKNN(graph, n)) for n in _USERS)
-    elif name == "ItemKNN, decay":
-        yield from ((f"ItemKNN, decay {d}", DecayedItemKNN(graph, d)) for d in _DECAYS)
-    elif name == "transitions":
-        yield from ((f"transitions, decay {d}", Transitions(graph, d)) for d in _DECAYS)
-    elif name == "BM25":
-        yield name, BM25(graph, prepared.split.train.texts(graph.item))
-    elif name == "ALS":
-        yield from ((f"ALS, alpha {a:g}", ALS(graph, alpha=a, seed=seed)) for a in _ALPHAS)
-    elif name == "BPR":
-        yield name, BPR(graph, seed=seed)
-    elif name == "LightGBM ranker":
-        yield name, boosted(prepared, recipe, progress, LightGBMRanker)
-    else:
-        yield name, neural[name]()
+    single: dict[str, Make] = {
+        "BM25": partial(BM25, texts=texts),
+        "BPR": partial(BPR, seed=seed),
+        "LightGCN": partial(LightGCN, minutes=minutes, seed=seed, progress=progress),
+        "SASRec": partial(SASRec, minutes=minutes, seed=seed, progress=progress),
+    }
+    found = several.get(name) or {"": single[name]}
+    return {f"{name}, {setting}" if setting else name: make for setting, make in found.items()}

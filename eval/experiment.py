@@ -32,8 +32,10 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     return recipes.load(Recipe, shipped if shipped.is_file() and not path.is_file() else path, overrides)
 
 
-def train_parts(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool) -> dict[str, Recommender]:
-    """The parts of the model, each trained alone; by the name in the tables."""
+def train_parts(
+    prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool, later: Prepared | None = None
+) -> dict[str, Recommender]:
+    """The parts of the model, each trained alone, to serve what later gives; by the name in the tables."""
     found = {}
     whole = {side for side in Part.__annotations__ if getattr(recipe.fusion, side)}
     for part, switches in PARTS.items() if recipe.evaluation.parts else ():
@@ -42,6 +44,6 @@ def train_parts(prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, 
             if fabric.is_global_zero:
                 folder.mkdir(exist_ok=True)
             found[f"{part} alone"] = train_part(
-                prepared, recipe, switches, lambda r: judge(prepared, recipe, r), folder, fabric, bars
+                prepared, recipe, switches, lambda r: judge(prepared, recipe, r), folder, fabric, bars, later
             )
     return found

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from fusion.evidence import Evidence
 from fusion.pipeline import Prepared, held_out, join
 from fusion.recommender import Recommender
 from fusion.settings import Recipe
+from kg.graph import Graph
 from kg.tables import IntArray
 
 log = logging.getLogger(__name__)
@@ -47,34 +49,53 @@ def first_asks(prepared: Prepared, recipe: Recipe) -> Asks:
     return _first(held_out(prepared, recipe, prepared.split.valid, recipe.evaluation.validation_limit or 2000), recipe)
 
 
-def best(choices: Mapping[str, Scorer], valid: Asks, prepared: Prepared) -> Scorer:
-    """The one with the highest NDCG@10 on validation asks."""
-    if len(choices) == 1:
-        return next(iter(choices.values()))
-    means = evaluate(choices, valid, prepared.graph.size(prepared.graph.item), progress=False).means()
-    name = max(means, key=lambda name: means[name]["NDCG@10"])
-    log.info("chosen on validation: %s", name)
-    return choices[name]
+Make = Callable[[Graph], Scorer]
 
 
-def baselines(prepared: Prepared, recipe: Recipe, progress: bool = True) -> dict[str, Scorer]:
-    """Every baseline on the training graph; what they have to choose is chosen on the validation asks."""
-    graph, texts = prepared.graph, prepared.split.train.texts(prepared.graph.item)
+def best(choices: Mapping[str, Make], valid: Asks, prepared: Prepared, later: Prepared) -> Scorer:
+    """The one with the highest NDCG@10 on validation asks, made anew of what is tested where that is another graph."""
+    made = {name: make(prepared.graph) for name, make in choices.items()} if len(choices) > 1 else {}
+    name = next(iter(choices))
+    if made:
+        means = evaluate(made, valid, prepared.graph.size(prepared.graph.item), progress=False).means()
+        name = max(means, key=lambda name: means[name]["NDCG@10"])
+        log.info("chosen on validation: %s", name)
+    return made[name] if made and later is prepared else choices[name](later.graph)
+
+
+def baselines(
+    prepared: Prepared, recipe: Recipe, progress: bool = True, later: Prepared | None = None
+) -> dict[str, Scorer]:
+    """Every baseline; what they have to choose is chosen on the validation asks.
+
+    Args:
+        prepared: The training graph.
+        recipe: What they choose from.
+        progress: Whether to draw bars.
+        later: What they then count and are tested on, as fusion.pipeline.refit gives it; prepared where None.
+    """
+    later = later or prepared
+    graph, texts = later.graph, later.split.train.texts(later.graph.item)
     valid = first_asks(prepared, recipe)
     found: dict[str, Scorer] = {}
+
+    def chosen(choices: Mapping[str, Make]) -> Scorer:
+        return best(choices, valid, prepared, later)
+
     if len(graph.events):  # where nobody took anything there is nothing to count
         found["popularity"] = Popularity(graph)
         if graph.user is not None:
             decays: list[float | None] = [None] if np.isnan(graph.events.time).any() else [None, 4.0, 8.0, 16.0]
-            by_decay = {f"user frequency, decay {d}": UserFrequency(graph, d) for d in decays}
-            found["user frequency"] = best(by_decay, valid, prepared)
-        found["ItemKNN"] = best({f"ItemKNN, {n} neighbours": ItemKNN(graph, n) for n in (0, 100)}, valid, prepared)
-        found["EASE"] = best({f"EASE, penalty {p:g}": EASE(graph, p) for p in recipe.evaluation.ease}, valid, prepared)
+            found["user frequency"] = chosen(
+                {f"user frequency, decay {d}": partial(UserFrequency, decay=d) for d in decays}
+            )
+        found["ItemKNN"] = chosen({f"ItemKNN, {n} neighbours": partial(ItemKNN, neighbours=n) for n in (0, 100)})
+        found["EASE"] = chosen({f"EASE, penalty {p:g}": partial(EASE, penalty=p) for p in recipe.evaluation.ease})
     if any(text.strip() for text in texts):
         found["TF-IDF"] = TfIdf(graph, texts)
         found["untuned encoder"] = untuned(prepared, recipe, texts, progress)
     if recipe.evaluation.boosted:
-        found["boosted ranker"] = boosted(prepared, recipe, progress)
+        found["boosted ranker"] = boosted(prepared, recipe, progress, later=later)
     return found
 
 
@@ -93,8 +114,9 @@ def untuned(prepared: Prepared, recipe: Recipe, texts: list[str], progress: bool
 
 
 def boosted(
-    prepared: Prepared, recipe: Recipe, progress: bool = True, kind: type[BoostedRanker] = BoostedRanker
-) -> BoostedRanker:
+    prepared: Prepared, recipe: Recipe, progress: bool = True, kind: type[BoostedRanker] = BoostedRanker,
+    later: Prepared | None = None,
+) -> BoostedRanker:  # fmt: skip
     """The rival: trees over the same counted paths and candidates, trained on the same folds' asks."""
     each = recipe.fusion.each
 
@@ -125,7 +147,7 @@ def boosted(
 
     ranker = kind(training, prepared.graph.size(prepared.graph.item), seed=recipe.seed)
     ranker.fit(every, progress)
-    serving = Evidence(prepared.counts, texts=texts)
+    serving = Evidence((later or prepared).counts, texts=texts)
     ranker.candidates = lambda asks: candidates(serving, asks)
     return ranker
 

@@ -110,28 +110,28 @@ class Evidence:
         self, counts: PathCounts, device: torch.device | str = "cpu", texts: Sequence[str] | None = None
     ) -> None:
         self.device = torch.device(device)
-        self._lexical = Lexical(texts) if texts is not None and Lexical.fits(texts) else None
+        self.lexical = Lexical(texts) if texts is not None and Lexical.fits(texts) else None
         self.items = len(counts.item["popularity"])
-        self._user_item = {k: Sparse(m, self.device) for k, m in counts.user_item.items()}
-        self._item_item = {k: Sparse(m, self.device) for k, m in counts.item_item.items()}
-        self._item = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.item.items()}
-        self._user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
-        self._attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
-        self._ordered = "item-next-item" in counts.item_item
-        best = [f"{k} best" for k in self._item_item if k.endswith("cosine")]
-        lately = [f"{k} lately" for k in self._item_item] if self._ordered else []
-        of_items = ("at hand", "at hand lately") if self._ordered else ("at hand",)
-        described = [f"{a} {what}" for a in self._attributes for what in (*of_items, "together", "of user")]
-        words = [WORDS] if self._lexical is not None else []
+        self.user_item = {k: Sparse(m, self.device) for k, m in counts.user_item.items()}
+        self.item_item = {k: Sparse(m, self.device) for k, m in counts.item_item.items()}
+        self.item = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.item.items()}
+        self.user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
+        self.attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
+        self.ordered = "item-next-item" in counts.item_item
+        best = [f"{k} best" for k in self.item_item if k.endswith("cosine")]
+        lately = [f"{k} lately" for k in self.item_item] if self.ordered else []
+        of_items = ("at hand", "at hand lately") if self.ordered else ("at hand",)
+        described = [f"{a} {what}" for a in self.attributes for what in (*of_items, "together", "of user")]
+        words = [WORDS] if self.lexical is not None else []
         self.names = (
-            *self._user_item,
-            *self._item_item,
+            *self.user_item,
+            *self.item_item,
             *best,
             *lately,
             *words,
             *described,
-            *self._item,
-            *self._user,
+            *self.item,
+            *self.user,
             "items at hand",
         )
 
@@ -149,22 +149,22 @@ class Evidence:
         """
         batch = Batch.of(asks, self.device)
         known = (batch.users >= 0).nonzero().squeeze(1)
-        dense = {k: m.spread(batch.users[known], known, batch.size) for k, m in self._user_item.items()}
-        for name, matrix in self._item_item.items():
+        dense = {k: m.spread(batch.users[known], known, batch.size) for k, m in self.user_item.items()}
+        for name, matrix in self.item_item.items():
             dense[name] = matrix.spread(batch.items, batch.owners, batch.size)
-        for name, matrix in self._item_item.items():
+        for name, matrix in self.item_item.items():
             if name.endswith("cosine"):
                 dense[f"{name} best"] = matrix.spread(batch.items, batch.owners, batch.size, "amax")
-        weights = _lately(batch) if self._ordered else None
+        weights = lately(batch) if self.ordered else None
         if weights is not None:
-            for name, matrix in self._item_item.items():
+            for name, matrix in self.item_item.items():
                 dense[f"{name} lately"] = matrix.spread(batch.items, batch.owners, batch.size, weights=weights)
-        if self._lexical is not None:
-            dense[WORDS] = self._lexical(asks.texts, self.device)
+        if self.lexical is not None:
+            dense[WORDS] = self.lexical(asks.texts, self.device)
         rows = self._retrieve(batch, dense, each, extra)
         at = rows.clamp(min=0)
         columns = [dense[name].gather(1, at) for name in dense]
-        for path in self._attributes.values():
+        for path in self.attributes.values():
             held = path.items.spread(batch.items, batch.owners, batch.size)
             owner, value = held.nonzero(as_tuple=True)
             together = path.together.spread(value, owner, batch.size)
@@ -173,9 +173,9 @@ class Evidence:
             if weights is not None:
                 given.append(path.items.spread(batch.items, batch.owners, batch.size, weights=weights))
             columns += [path.look_up(scores, at) for scores in (*given, together, taken)]
-        columns += [values[at] for values in self._item.values()]
+        columns += [values[at] for values in self.item.values()]
         one = torch.ones_like(columns[0])
-        for fact in self._user.values():
+        for fact in self.user.values():
             columns.append(one * torch.where(batch.users >= 0, fact[batch.users.clamp(min=0)], 0)[:, None])
         columns.append(one * torch.bincount(batch.owners, minlength=batch.size)[:, None])
         return rows, torch.stack(columns, 2)
@@ -184,12 +184,12 @@ class Evidence:
         each = min(each, self.items)
         found = [] if extra is None else [extra]
         # Where there is an order, what was taken lately brings the candidates.
-        late = {name for name in self._item_item if f"{name} lately" in dense}
+        late = {name for name in self.item_item if f"{name} lately" in dense}
         for name in filter(_retrieves, [n for n in dense if n not in late]):
             best = dense[name].topk(each, sorted=False)
             found.append(torch.where(best.values > 0, best.indices, self.items))
         for name in ("popularity", "recent popularity"):
-            found.append(self._item[name].topk(min(each, 40)).indices.expand(batch.size, -1))
+            found.append(self.item[name].topk(min(each, 40)).indices.expand(batch.size, -1))
         rows = torch.cat(found, 1)
         own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
         own[batch.owners, batch.items] = True
@@ -200,7 +200,7 @@ class Evidence:
         return rows[:, :most].masked_fill(rows[:, :most] == self.items, -1)
 
 
-def _lately(batch: Batch) -> Tensor:
+def lately(batch: Batch) -> Tensor:
     """(H,) DECAY to the power of how many items at hand come after; they stand in the order taken."""
     ends = torch.bincount(batch.owners, minlength=batch.size).cumsum(0)
     after = ends[batch.owners] - 1 - torch.arange(len(batch.owners), device=batch.owners.device)

@@ -52,14 +52,19 @@ class EvidenceHead(nn.Module):
                 self.bounds[column] = torch.quantile(positive, steps)
 
     def forward(self, phi: Tensor, similarities: Tensor) -> Tensor:
-        """Score."""
+        """Both together."""
         inputs = self.inputs(phi)
         out: Tensor = (self.net(inputs) + self.mix(torch.cat([inputs, similarities], 2))).squeeze(2)
         return out
 
     def of_counts(self, phi: Tensor) -> Tensor:
-        """What the counts alone say: net's part of the score."""
+        """What the counts alone say."""
         out: Tensor = self.net(self.inputs(phi)).squeeze(2)
+        return out
+
+    def correction(self, phi: Tensor, similarities: Tensor) -> Tensor:
+        """What similarities make of it."""
+        out: Tensor = self.mix(torch.cat([self.inputs(phi), similarities], 2)).squeeze(2)
         return out
 
     def inputs(self, phi: Tensor) -> Tensor:

@@ -246,6 +246,11 @@ class Hybrid(nn.Module):
             found.append(world.new[vector[:, world.new].topk(count, sorted=False).indices])
         return torch.cat(found, 1)
 
+    @property
+    def weight(self) -> Tensor:
+        """() what the fused similarity counts in the score."""
+        return self.log_weight.clamp(max=4.6).exp()
+
     def score(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Scores:
         """Retrieve, then score."""
         fused, text, graph = self.ask_vectors(asks, items, users, words)
@@ -259,7 +264,7 @@ class Hybrid(nn.Module):
         at = rows.clamp(min=0)
         parts = (cosine, text @ items.text.T, graph @ items.graph.T)
         similarities = torch.stack([part.gather(1, at) for part in parts], 2)
-        score = self.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
+        score = self.weight * similarities[..., 0]
         if self.head is not None:
             score = score + self.head(phi, similarities)
         return Scores(rows, score.masked_fill(rows < 0, -torch.inf), vector, phi, similarities)

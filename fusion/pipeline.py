@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypedDict
 
@@ -13,13 +13,13 @@ import torch
 from lightning.fabric import Fabric
 from tqdm import tqdm
 
-from encoders.text import TextEncoder, TextSource
+from encoders.text import TextConfig, TextEncoder, TextSource
 from fusion.artifacts import make_model
 from fusion.ask import Asks, Ragged
 from fusion.evidence import Evidence
 from fusion.folds import Fold, held_events, make_folds
 from fusion.leaks import check_fold, check_held
-from fusion.model import Bank, Hybrid
+from fusion.model import Bank, FusionConfig, Hybrid
 from fusion.recommender import Recommender
 from fusion.settings import Recipe
 from fusion.spectral import spectral_vectors
@@ -53,6 +53,7 @@ class Prepared:
         folds: (graph, counts, asks) of each fold.
         earliest: The fold whose graph holds nothing that any training ask is about; None where there is no such.
         texts: What there is to read.
+        sources: By encoder, what lies under its tuned layers, for all models that read these texts.
     """
 
     split: Split
@@ -61,6 +62,7 @@ class Prepared:
     folds: list[tuple[Graph, PathCounts, Asks]]
     texts: NodeTexts
     earliest: Graph | None = None
+    sources: dict[TextConfig, TextSource] = field(default_factory=dict, repr=False)
 
 
 def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
@@ -96,6 +98,20 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
     return Prepared(split, graph, counts, made, NodeTexts.of(split.train), earliest)
 
 
+def refit(prepared: Prepared, recipe: Recipe) -> Prepared:
+    """What is served and tested, once all is chosen: the graph with the validation events, where the split says so.
+
+    Raises:
+        DataError: The graph holds what the test asks about.
+    """
+    later = prepared.split.later
+    if later is None:
+        return prepared
+    graph = build_graph(later.train)
+    check_held(graph, later.test.events)
+    return replace(prepared, split=later, graph=graph, counts=count_paths(graph, recipe.paths))
+
+
 def catalogue_fold(graph: Graph, split: Split) -> Fold:
     """Of a graph without events: the whole of it, and an event of nobody for each item that is not held out."""
     held = [graph.vocabs[graph.item].rows(part.events["item"]) for part in (split.valid, split.test)]
@@ -121,9 +137,6 @@ def held_out(prepared: Prepared, recipe: Recipe, held: Held, limit: int) -> dict
     """By task, the asks about held-out events; at most `limit` a task, a seeded draw, 0 for all."""
     graph, found = prepared.graph, {}
     events = held_events(graph, held.events)
-    if prepared.split.follows and held is prepared.split.test:
-        # What is asked with knows the validation events; what answers has not seen them.
-        graph = replace(graph, events=Events.join([graph.events, held_events(graph, prepared.split.valid.events)]))
     for name, task in recipe.tasks.items():
         asks = task.held_out(graph, events, recipe.seed)
         if limit and limit < len(asks):
@@ -144,7 +157,10 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
         for kind, vectors in spectral_vectors(prepared.earliest, recipe.fusion.width, recipe.seed).items():
             if len(vectors):
                 model.inputs.nodes.get_parameter(f"of {kind}.weight").data.copy_(vectors)
-    source = TextSource(text, text.table(prepared.texts.texts)) if text is not None else None
+    if text is None:
+        return model, None
+    source = TextSource(text, text.table(prepared.texts.texts))
+    source.share(prepared.sources.setdefault(recipe.text, source))
     return model, source
 
 
@@ -161,31 +177,38 @@ def make_trainer(
         if len(asks):
             world = World(graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.words)
             folds.append(TrainingFold(world, asks, model.encode(world, texts)))
-    serving = World(
-        prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.words
-    )
+    serving = make_world(prepared, config, fabric.device)
 
     def validate(trained: Hybrid, bank: Bank) -> float:
         value = judge(Recommender(trained, serving, bank, prepared.split.train, prepared.counts))
         trained.train()
         return value
 
-    return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric)
+    return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric, texts)
 
 
 def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
-    """The trained model over the whole training graph."""
-    with torch.no_grad():
-        texts = trainer.source.encode_all() if trainer.source is not None else None
-        bank = trainer.model.encode(trainer.serving, texts)
-    return Recommender(trainer.model, trainer.serving, bank, prepared.split.train, prepared.counts)
+    """The trained model over a whole graph: that of the training, or what `refit` gives."""
+    world = trainer.serving
+    if world.graph is not prepared.graph:
+        world = make_world(prepared, trainer.model.config, world.device)
+    bank = trainer.model.encode(world, trainer.texts())
+    return Recommender(trainer.model, world, bank, prepared.split.train, prepared.counts)
+
+
+def make_world(prepared: Prepared, config: FusionConfig, device: torch.device) -> World:
+    """The whole graph, ready for a model."""
+    return World(
+        prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, device, config.words
+    )
 
 
 def train_part(
-    prepared: Prepared, recipe: Recipe, part: Part, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True
-) -> Recommender:
-    """Train a part alone, by the same asks and schedule: part says which sides it uses."""
+    prepared: Prepared, recipe: Recipe, part: Part, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True,
+    later: Prepared | None = None,
+) -> Recommender:  # fmt: skip
+    """Train a part alone, by the same asks and schedule: part says which sides it uses, later what it then serves."""
     alone = replace(recipe, fusion=replace(recipe.fusion, **part))
     trainer = make_trainer(prepared, alone, judge, folder, fabric, progress)
     trainer.fit(progress)
-    return finish(trainer, prepared)
+    return finish(trainer, later or prepared)

@@ -146,10 +146,10 @@ class Recommender:
     @torch.inference_mode()
     def scores(self, asks: Asks) -> Scores:
         """The candidates of B asks and their scores, with everything these are made of."""
-        words = self._encoded(asks)
+        words = self.words(asks)
         return self.model.score(self.world, asks, self.bank.items, self.bank.users, words)
 
-    def _encoded(self, asks: Asks) -> Tensor:
+    def words(self, asks: Asks) -> Tensor:
         """(B, D) vectors of the asks' words; those of the latest words are kept, since people ask alike."""
         new = [b for b, text in enumerate(asks.texts) if text not in self._words]
         if len(self._words) + len(new) > WORDS_KEPT:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from fusion.warm import WarmConfig
+from fusion.warm import HeadConfig
 from kg.tables import IntArray
 
 
@@ -37,6 +37,7 @@ class TrainingConfig:
         text_refreshes: How often all texts are encoded anew, evenly over the steps.
         catalogue_weight: Of the loss over the whole catalogue.
         warm: How the head learns the counts before.
+        settle: How it learns what vectors add once they are done.
     """
 
     epochs: int = 3
@@ -57,7 +58,8 @@ class TrainingConfig:
     refresh: int = 8
     text_refreshes: int = 4
     catalogue_weight: float = 0.5
-    warm: WarmConfig = WarmConfig()
+    warm: HeadConfig = HeadConfig()
+    settle: HeadConfig = HeadConfig()
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "language_epochs": 0, "batch": 1, "accumulate": 1, "patience": 1, "validations": 1}

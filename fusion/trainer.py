@@ -18,10 +18,10 @@ from tqdm import tqdm
 from encoders.text import TextSource
 from fusion.ask import Asks
 from fusion.losses import Losses
-from fusion.model import Bank, Hybrid, Nodes
+from fusion.model import Bank, Hybrid, Nodes, Scores
 from fusion.schedule import TrainingConfig, schedule
-from fusion.step import TrainingStep
-from fusion.warm import warm_head
+from fusion.step import TrainingStep, encode_words
+from fusion.warm import settle_head, warm_head
 from fusion.world import World
 
 CHECKPOINT = "checkpoint.pt"
@@ -60,11 +60,13 @@ class Trainer:
         folder: Where checkpoints and TensorBoard logs go.
         seed: Of everything random.
         fabric: Device, precision and processes.
+        texts: (U, D) all texts' vectors before any training, where they are known already.
     """
 
     def __init__(
         self, model: Hybrid, source: TextSource | None, folds: list[TrainingFold], serving: World,
         validate: Callable[[Hybrid, Bank], float], config: TrainingConfig, folder: Path, seed: int, fabric: Fabric,
+        texts: Tensor | None = None,
     ) -> None:  # fmt: skip
         self.model, self.source, self.folds, self.serving = model, source, folds, serving
         self.validate, self.config, self.folder, self.seed, self.fabric = validate, config, folder, seed, fabric
@@ -85,6 +87,7 @@ class Trainer:
         self._tuned = {p: p.requires_grad for p in model.parameters()}
         self.best_state: dict[str, Tensor] = {}
         self.history: list[dict[str, float]] = []
+        self._encoded: tuple[int, Tensor] | None = None if texts is None else (0, texts)  # after how many steps
 
     def fit(self, progress: bool = True) -> list[dict[str, float]]:
         """Train to the end or until validation stops improving; the model is left with the best weights.
@@ -124,7 +127,10 @@ class Trainer:
         bar.close()
         if writer:
             writer.close()
+        if self.worse:
+            self._encoded = None  # it is of the last weights, not of the best
         self.model.load_state_dict(self.best_state, strict=False)
+        self._settle(not hidden)
         return self.history
 
     def _whole(self) -> bool:
@@ -175,10 +181,18 @@ class Trainer:
             sums = dict(zip(sums, map(float, means), strict=True))
         return sums
 
+    def texts(self, progress: bool = False) -> Tensor | None:
+        """(U, D) all texts' vectors by the weights as they are, None where words are not used; no gradient."""
+        if self.source is None:
+            return None
+        if self._encoded is None or self._encoded[0] != self.done:
+            self._encoded = (self.done, self.source.encode_all(progress))
+        return self._encoded[1]
+
     @torch.no_grad()
     def refresh(self, texts: bool) -> None:
         """Compute the banks anew: the texts' vectors if asked to, and from them the items'."""
-        vectors = self.source.encode_all() if self.source and texts else None
+        vectors = self.texts() if texts else None
         for fold in self.folds:
             if vectors is not None:
                 fold.bank.text = vectors
@@ -192,8 +206,7 @@ class Trainer:
         """
         value = 0.0
         if self.fabric.is_global_zero:
-            texts = self.source.encode_all() if self.source else None
-            value = self.validate(self.model, self.model.encode(self.serving, texts))
+            value = self.validate(self.model, self.model.encode(self.serving, self.texts()))
         value = float(self.fabric.broadcast(value))
         if self.done <= self.language_steps < len(self.plan):
             return value
@@ -216,6 +229,21 @@ class Trainer:
             warm_head(
                 self.model.head, folds, self.model.config.each, config.warm, self.seed, config.weight_decay, progress
             )
+
+    def _settle(self, progress: bool) -> None:
+        """Let the head learn what vectors add, now that they stay; every process does the same."""
+        model, config = self.model, self.config
+        if model.head is None or not model.config.vectors or not config.settle.passes:
+            return
+
+        def scores(world: World) -> Callable[[Asks], Scores]:
+            bank = model.encode(world, self.texts())
+            return lambda asks: model.score(
+                world, asks, bank.items, bank.users, encode_words(model, asks, world.device)
+            )
+
+        folds = [(scores(fold.world), fold.asks) for fold in self.folds]
+        settle_head(model, folds, config.settle, self.seed, config.weight_decay, progress)
 
     def _save(self) -> None:
         """Write everything that a killed run needs to go on exactly; whole or not at all."""

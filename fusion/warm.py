@@ -1,33 +1,36 @@
-"""The head learns the counts first: many cheap passes, before the dear ones that train vectors as well."""
+"""The head's own lessons: many cheap passes, before and after the dear ones that train vectors as well."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from fusion.ask import Asks
 from fusion.evidence import Evidence
 from fusion.head import EvidenceHead
+from fusion.model import Hybrid, Scores
+
+_Scorer = TypeVar("_Scorer")
 
 
 @dataclass(frozen=True)
-class WarmConfig:
-    """How the head is trained on counts alone.
+class HeadConfig:
+    """Passes in which the head alone is trained.
 
     A step of the joint training costs a pass of messages and of BERT, so there are few of them: enough for vectors,
-    too few for the head. What it makes of counts does not hang on the vectors and is learnt beforehand; the joint
-    training leaves it alone and learns what vectors add.
+    too few for the head. Passes over asks whose candidates are kept in memory cost next to nothing.
 
     Attributes:
         passes: Over the training asks; 0 does without.
         batch: Asks a step.
         lr: Highest rate; it rises over a tenth of the steps and falls along a cosine.
-        limit: Most asks a fold, a seeded draw; their counts are kept in memory meanwhile. 0 takes all.
+        limit: Most asks a fold, a seeded draw; their candidates are kept in memory meanwhile. 0 takes all.
     """
 
     passes: int = 8
@@ -37,11 +40,33 @@ class WarmConfig:
 
     def __post_init__(self) -> None:
         if self.passes < 0 or self.batch < 1 or self.lr <= 0 or self.limit < 0:
-            raise ValueError(f"warm: passes and limit must not be negative, batch and lr above 0, not {self}")
+            raise ValueError(f"head: passes and limit must not be negative, batch and lr above 0, not {self}")
+
+
+class _Part(NamedTuple):
+    """A batch whose targets are among the candidates.
+
+    Attributes:
+        phi: (B, C, F) counts.
+        more: What else the score needs, (B, C, ...) each.
+        real: (B, C) which are candidates.
+        right: (B, C) which are right.
+    """
+
+    phi: Tensor
+    more: tuple[Tensor, ...]
+    real: Tensor
+    right: Tensor
+
+    @classmethod
+    def of(cls, asks: Asks, rows: Tensor, phi: Tensor, *more: Tensor) -> _Part:
+        right = rows == torch.as_tensor(asks.targets.rows, device=rows.device)[:, None]
+        found = right.any(1)
+        return cls(phi[found], tuple(part[found] for part in more), (rows >= 0)[found], right[found])
 
 
 def warm_head(
-    head: EvidenceHead, folds: Sequence[tuple[Evidence, Asks]], each: int, config: WarmConfig, seed: int,
+    head: EvidenceHead, folds: Sequence[tuple[Evidence, Asks]], each: int, config: HeadConfig, seed: int,
     weight_decay: float = 0.01, progress: bool = True,
 ) -> None:  # fmt: skip
     """Fit the head's scales and, in place, what it makes of counts to the folds' asks; that then stays as it is.
@@ -57,51 +82,94 @@ def warm_head(
         weight_decay: Of matrices.
         progress: Whether to draw a bar.
     """
-    rng = np.random.default_rng(seed)
     parts = []
-    bar = tqdm(total=len(folds), desc="counting candidates", unit="fold", leave=False, disable=not progress)
-    for evidence, asks in folds:
-        drawn = rng.permutation(len(asks))
-        drawn = drawn[: config.limit] if config.limit else drawn
-        parts += [_candidates(evidence, batch, each) for batch in asks.take(drawn).batches(config.batch)]
-        bar.update()
-    bar.close()
-    parts = [part for part in parts if part[1].numel()]
-    if not parts:
-        return
-    head.fit(torch.cat([phi[rows] for phi, rows, _ in parts[:: max(len(parts) // 32, 1)]]))
+    for evidence, batch in _drawn(folds, config, seed, "counting candidates", progress):
+        part = _Part.of(batch, *evidence(batch, each))
+        parts += [part] if len(part.phi) else []
+    if parts:
+        head.fit(torch.cat([part.phi[part.real] for part in parts[:: max(len(parts) // 32, 1)]]))
+        _learn([*head.net.parameters()], head, parts, lambda p: head.of_counts(p.phi), config, seed, weight_decay,
+               progress)  # fmt: skip
+
+
+def settle_head(
+    model: Hybrid, folds: Sequence[tuple[Callable[[Asks], Scores], Asks]], config: HeadConfig, seed: int,
+    weight_decay: float = 0.01, progress: bool = True,
+) -> None:  # fmt: skip
+    """Fit, in place, what the head makes of similarities once the vectors are done.
+
+    The loss is the same, over what counts and vectors bring.
+
+    Args:
+        model: With its vectors trained and its head warmed.
+        folds: Each with what scores asks by a graph from before them.
+        config: How.
+        seed: Of the draw and the order.
+        weight_decay: Of matrices.
+        progress: Whether to draw a bar.
+    """
+    head, parts = model.head, []
+    assert head is not None
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        for score, batch in _drawn(folds, config, seed, "scoring candidates", progress):
+            found = score(batch)
+            part = _Part.of(batch, found.rows, found.phi, head.of_counts(found.phi), found.similarities)
+            parts += [part] if len(part.phi) else []
+    model.train(training)
+
+    def correct(part: _Part) -> Tensor:
+        counted, similarities = part.more
+        return counted + model.weight * similarities[..., 0] + head.correction(part.phi, similarities)
+
+    _learn([*head.mix.parameters(), model.log_weight], head, parts, correct, config, seed, weight_decay, progress)
+
+
+def _drawn(
+    folds: Sequence[tuple[_Scorer, Asks]], config: HeadConfig, seed: int, what: str, progress: bool
+) -> Iterator[tuple[_Scorer, Asks]]:
+    """Each fold's drawn asks in batches, beside what scores them."""
+    rng = np.random.default_rng(seed)
+    drawn = [rng.permutation(len(asks)) for _, asks in folds]
+    drawn = [rows[: config.limit] if config.limit else rows for rows in drawn]
+    with tqdm(total=sum(map(len, drawn)), desc=what, unit="ask", leave=False, disable=not progress) as bar:
+        for (scorer, asks), rows in zip(folds, drawn, strict=True):
+            for batch in asks.take(rows).batches(config.batch):
+                yield scorer, batch
+                bar.update(len(batch))
+
+
+def _learn(
+    parameters: list[nn.Parameter], head: EvidenceHead, parts: list[_Part], score: Callable[[_Part], Tensor],
+    config: HeadConfig, seed: int, weight_decay: float, progress: bool,
+) -> None:  # fmt: skip
     steps = config.passes * len(parts)
     if not steps:
         return
-    decayed = [p for p in head.net.parameters() if p.ndim > 1]
-    plain = [p for p in head.net.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}], lr=config.lr
-    )
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.lr)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=steps, pct_start=0.1)
-    torch.manual_seed(seed)
-    training, tuned = head.training, decayed[0].requires_grad
+    training, tuned = head.training, [p.requires_grad for p in parameters]
     head.train()
-    head.net.requires_grad_(True)
-    bar = tqdm(total=steps, desc="head on counts", unit="step", leave=False, disable=not progress)
-    for _ in range(config.passes):
-        for number in rng.permutation(len(parts)):
-            phi, real, right = parts[number]
-            score = head.of_counts(phi).masked_fill(~real, -torch.inf)
-            loss = -torch.where(right, score.log_softmax(1), 0).sum(1).mean()
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            rates.step()
-            bar.update()
-    bar.close()
+    for parameter in parameters:
+        parameter.requires_grad_(True)
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    with tqdm(total=steps, desc="training the head", unit="step", leave=False, disable=not progress) as bar:
+        for _ in range(config.passes):
+            for number in rng.permutation(len(parts)):
+                part = parts[number]
+                shares = score(part).masked_fill(~part.real, -torch.inf).log_softmax(1)
+                loss = -torch.where(part.right, shares, 0).sum(1).mean()
+                optimizer.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                rates.step()
+                bar.update()
     head.train(training)
-    head.net.requires_grad_(tuned)
-
-
-def _candidates(evidence: Evidence, asks: Asks, each: int) -> tuple[Tensor, Tensor, Tensor]:
-    """(B, C, F) counts, (B, C) which are candidates, (B, C) which are right; of the asks whose target is there."""
-    rows, phi = evidence(asks, each)
-    right = rows == torch.as_tensor(asks.targets.rows, device=rows.device)[:, None]
-    found = right.any(1)
-    return phi[found], (rows >= 0)[found], right[found]
+    for parameter, was in zip(parameters, tuned, strict=True):
+        parameter.requires_grad_(was)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -40,14 +40,15 @@ class Split:
         valid: What to choose on.
         test: What to report, once.
         cold: (items,) in the rows of train's item table: those that no training event names.
-        follows: Whether the test asks come right after the validation events, which their askers may then mention.
+        later: The same once all is chosen, where the split says so: its training tables hold the validation events,
+            too, and what is served and tested looks at those. None where both look at the same.
     """
 
     train: Tables
     valid: Held
     test: Held
     cold: BoolArray
-    follows: bool = False
+    later: Split | None = None
 
     @cached_property
     def fingerprint(self) -> str:
@@ -84,6 +85,7 @@ class TimeSplit:
         cold_fraction: Share of the items, 0..1, that loses all training events, to measure items never seen. What
             is known of them (texts, relations) stays.
         seed: Of the choice of cold items.
+        refit: Whether the graph that is served and tested holds the validation events, too; the weights stay.
     """
 
     train_until: float
@@ -91,6 +93,7 @@ class TimeSplit:
     test_from: float | None = None
     cold_fraction: float = 0.0
     seed: int = 0
+    refit: bool = False
 
     def __post_init__(self) -> None:
         if not self.train_until < self.valid_until <= (self.valid_until if self.test_from is None else self.test_from):
@@ -110,7 +113,8 @@ class TimeSplit:
         ids = graph.vocabs[graph.item].ids
         chosen = np.random.default_rng(self.seed).permutation(len(ids))[: round(self.cold_fraction * len(ids))]
         cold = np.isin(_ranks(ids), chosen)
-        return _split(self, tables, graph, part, until=self.train_until, cold=cold)
+        split = _split(self, tables, graph, part, until=self.train_until, cold=cold)
+        return _refitted(self, split, tables, graph, part, until=self.valid_until, cold=cold) if self.refit else split
 
 
 @dataclass(frozen=True)
@@ -123,10 +127,13 @@ class LeaveLast:
     Attributes:
         valid: How many to choose on, at least 1.
         test: How many to report, at least 1.
+        refit: Whether the graph that is served and tested holds the validation events, too; the weights stay. The
+            test follows upon them, so asks that know them are the rule in the literature.
     """
 
     valid: int = 1
     test: int = 1
+    refit: bool = True
 
     def __post_init__(self) -> None:
         if min(self.valid, self.test) < 1:
@@ -151,7 +158,8 @@ class LeaveLast:
         held = (owner > 0) & (count[owner] > self.valid + self.test) & (left <= self.valid + self.test)
         part = np.zeros(len(events), int)
         part[order] = np.where(held, np.where(left <= self.test, _TEST, _VALID), _TRAIN)[np.cumsum(new) - 1]
-        return replace(_split(self, tables, graph, part), follows=True)
+        split = _split(self, tables, graph, part)
+        return _refitted(self, split, tables, graph, part) if self.refit else split
 
 
 @dataclass(frozen=True)
@@ -218,8 +226,9 @@ def _split(
     until: float = np.inf,
     cold: BoolArray | None = None,
     gone_users: BoolArray | None = None,
+    valid: Held | None = None,
 ) -> Split:
-    """Hold out by the part of each event.
+    """Hold out by the part of each event; valid stands in for events of that part.
 
     A bundle that several took leaves training whole if it does for any of them; it is asked about in the latest part,
     and what the others did with it is used nowhere.
@@ -257,13 +266,24 @@ def _split(
     nodes = {name: tables.nodes[name].filter(pa.array(keep)) for name, keep in kept_nodes.items()}
     seen = (part == _TRAIN) & ~cold[events.item]
     for name, chosen in (("training", seen), ("validation", part == _VALID), ("test", part == _TEST)):
-        if not chosen.any():
+        if not chosen.any() and (name != "validation" or valid is None):
             span = f"; their times run from {events.time.min()} to {events.time.max()}" if len(events) else ""
             raise DataError(f"{config}: no {name} events out of {len(events)}{span}")
     train_items = np.zeros(graph.size(item), bool)
     train_items[events.item[seen]] = True
-    valid, test = (Held(_named(graph, events.take(part == p))) for p in (_VALID, _TEST))
+    valid, test = (
+        valid or Held(_named(graph, events.take(part == _VALID))),
+        Held(_named(graph, events.take(part == _TEST))),
+    )
     return Split(tables.with_tables(nodes, edges), valid, test, ~train_items)
+
+
+def _refitted(
+    config: TimeSplit | LeaveLast, split: Split, tables: Tables, graph: Graph, part: IntArray, **how: Any
+) -> Split:
+    """The split with its later form: what is validation only trains there."""
+    later = _split(config, tables, graph, np.where(part == _VALID, _TRAIN, part), valid=split.valid, **how)
+    return replace(split, later=later)
 
 
 def _times(config: TimeSplit | LeaveLast, graph: Graph) -> FloatArray:

@@ -85,15 +85,14 @@ def read_tables(store: GraphStore, schema: GraphSchema | None = None) -> Tables:
         batches = list(store.read_nodes(node))
         names = ["id", *node.columns]
         table = pa.Table.from_batches(batches) if batches else pa.table({n: pa.array([], pa.string()) for n in names})
-        nodes[node.name] = table.sort_by("id")
+        nodes[node.name] = table
     if not len(nodes[schema.item.name]):
         raise StoreError(f"{store.uri} holds no node with the label {schema.item.label!r} (the items)")
     edges = {}
     for edge in schema.edges:
         wanted = edge_schema(edge)
-        table = pa.Table.from_batches(list(store.read_edges(edge, schema)), wanted)
-        edges[edge.name] = table.sort_by([(name, "ascending") for name in wanted.names])
-    return Tables(schema, nodes, edges)
+        edges[edge.name] = pa.Table.from_batches(list(store.read_edges(edge, schema)), wanted)
+    return Tables(schema, nodes, edges).in_order()
 
 
 def open_store(uri: str, *, create: bool = False) -> GraphStore:

@@ -126,6 +126,12 @@ class Tables:
         """A copy with some tables exchanged."""
         return replace(self, nodes={**self.nodes, **(nodes or {})}, edges={**self.edges, **(edges or {})})
 
+    def in_order(self) -> Self:
+        """The same rows sorted by id, as every store gives them, so that no draw hangs on where they came from."""
+        nodes = {name: table.sort_by("id") for name, table in self.nodes.items()}
+        edges = {name: t.sort_by([(c, "ascending") for c in t.column_names]) for name, t in self.edges.items()}
+        return replace(self, nodes=nodes, edges=edges)
+
     def fingerprint(self) -> str:
         """SHA-256 of schema and contents; the same whatever the order of rows or the store they came from."""
         digest = hashlib.sha256(repr(sorted(self.schema.to_dict().items())).encode())

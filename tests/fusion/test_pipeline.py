@@ -8,7 +8,7 @@ from lightning.fabric import Fabric
 from eval.protocol import evaluate
 from fusion.ask import Ask
 from fusion.folds import FoldConfig, held_events
-from fusion.pipeline import Part, build_model, finish, held_out, join, prepare, train_part
+from fusion.pipeline import Part, build_model, finish, held_out, join, prepare, refit, train_part
 from fusion.tasks.next_item import NextItem
 from kg.split import LeaveLast
 from kg.tables import DataError
@@ -85,26 +85,52 @@ def test_held_out_asks_are_drawn_by_seed(trained):
     assert set(few.groups) < set(every.groups)
 
 
-def test_who_is_asked_last_may_mention_what_validation_asked_about_but_nothing_answers_with_it(trained):
+def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(trained):
     tasks = {"next": NextItem(new=False, history=4)}
     recipe = replace(trained.recipe, split=LeaveLast(), tasks=tasks, folds=FoldConfig(count=1, length=1.0))
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-    split, graph = prepared.split, prepared.graph
-    late = held_events(graph, split.valid.events)
+    later, graph = refit(prepared, recipe), prepared.graph
+    late = held_events(graph, prepared.split.valid.events)
 
     def latest(user, *parts):
         taken = sorted((t, i) for e in parts for u, i, t in zip(e.user, e.item, e.time, strict=True) if u == user)
         return list(dict.fromkeys(int(item) for _, item in reversed(taken)))[:4][::-1]
 
     differ = 0
-    for held, parts in ((split.valid, [graph.events]), (split.test, [graph.events, late])):
-        asks = held_out(prepared, recipe, held, 0)["next"]
+    for known, held, parts in (
+        (prepared, prepared.split.valid, [graph.events]), (later, later.split.test, [graph.events, late])
+    ):  # fmt: skip
+        asks = held_out(known, recipe, held, 0)["next"]
         for b in range(len(asks)):
             own, target = latest(asks.users[b], *parts), asks.targets[b].item()
             assert asks.items[b].tolist() == [item for item in own if item != target]
             differ += own != latest(asks.users[b], graph.events)
     assert differ
-    assert prepared.graph is graph and len(graph.events) == prepared.counts.item["popularity"].sum()
+    assert len(graph.events) == prepared.counts.item["popularity"].sum()
+    assert len(graph.events) + len(late) == len(later.graph.events) == later.counts.item["popularity"].sum()
+    assert all(a is b for a, b in zip(later.folds, prepared.folds, strict=True))
+    assert refit(trained.prepared, recipe) is trained.prepared  # its split says nothing of the kind
+
+
+def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(trainer_of, tmp_path):
+    made = trainer_of(tmp_path, "training.epochs=1", "split.refit=true")
+    made.trainer.fit(progress=False)
+    later = refit(made.prepared, made.recipe)
+    before, after = finish(made.trainer, made.prepared), finish(made.trainer, later)
+    assert after.world.graph is later.graph and before.world.graph is made.prepared.graph
+    assert after.model is before.model and after.tables is later.split.train
+    assert not torch.equal(before.bank.users.fused, after.bank.users.fused)
+    user = later.graph.vocabs["user"].key(int(held_events(later.graph, made.prepared.split.valid.events).user[0]))
+    assert [r.score for r in before.recommend(user)] != [r.score for r in after.recommend(user)]
+
+
+def test_models_of_the_same_texts_share_what_lies_under_their_tuned_layers(trained):
+    prepared = replace(trained.prepared, sources={})
+    (_, first), (_, second) = build_model(prepared, trained.recipe), build_model(prepared, trained.recipe)
+    first.encode_all()
+    _, third = build_model(prepared, trained.recipe)
+    assert first._kept is not None and second._kept is None and third._kept is first._kept
+    assert torch.equal(third.encode_all(), first.encode_all())
 
 
 def test_joined_asks_stay_themselves(trained):

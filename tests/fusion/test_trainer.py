@@ -4,7 +4,10 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fusion.ask import Constraints
+from fusion.losses import losses as loss_of
+from fusion.pipeline import finish
 from fusion.schedule import TrainingConfig, schedule
+from fusion.step import encode_words
 from fusion.trainer import CHECKPOINT
 
 # Nothing drawn by chance but the order of the asks: the same loss and gradient however a batch is cut up.
@@ -90,7 +93,8 @@ def test_a_checkpoint_of_another_training_is_refused(trainer_of, tmp_path):
 
 
 def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(trainer_of, tmp_path):
-    trainer = trainer_of(tmp_path, "training.epochs=4", "training.validations=8", "training.patience=2").trainer
+    settings = ("training.epochs=4", "training.validations=8", "training.patience=2", "training.settle.passes=0")
+    trainer = trainer_of(tmp_path, *settings).trainer
     values, states = iter([0.1, 0.5, 0.4, 0.3, 0.9]), []
 
     def validate(model, bank):
@@ -104,6 +108,26 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(trainer_
     kept = weights(trainer)
     assert all(torch.equal(kept[name], states[1][name]) for name in kept)
     assert not all(torch.equal(kept[name], states[3][name]) for name in kept)
+    assert torch.equal(trainer.texts(), trainer.source.encode_all())  # of the best weights, not of the last
+
+
+def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
+    """The same training without and with it: the settled head is better on the training asks, and all else is equal."""
+    kept, losses = [], []
+    for passes in (0, 4):
+        made = trainer_of(tmp_path / str(passes), *SHORT, f"training.settle.passes={passes}")
+        made.trainer.fit(progress=False)
+        kept.append(weights(made.trainer))
+        scored = finish(made.trainer, made.prepared).model
+        fold = made.trainer.folds[0]
+        bank = scored.encode(fold.world, made.trainer.texts())
+        with torch.no_grad():
+            words = encode_words(scored, fold.asks, torch.device("cpu"))
+            found = scored.score(fold.world, fold.asks, bank.items, bank.users, words)
+            losses.append(float(loss_of(found, torch.as_tensor(fold.asks.targets.rows), True).candidates))
+    assert losses[1] < losses[0]
+    changed = {name for name in kept[0] if not torch.equal(kept[0][name], kept[1][name])}
+    assert changed and all(name == "log_weight" or name.startswith("head.mix.") for name in changed)
 
 
 @pytest.mark.parametrize("mode", [(), SAMPLED], ids=["whole", "sampled"])

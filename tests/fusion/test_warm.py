@@ -4,7 +4,7 @@ import torch
 
 from fusion.evidence import Evidence
 from fusion.head import EvidenceHead
-from fusion.warm import WarmConfig, warm_head
+from fusion.warm import HeadConfig, warm_head
 from kg.graph import build_graph
 from kg.paths import count_paths
 
@@ -37,9 +37,9 @@ def right(head, fold):
 def test_the_head_learns_what_counts_tell(fold):
     head = head_of(fold)
     mix = {name: p.clone() for name, p in head.mix.named_parameters()}
-    warm_head(head, [fold], 10, WarmConfig(passes=0), 0, progress=False)
+    warm_head(head, [fold], 10, HeadConfig(passes=0), 0, progress=False)
     assert right(head, fold) < 0.7  # scales alone say nothing
-    warm_head(head, [fold], 10, WarmConfig(passes=30, batch=16, lr=0.01), 0, progress=False)
+    warm_head(head, [fold], 10, HeadConfig(passes=30, batch=16, lr=0.01), 0, progress=False)
     assert right(head, fold) > 0.95
     assert all(torch.equal(p, mix[name]) for name, p in head.mix.named_parameters())
 
@@ -49,7 +49,7 @@ def test_equal_seeds_give_equal_heads_and_gradients_stay_as_they_were(fold):
     for seed in (1, 1, 2):
         head = head_of(fold)
         head.net.requires_grad_(False)
-        warm_head(head, [fold], 10, WarmConfig(passes=2, batch=16), seed, progress=False)
+        warm_head(head, [fold], 10, HeadConfig(passes=2, batch=16), seed, progress=False)
         assert not any(p.requires_grad for p in head.net.parameters())
         heads.append(torch.cat([p.flatten() for p in head.parameters()]))
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
@@ -60,11 +60,11 @@ def test_asks_whose_target_no_path_brings_teach_nothing(fold, asks):
     head = head_of(fold)
     before = [p.clone() for p in head.parameters()]
     nothing = asks(*((0, [int(i)], int(i)) for i in np.zeros(5)))  # what is at hand is never a candidate
-    warm_head(head, [(evidence, nothing)], 10, WarmConfig(passes=2), 0, progress=False)
+    warm_head(head, [(evidence, nothing)], 10, HeadConfig(passes=2), 0, progress=False)
     assert all(torch.equal(p, old) for p, old in zip(head.parameters(), before, strict=True))
 
 
 @pytest.mark.parametrize("wrong", [{"passes": -1}, {"batch": 0}, {"lr": 0.0}, {"limit": -1}])
 def test_wrong_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match=f"warm: .*{next(iter(wrong))}"):
-        WarmConfig(**wrong)
+    with pytest.raises(ValueError, match=f"head: .*{next(iter(wrong))}"):
+        HeadConfig(**wrong)

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.sources.folder import Folder
 from kg.tables import DataError, Tables, Vocab, edge_schema, node_schema, plain
 
 SCHEMA = GraphSchema(
@@ -165,3 +166,15 @@ def test_types_without_a_plain_form_are_refused():
     for values in (pa.array([b"x"]), pa.array([{"a": 1}]), pa.array([dt.timedelta(1)]), pa.array([[{"a": 1}]])):
         with pytest.raises(DataError, match="here"):
             plain(pa.chunked_array([values]), "here")
+
+
+def test_in_order_rows_are_sorted_by_id_whatever_their_order():
+    tables = Folder.example()
+    nodes = {name: table.take(list(range(len(table)))[::-1]) for name, table in tables.nodes.items()}
+    edges = {name: table.take(list(range(len(table)))[::-1]) for name, table in tables.edges.items()}
+    turned = tables.with_tables(nodes, edges)
+    one, other = tables.in_order(), turned.in_order()
+    assert all(one.nodes[name].equals(other.nodes[name]) for name in nodes)
+    assert all(one.edges[name].equals(other.edges[name]) for name in edges)
+    assert all((ids := table["id"].to_pylist()) == sorted(ids) for table in one.nodes.values())
+    assert one.fingerprint() == tables.fingerprint()
