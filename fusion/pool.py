@@ -1,0 +1,147 @@
+"""Pool: the model's own score among a few hundred items, for very many sets of them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.ask import Asks, Ragged
+from fusion.evidence import Batch, Sparse, lately
+from kg.tables import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from fusion.recommender import Recommender
+
+
+class Pool:
+    """P items of a catalogue, and score(item | set of others, user, words) for each of them.
+
+    The scores are those of `Recommender.scores`, item for item. What makes them quick is that all counts are looked up
+    among the P items alone: (P, P) slices, cut once.
+
+    Args:
+        recommender: Whose scores.
+        rows: P distinct item rows.
+        user: A user's row, -1 where nobody is known.
+        text: Words, "" where there are none.
+    """
+
+    def __init__(self, recommender: Recommender, rows: IntArray, user: int = -1, text: str = "") -> None:
+        self.recommender, self.rows, self.user, self.text = recommender, rows, user, text
+        self.place = {row: place for place, row in enumerate(rows.tolist())}
+        self.bias = np.zeros(len(rows), np.float32)
+        self.pair = np.zeros((0, 0), np.float32)
+        world, model = recommender.world, recommender.model
+        self._device, self._at = world.device, torch.as_tensor(rows, device=world.device)
+        self._items = type(recommender.bank.items)(*(part[self._at] for part in recommender.bank.items))
+        self._words = recommender.words(
+            Asks(np.array([user]), Ragged.of([[]]), (text,), Ragged.of([[]]), np.zeros(1, np.int64))
+        )
+        if model.head is not None:
+            self._cut()
+
+    @torch.inference_mode()
+    def _cut(self) -> None:
+        """Look up all that does not depend on which items are at hand."""
+        evidence, at, size = self.recommender.world.evidence, self._at, len(self.rows)
+        inverse = torch.full((evidence.items,), -1, device=self._device)
+        inverse[at] = torch.arange(size, device=self._device)
+        known = torch.tensor([self.user] if self.user >= 0 else [], dtype=torch.long, device=self._device)
+        owner = torch.zeros_like(known)
+        self._taken = [m.spread(known, owner, 1)[0, at] for m in evidence.user_item.values()]
+        self._near = {name: _square(m, at, inverse) for name, m in evidence.item_item.items()}
+        self._lexical = [] if evidence.lexical is None else [evidence.lexical([self.text], self._device)[0, at]]
+        self._attributes = []
+        for path in evidence.attributes.values():
+            table = path.table[at]  # V where there is no further value
+            values = torch.unique(table)
+            values = values[values < path.items.width]
+            number = torch.zeros(path.items.width + 1, dtype=torch.long, device=self._device)
+            number[values] = torch.arange(len(values), device=self._device)
+            own = torch.zeros(size, len(values), device=self._device)
+            there = table < path.items.width
+            line = torch.arange(size, device=self._device)[:, None].expand_as(table)[there]
+            own[line, number[table[there]]] = 1
+            inside = torch.full((path.together.width,), -1, device=self._device)
+            inside[values] = torch.arange(len(values), device=self._device)
+            taken = own @ path.users.spread(known, owner, 1)[0, values]
+            self._attributes.append((own, _square(path.together, values, inside), taken))
+        one = torch.ones(size, device=self._device)
+        self._facts = [values[at] for values in evidence.item.values()]
+        self._facts += [one * (fact[self.user] if self.user >= 0 else 0) for fact in evidence.user.values()]
+
+    @torch.inference_mode()
+    def score(self, sets: Sequence[Sequence[int]]) -> FloatArray:
+        """(B, P) the score of every item of the pool beside each set of places; -inf for the items of the set."""
+        count, model = len(sets), self.recommender.model
+        hand = Ragged.of([self.rows[list(places)] for places in sets])
+        asks = Asks(np.full(count, self.user), hand, (self.text,) * count, hand, np.zeros(count, np.int64))
+        bank = self.recommender.bank
+        words = self._words.expand(count, -1)
+        fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, words)
+        own = self._items
+        similarities = torch.stack([fused @ own.fused.T, text @ own.text.T, graph @ own.graph.T], 2)
+        out = model.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
+        place = np.concatenate([np.zeros(0, np.int64), *(np.asarray(places, np.int64) for places in sets)])
+        local = torch.as_tensor(place, device=self._device)
+        owner = torch.as_tensor(hand.owners, device=self._device)
+        if model.head is not None:
+            out = out + model.head(self._phi(asks, local, owner, count), similarities)
+        out[owner, local] = -torch.inf
+        found = out.float().cpu().numpy().astype(np.float64) + self.bias
+        if len(self.pair):
+            for b, places in enumerate(sets):
+                if len(places):
+                    found[b] += self.pair[list(places)].min(0)
+        return found
+
+    def _phi(self, asks: Asks, local: Tensor, owner: Tensor, count: int) -> Tensor:
+        """(B, P, F) what Evidence says of the pool, in the order of its names."""
+        size = len(self.rows)
+        blank = torch.zeros(count, size, device=self._device)
+        hot = torch.zeros(count, size, device=self._device)
+        hot[owner, local] = 1
+        weights = None
+        evidence = self.recommender.world.evidence
+        if evidence.ordered:
+            decay = lately(Batch.of(asks, self._device))
+            weights = torch.zeros(count, size, device=self._device)
+            weights[owner, local] = decay
+        index = owner[:, None].expand(-1, size)
+        columns = [taken.expand(count, -1) for taken in self._taken]
+        columns += [hot @ near for near in self._near.values()]
+        columns += [
+            blank.scatter_reduce(0, index, near[local], "amax")
+            for name, near in self._near.items() if name.endswith("cosine")
+        ]  # fmt: skip
+        if weights is not None:
+            columns += [weights @ near for near in self._near.values()]
+        columns += [match.expand(count, -1) for match in self._lexical]
+        for own, together, taken in self._attributes:
+            held = hot @ own
+            columns.append(held @ own.T)
+            if weights is not None:
+                columns.append(weights @ own @ own.T)
+            columns += [(held > 0).float() @ together @ own.T, taken.expand(count, -1)]
+        columns += [fact.expand(count, -1) for fact in self._facts]
+        columns.append(torch.bincount(owner, minlength=count)[:, None].expand(-1, size).float())
+        return torch.stack(columns, 2)
+
+
+def _square(matrix: Sparse, rows: Tensor, inverse: Tensor) -> Tensor:
+    """(P, P) the matrix among some of its rows; inverse (width,) is their place, -1 for the others."""
+    lengths = matrix.starts[rows + 1] - matrix.starts[rows]
+    first = (matrix.starts[rows] - lengths.cumsum(0) + lengths).repeat_interleave(lengths)
+    place = torch.arange(len(first), device=rows.device) + first
+    column, line = (
+        inverse[matrix.columns[place]],
+        torch.arange(len(rows), device=rows.device).repeat_interleave(lengths),
+    )
+    inside = column >= 0
+    out = torch.zeros(len(rows), len(rows), device=rows.device)
+    out[line[inside], column[inside]] = matrix.values[place[inside]]
+    return out
