@@ -7,12 +7,12 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from fusion.commands import answer
+from fusion.commands import answer, build
 from fusion.runs import RunError
 from kg.store import StoreError
 from kg.tables import DataError
 
-COMMANDS: dict[str, ModuleType] = {"answer": answer}
+COMMANDS: dict[str, ModuleType] = {"answer": answer, "build": build}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

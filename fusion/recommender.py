@@ -16,6 +16,7 @@ from torch import Tensor
 from fusion.ask import Ask, Asks, Constraints, Ragged
 from fusion.facts import Facts
 from fusion.model import Bank, Hybrid, Scores
+from fusion.plan import Combination, Plan
 from fusion.step import encode_words
 from fusion.world import NodeTexts, World
 from kg.graph import build_graph
@@ -23,6 +24,7 @@ from kg.paths import PathCounts, widen
 from kg.tables import DataError, Tables
 
 ANYTHING = Constraints()
+ANY_PLAN = Plan()
 WORDS_KEPT = 10_000  # queries whose vectors are kept
 
 
@@ -123,6 +125,18 @@ class Recommender:
         scores = (self.bank.items.fused @ self.bank.items.fused[row]).cpu().numpy().copy()
         scores[row] = -np.inf
         return self._top(scores, ask.k, ask.where)
+
+    def build(
+        self, plan: Plan = ANY_PLAN, user: str | None = None, items: Sequence[str] = (), text: str | None = None
+    ) -> list[Combination]:
+        """Whole combinations under a plan, the items at hand kept; see fusion.bundles.build for what it raises."""
+        from fusion.bundles import build
+
+        return build(self, plan, user, items, text)
+
+    def title(self, row: int) -> str:
+        """What people read of an item."""
+        return self._titles[row]
 
     def answer(self, ask: Ask) -> list[Recommendation]:
         """The k best items for any ask, best first; fewer where the catalogue or the constraints leave fewer."""
