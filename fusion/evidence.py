@@ -86,10 +86,12 @@ class _Attribute:
 
 
 WORDS = "words"
+KIN = "item-kin-item"
+NEW = 20  # candidates from among items never taken, which no count of takings can bring: those most akin to the ask's
 DECAY = 0.7  # what an item at hand counts, against the one after it, where takings have an order
 # Paths whose strongest items become candidates; the others only describe them.
 _RETRIEVING = {WORDS, "user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-next-item",
-               "item-item ease"}  # fmt: skip
+               "item-item ease", KIN}  # fmt: skip
 
 
 def _retrieves(name: str) -> bool:
@@ -117,6 +119,7 @@ class Evidence:
         self.item = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.item.items()}
         self.user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
         self.attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
+        self.new = (self.item["popularity"] == 0).nonzero().squeeze(1)
         self.ordered = "item-next-item" in counts.item_item
         best = [f"{k} best" for k in self.item_item if k.endswith("cosine")]
         lately = [f"{k} lately" for k in self.item_item] if self.ordered else []
@@ -188,6 +191,10 @@ class Evidence:
         for name in filter(_retrieves, [n for n in dense if n not in late]):
             best = dense[name].topk(each, sorted=False)
             found.append(torch.where(best.values > 0, best.indices, self.items))
+        akin = dense.get(f"{KIN} lately", dense.get(KIN))
+        if akin is not None and len(self.new):
+            best = akin[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
+            found.append(torch.where(best.values > 0, self.new[best.indices], self.items))
         for name in ("popularity", "recent popularity"):
             found.append(self.item[name].topk(min(each, 40)).indices.expand(batch.size, -1))
         rows = torch.cat(found, 1)

@@ -62,11 +62,6 @@ class EvidenceHead(nn.Module):
         out: Tensor = self.net(self.inputs(phi)).squeeze(2)
         return out
 
-    def correction(self, phi: Tensor, similarities: Tensor) -> Tensor:
-        """What similarities make of it."""
-        out: Tensor = self.mix(torch.cat([self.inputs(phi), similarities], 2)).squeeze(2)
-        return out
-
     def inputs(self, phi: Tensor) -> Tensor:
         """(B, C, 2F) standardised logarithms, then quantiles."""
         flat = phi.flatten(0, 1).T.contiguous()

@@ -31,38 +31,48 @@ class HeadConfig:
         batch: Asks a step.
         lr: Highest rate; it rises over a tenth of the steps and falls along a cosine.
         limit: Most asks a fold, a seeded draw; their candidates are kept in memory meanwhile. 0 takes all.
+        wrong: Wrong candidates kept an ask, a seeded draw; 0 keeps all.
     """
 
     passes: int = 8
     batch: int = 128
     lr: float = 3e-3
     limit: int = 10_000
+    wrong: int = 100
 
     def __post_init__(self) -> None:
-        if self.passes < 0 or self.batch < 1 or self.lr <= 0 or self.limit < 0:
-            raise ValueError(f"head: passes and limit must not be negative, batch and lr above 0, not {self}")
+        if min(self.passes, self.limit, self.wrong) < 0 or self.batch < 1 or self.lr <= 0:
+            raise ValueError(f"head: passes, limit and wrong must be at least 0, batch and lr above 0, not {self}")
 
 
 class _Part(NamedTuple):
     """A batch whose targets are among the candidates.
 
     Attributes:
-        phi: (B, C, F) counts.
-        more: What else the score needs, (B, C, ...) each.
         real: (B, C) which are candidates.
         right: (B, C) which are right.
+        tensors: What the score needs, (B, C, ...) each.
     """
 
-    phi: Tensor
-    more: tuple[Tensor, ...]
     real: Tensor
     right: Tensor
+    tensors: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, asks: Asks, rows: Tensor, phi: Tensor, *more: Tensor) -> _Part:
+    def of(cls, asks: Asks, rows: Tensor, wrong: int, *tensors: Tensor) -> _Part:
+        """Of B asks' candidates, those whose target is there, with so many wrong candidates; rows (B, C)."""
         right = rows == torch.as_tensor(asks.targets.rows, device=rows.device)[:, None]
         found = right.any(1)
-        return cls(phi[found], tuple(part[found] for part in more), (rows >= 0)[found], right[found])
+        whole = cls((rows >= 0)[found], right[found], tuple(part[found] for part in tensors))
+        if not wrong or wrong + 1 >= rows.shape[1]:
+            return whole
+        draw = torch.rand(whole.real.shape, device=rows.device).masked_fill(~whole.real, -1).masked_fill(whole.right, 2)
+        few = draw.topk(wrong + 1).indices
+
+        def kept(part: Tensor) -> Tensor:
+            return part.gather(1, few if part.ndim == 2 else few[..., None].expand(-1, -1, part.shape[2]))
+
+        return cls(kept(whole.real), kept(whole.right), tuple(map(kept, whole.tensors)))
 
 
 def warm_head(
@@ -78,18 +88,22 @@ def warm_head(
         folds: Each with the counts of a graph from before its asks.
         each: Candidates a counted path brings.
         config: How.
-        seed: Of the draw and the order.
+        seed: Of the draws and the order.
         weight_decay: Of matrices.
         progress: Whether to draw a bar.
     """
+    torch.manual_seed(seed)
     parts = []
     for evidence, batch in _drawn(folds, config, seed, "counting candidates", progress):
-        part = _Part.of(batch, *evidence(batch, each))
-        parts += [part] if len(part.phi) else []
-    if parts:
-        head.fit(torch.cat([part.phi[part.real] for part in parts[:: max(len(parts) // 32, 1)]]))
-        _learn([*head.net.parameters()], head, parts, lambda p: head.of_counts(p.phi), config, seed, weight_decay,
-               progress)  # fmt: skip
+        rows, phi = evidence(batch, each)
+        parts.append(_Part.of(batch, rows, config.wrong, phi))
+    parts = [part for part in parts if len(part.real)]
+    if not parts:
+        return
+    head.fit(torch.cat([part.tensors[0][part.real] for part in parts[:: max(len(parts) // 32, 1)]]))
+    parts = [part._replace(tensors=(head.inputs(part.tensors[0]),)) for part in parts]
+    _learn([*head.net.parameters()], head, parts, lambda part: head.net(*part.tensors).squeeze(2), config, seed,
+           weight_decay, progress)  # fmt: skip
 
 
 def settle_head(
@@ -104,26 +118,31 @@ def settle_head(
         model: With its vectors trained and its head warmed.
         folds: Each with what scores asks by a graph from before them.
         config: How.
-        seed: Of the draw and the order.
+        seed: Of the draws and the order.
         weight_decay: Of matrices.
         progress: Whether to draw a bar.
     """
-    head, parts = model.head, []
+    head = model.head
     assert head is not None
-    training = model.training
+    torch.manual_seed(seed)
+    parts, training = [], model.training
     model.eval()
     with torch.no_grad():
         for score, batch in _drawn(folds, config, seed, "scoring candidates", progress):
             found = score(batch)
-            part = _Part.of(batch, found.rows, found.phi, head.of_counts(found.phi), found.similarities)
-            parts += [part] if len(part.phi) else []
+            part = _Part.of(batch, found.rows, config.wrong, found.phi, found.similarities)
+            if len(part.real):
+                inputs, similarities = head.inputs(part.tensors[0]), part.tensors[1]
+                tensors = (head.net(inputs).squeeze(2), similarities[..., 0], torch.cat([inputs, similarities], 2))
+                parts.append(part._replace(tensors=tensors))
     model.train(training)
 
-    def correct(part: _Part) -> Tensor:
-        counted, similarities = part.more
-        return counted + model.weight * similarities[..., 0] + head.correction(part.phi, similarities)
+    def score_of(part: _Part) -> Tensor:
+        counted, fused, every = part.tensors
+        out: Tensor = counted + model.weight * fused + head.mix(every).squeeze(2)
+        return out
 
-    _learn([*head.mix.parameters(), model.log_weight], head, parts, correct, config, seed, weight_decay, progress)
+    _learn([*head.mix.parameters(), model.log_weight], head, parts, score_of, config, seed, weight_decay, progress)
 
 
 def _drawn(

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from kg.ease import ease_weights
 from kg.graph import Events, Graph
-from kg.relations import is_wide, item_relations, transitions, user_relations
+from kg.relations import is_wide, item_relations, kin, transitions, user_relations
 from kg.sparse import BLOCK, matrix_of, product, top
 from kg.tables import FloatArray
 
@@ -110,6 +110,7 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
         item_item["item-item ease"] = top(sp.csr_matrix(np.maximum(weights, 0)), config.keep)
     item_item |= transitions(events, items, config.keep)
     item_item |= item_relations(graph, config.keep)
+    item_item |= kin(graph, popularity, config.keep)
     if known.any() and item_item:
         best = item_item["item-user-item cosine" if groups is None else "item-bundle-item cosine"]
         profile = sp.diags(1 / np.maximum(np.asarray(recent.sum(1)).ravel(), 1e-9)) @ recent
@@ -191,19 +192,14 @@ def _attributes(graph: Graph, decay: FloatArray, groups: Matrix | None) -> Itera
             together = (inverse @ (inside.T @ inside) @ inverse * groups.shape[0]).tocsr()
             together.setdiag(0)
             together.eliminate_zeros()
-            together = _pruned(together.log1p(), 300)
+            together = top(together.log1p(), 300)
         yield AttributePaths(name, values.astype(np.float32), taken.tocsr().astype(np.float32), together)
-
-
-def _pruned(matrix: Matrix, keep: int) -> Matrix:
-    """The `keep` largest positive entries of every row of a sparse matrix."""
-    return product(matrix, sp.identity(matrix.shape[1], np.float32, "csr"), keep)
 
 
 def widen(counts: PathCounts, graph: Graph) -> PathCounts:
     """The same counts for a graph with more items, attribute values or users at the end: the new ones count nothing.
 
-    What the graph says of the new items' attributes is taken up.
+    What the graph says of the new items' attributes is taken up, and with it what they share with others.
     """
     items = graph.size(graph.item)
     users = graph.size(graph.user) if graph.user else 0
@@ -226,10 +222,14 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
                 grown(path.together, (values, values)),
             )
         )
+    item = {k: np.pad(v, (0, items - len(v))) for k, v in counts.item.items()}
+    item_item = {k: grown(m, (items, items)) for k, m in counts.item_item.items()}
+    keep = max((int(np.diff(m.indptr).max(initial=0)) for m in item_item.values()), default=0)
+    item_item |= kin(graph, item["popularity"], keep)
     return PathCounts(
         {k: grown(m, (users, items)) for k, m in counts.user_item.items()},
-        {k: grown(m, (items, items)) for k, m in counts.item_item.items()},
-        {k: np.pad(v, (0, items - len(v))) for k, v in counts.item.items()},
+        item_item,
+        item,
         {k: np.pad(v, (0, users - len(v))) for k, v in counts.user.items()},
         attributes,
     )

@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from kg.graph import Events, Graph
-from kg.sparse import matrix_of, product
-from kg.tables import IntArray
+from kg.sparse import matrix_of, product, top
+from kg.tables import FloatArray, IntArray
 
 Matrix: TypeAlias = sp.csr_matrix
 WIDE = 16  # values an item; a relation with more is counted from item to item, no longer value by value
@@ -39,7 +39,7 @@ def transitions(events: Events, items: int, keep: int) -> dict[str, Matrix]:
     out = np.maximum(np.asarray(found.sum(1)).ravel(), 1)
     into = np.maximum(np.asarray(found.sum(0)).ravel(), 1)
     cosine = sp.diags((1 / np.sqrt(out)).astype(np.float32)) @ found @ sp.diags((1 / np.sqrt(into)).astype(np.float32))
-    return {"item-next-item": _pruned(found, keep), "item-next-item cosine": _pruned(cosine.tocsr(), keep)}
+    return {"item-next-item": top(found, keep), "item-next-item cosine": top(cosine.tocsr(), keep)}
 
 
 def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
@@ -50,8 +50,8 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
             continue
         if target == graph.item:
             forward = matrix_of(edge.weight, (edge.source, edge.target), (items, items))
-            found[f"item-{name}-item"] = _pruned(forward, keep)
-            found[f"item-{name}-item reverse"] = _pruned(forward.T.tocsr(), keep)
+            found[f"item-{name}-item"] = top(forward, keep)
+            found[f"item-{name}-item reverse"] = top(forward.T.tocsr(), keep)
         elif is_wide(graph, name):
             unit = _unit(_values(graph, edge.source, edge.target, graph.size(target)))
             cosine = product(unit, unit.T.tocsr(), keep + 1)
@@ -59,6 +59,33 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
             cosine.eliminate_zeros()
             found[f"item-{target}-item cosine"] = cosine
     return found
+
+
+def kin(graph: Graph, popularity: FloatArray, keep: int) -> dict[str, Matrix]:
+    """item-kin-item: (I, I) how much two items share, a rare value counting more, times the column's log popularity.
+
+    What is alike in colour, make and kind, and sells: few other paths bring an item that was never taken together with
+    what is at hand. Each shared value counts log(items / items that have it); values of more than a tenth of the items
+    say little and are left out, as are the relations of item_relations. Empty where no two items share a value.
+    """
+    items = graph.size(graph.item)
+    parts = []
+    for (source, name, target), edge in graph.edges.items():
+        if source == graph.item and graph.schema.node(target).role == "attribute" and not is_wide(graph, name):
+            values = _values(graph, edge.source, edge.target, graph.size(target))
+            have = np.asarray(values.sum(0)).ravel()
+            telling = (have > 1) & (have <= max(items / 10, 2))
+            weight = np.where(telling, np.log(items / np.maximum(have, 1)), 0)
+            parts.append(values @ sp.diags(np.sqrt(weight).astype(np.float32)))
+    if not parts:
+        return {}
+    shared = sp.hstack(parts).tocsr()
+    shared.eliminate_zeros()
+    selling = sp.diags((0.5 + np.log1p(popularity)).astype(np.float32))
+    found = product(shared, (shared.T @ selling).tocsr(), keep + 1)
+    found.setdiag(0)
+    found = top(found, keep)
+    return {"item-kin-item": found} if found.nnz else {}
 
 
 def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]:
@@ -107,6 +134,3 @@ def _unit(matrix: Matrix) -> Matrix:
     length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
     return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ matrix).tocsr()
 
-
-def _pruned(matrix: Matrix, keep: int) -> Matrix:
-    return product(matrix, sp.identity(matrix.shape[1], np.float32, "csr"), keep)

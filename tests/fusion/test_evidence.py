@@ -3,16 +3,19 @@
 from itertools import pairwise
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.evidence import DECAY, WORDS, Evidence, Sparse
+from fusion.evidence import DECAY, KIN, WORDS, Evidence, Sparse
 from fusion.lexical import K1, B, Lexical
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths
+from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.tables import Tables
 
 ITEMS, USERS = 14, 6
 RETRIEVING = ("user-item recent", "user-item", "user-item-item", "item-next-item lately",
@@ -193,3 +196,27 @@ def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(counts,
     silent, plain = evidence(spoken.take(np.array([1])), 2), without(spoken.take(np.array([1])), 2)
     rest = [n for n, name in enumerate(evidence.names) if name != WORDS]
     assert torch.equal(silent[0], plain[0]) and torch.equal(silent[1][..., rest], plain[1])
+
+
+def test_kin_bring_candidates_and_among_them_items_never_taken(asks):
+    """Everything alike was never taken, so no count of takings brings it."""
+    items, kinds = 60, 12
+    schema = GraphSchema(
+        (NodeType("user", "user"), NodeType("item", "item"), NodeType("kind", "attribute")),
+        (EdgeType("took", "user", "item", "interaction"), EdgeType("is_a", "item", "kind", "relation")),
+    )
+    ids = [f"i{n:02}" for n in range(items)]
+    tables = Tables(
+        schema,
+        {name: pa.table({"id": i}) for name, i in (("user", ["u"]), ("item", ids), ("kind", ids[:kinds]))},
+        {"took": pa.table({"source": ["u"] * 30, "target": ids[:30]}),
+         "is_a": pa.table({"source": ids, "target": [ids[n % kinds] for n in range(items)]})},
+    )  # fmt: skip
+    counts = count_paths(build_graph(tables))
+    evidence = Evidence(counts)
+    rows, phi = evidence(asks((-1, [3], 0), (-1, [], 0)), each=2)
+    assert {15, 27, 39, 51} <= set(rows[0].tolist())  # of its kind: two that were taken, two that never were
+    assert not {39, 51} & set(rows[1].tolist())
+    column = evidence.names.index(KIN)
+    said = dict(zip(rows[0].tolist(), phi[0, :, column].tolist(), strict=True))
+    assert said[15] > said[39] > 0

@@ -4,7 +4,7 @@ import torch
 
 from fusion.evidence import Evidence
 from fusion.head import EvidenceHead
-from fusion.warm import HeadConfig, warm_head
+from fusion.warm import HeadConfig, _Part, warm_head
 from kg.graph import build_graph
 from kg.paths import count_paths
 
@@ -64,7 +64,29 @@ def test_asks_whose_target_no_path_brings_teach_nothing(fold, asks):
     assert all(torch.equal(p, old) for p, old in zip(head.parameters(), before, strict=True))
 
 
-@pytest.mark.parametrize("wrong", [{"passes": -1}, {"batch": 0}, {"lr": 0.0}, {"limit": -1}])
+@pytest.mark.parametrize("few", [1, 3])
+def test_a_few_wrong_candidates_teach_the_same(fold, few):
+    head = head_of(fold)
+    warm_head(head, [fold], 10, HeadConfig(passes=30, batch=16, lr=0.01, wrong=few), 0, progress=False)
+    assert right(head, fold) > 0.9
+
+
+def test_the_right_one_is_always_kept_and_what_is_no_candidate_never(asks):
+    some = asks(*((-1, [], target) for target in (5, 7, 9, 4)))
+    rows = torch.tensor([[1, 2, 3, 5, 6, 8], [0, 2, 7, -1, -1, -1], [0, 1, 2, 3, 4, 5], [4, 5, 6, 7, 8, 9]])
+    torch.manual_seed(0)
+    part = _Part.of(some, rows, 2, rows[..., None].float())
+    values = part.tensors[0][..., 0]
+    assert part.real.shape == part.right.shape == (3, 3)  # the third ask's target is none of its candidates
+    assert part.right.sum(1).tolist() == [1, 1, 1]
+    assert values[part.right].tolist() == [5, 7, 4]
+    assert (part.real == (values >= 0)).all() and part.real.sum(1).tolist() == [3, 3, 3]
+    assert len(set(values[0].tolist())) == 3
+    whole = _Part.of(some, rows, 0, rows)
+    assert torch.equal(whole.tensors[0], rows[[0, 1, 3]])
+
+
+@pytest.mark.parametrize("wrong", [{"passes": -1}, {"batch": 0}, {"lr": 0.0}, {"limit": -1}, {"wrong": -1}])
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(ValueError, match=f"head: .*{next(iter(wrong))}"):
         HeadConfig(**wrong)

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from kg.ease import ease_weights
 from kg.graph import build_graph
-from kg.paths import PathConfig, count_paths
+from kg.paths import PathConfig, count_paths, widen
 from kg.relations import WIDE
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
@@ -106,3 +106,63 @@ def test_ease_is_the_closed_form():
     assert np.allclose(ease_weights(sp.csr_matrix(x.astype(np.float32)), 2.0), expected, atol=1e-5)
     counted = count_paths(graph, PathConfig(ease=2.0)).item_item["item-item ease"].toarray()
     assert np.allclose(counted, np.maximum(expected, 0), atol=1e-5)
+
+
+def wardrobe(seed=0, items=40, fewer=()):
+    """Things with a kind, a colour and what they are for, drawn at random; and who took what."""
+    rng = np.random.default_rng(seed)
+    schema = GraphSchema(
+        (NodeType("shopper", "user"), NodeType("thing", "item"), NodeType("kind", "attribute"),
+         NodeType("colour", "attribute")),
+        (EdgeType("took", "shopper", "thing", "interaction"), EdgeType("is_a", "thing", "kind", "relation"),
+         EdgeType("in_colour", "thing", "colour", "relation")),
+    )  # fmt: skip
+    things = [f"t{n:02}" for n in range(items)]
+    nodes = {"thing": things, "shopper": ["s0", "s1"], "kind": [f"k{n}" for n in range(15)],
+             "colour": [f"c{n}" for n in range(20)]}  # fmt: skip
+    took = sorted({(f"s{rng.integers(2)}", things[rng.integers(items - 5)]) for _ in range(30)})
+    edges = {"took": took, "is_a": [(t, f"k{rng.integers(15)}") for t in things],
+             "in_colour": sorted({(t, f"c{rng.integers(20)}") for t in things for _ in range(2)})}  # fmt: skip
+    edges = {name: [pair for pair in pairs if pair not in fewer] for name, pairs in edges.items()}
+    tables = {n: pa.table(dict(zip(("source", "target"), map(list, zip(*e, strict=True)), strict=True)))
+              for n, e in edges.items()}  # fmt: skip
+    return Tables(schema, {name: pa.table({"id": ids}) for name, ids in nodes.items()}, tables)
+
+
+def test_kin_share_rare_values_and_sell():
+    graph = build_graph(wardrobe())
+    found = count_paths(graph).item_item["item-kin-item"].toarray()
+    popularity = np.bincount(graph.events.item, minlength=40)
+    expected, left_out = np.zeros((40, 40)), 0
+    for relation in ("is_a", "in_colour"):
+        (edge,) = [e for (_, name, _), e in graph.edges.items() if name == relation]
+        members = defaultdict(set)
+        for thing, value in zip(edge.source, edge.target, strict=True):
+            members[value].add(thing)
+        for things in members.values():
+            if len(things) > 4:  # a tenth of the items
+                left_out += 1
+                continue
+            for a in things:
+                for b in things - {a}:
+                    expected[a, b] += np.log(40 / len(things)) * (0.5 + np.log1p(popularity[b]))
+    assert left_out and (expected[:, popularity == 0] > 0).any()
+    assert np.allclose(found, expected, rtol=1e-5)
+    few = count_paths(graph, PathConfig(keep=2)).item_item["item-kin-item"]
+    assert np.diff(few.indptr).max() == 2
+    assert np.allclose(few.max(axis=1).toarray()[:, 0], expected.max(axis=1), rtol=1e-5)
+
+
+def test_where_no_two_items_share_a_value_nobody_is_kin():
+    assert "item-kin-item" not in count_paths(library([], [("a", "k1"), ("b", "k2")], [("ann", "a", 0)])).item_item
+
+
+def test_a_new_item_has_kin_at_once():
+    tables = wardrobe()
+    counts = count_paths(build_graph(tables))
+    nodes = {"thing": pa.concat_tables([tables.nodes["thing"], pa.table({"id": ["new"]})])}
+    kind = tables.edges["is_a"]["target"][0].as_py()
+    edges = {"is_a": pa.concat_tables([tables.edges["is_a"], pa.table({"source": ["new"], "target": [kind]})])}
+    graph = build_graph(tables.with_tables(nodes, edges))
+    wide, whole = widen(counts, graph).item_item["item-kin-item"], count_paths(graph).item_item["item-kin-item"]
+    assert np.allclose(wide.toarray(), whole.toarray()) and wide[0, 40] > 0 and wide[40, 0] > 0
