@@ -88,7 +88,7 @@ class Problem:
 
     @property
     def _budget(self) -> str:
-        return f"a budget of {self.budget:g}"
+        return f"a budget of {self.budget:g}" if self.budget is not None else ""
 
     @property
     def _different(self) -> str:
@@ -124,8 +124,9 @@ class Problem:
         return out
 
     def standing(self) -> list[Place]:
-        """The slots, those lifted with no bounds."""
-        return [replace(p, least=0, most=MOST) if self.slot(p) in self.off else p for p in self.places]
+        """The slots; one that is lifted takes any item, and any number."""
+        every = np.ones(self.items, bool)
+        return [Place(p.name, every, 0, MOST) if self.slot(p) in self.off else p for p in self.places]
 
     def wanted(self) -> list[BoolArray]:
         """The requirements that hold."""
@@ -139,6 +140,8 @@ class Problem:
         """The rows of the combination that costs least, ascending; None where there is none within the budget."""
         rows = np.concatenate([self.kept, self._candidates()])
         kept, count = len(self.kept), len(rows)
+        if not count:
+            return None
         places = self.standing()
         pairs = [(s, v) for s, place in enumerate(places) for v in np.flatnonzero(place.mask[rows]).tolist()]
         slot, variable = np.array(pairs, np.int64).reshape(-1, 2).T

@@ -1,0 +1,202 @@
+"""Whole combinations: they keep to their plan, and there is one wherever there can be one."""
+
+from dataclasses import replace
+from itertools import combinations, product
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fusion.ask import Ask, Constraints
+from fusion.feasible import InfeasibleError
+from fusion.plan import Plan, Slot
+from fusion.pool import Pool
+from fusion.recommender import Recommender
+from fusion.resolve import resolve
+from fusion.search import Search
+from kg.graph import build_graph
+from kg.paths import count_paths
+from kg.schema import GraphSchema
+from kg.tables import DataError, Tables
+
+PRICES = [3.0, 1.0, None, 4.0, 2.0, 5.0, 1.0, 9.0, 2.0, 6.0, None, 3.0, 5.0, 8.0]
+
+
+@pytest.fixture
+def shopper(small, shop):
+    """An untrained hybrid over the shop, whose items have prices."""
+    made, tables = small(each=14, by_vector=14), shop()
+    schema = tables.schema.to_dict()
+    schema["nodes"][2] |= {"properties": ["price"]}
+    items = tables.nodes["item"].append_column("price", pa.array(PRICES))
+    priced = Tables(GraphSchema.from_dict(schema), {**tables.nodes, "item": items}, tables.edges)
+    return Recommender(made.model, made.world, made.bank, priced, count_paths(build_graph(priced)))
+
+
+def brands(recommender):
+    """What the graph says of the brands of each item."""
+    found = {f"i{n}": set() for n in range(14)}
+    for edge in recommender.tables.edges["by"].to_pylist():
+        found[edge["source"]].add(edge["target"])
+    return found
+
+
+def keeps_to(plan, ids, hand, brand):
+    """Whether a set of ids meets a plan, written apart from what is tested."""
+    price, new = dict(zip(brand, PRICES, strict=True)), set(ids) - set(hand)
+    least, most = plan.sizes(len(hand))
+    priced = plan.budget is not None or plan.item_budget is not None
+    if not least <= len(ids) <= most or not set(hand) <= set(ids) or new & set(plan.where.exclude):
+        return False
+    if plan.where.only is not None and not new <= set(plan.where.only):
+        return False
+    if any(brand[i] & set(values) for _, values in plan.where.without for i in new):
+        return False
+    if priced and any(price[i] is None for i in new):
+        return False
+    if plan.item_budget is not None and any(price[i] > plan.item_budget for i in new):
+        return False
+    if plan.budget is not None and sum(price[i] for i in ids) > plan.budget:
+        return False
+    if any(not any(brand[i] & set(values) for i in ids) for _, values in plan.require):
+        return False
+    if plan.different and any(brand[a] & brand[b] for a, b in combinations(ids, 2)):
+        return False
+    if not plan.slots:
+        return True
+    options = []
+    for i in ids:
+        fits = [s for s, slot in enumerate(plan.slots) if brand[i] & set(slot.within[0][1])]
+        if not fits and i not in hand:
+            return False
+        options.append(fits or [-1])
+    return any(
+        all(slot.least <= seating.count(s) <= slot.most for s, slot in enumerate(plan.slots))
+        for seating in product(*options)
+    )
+
+
+NAMES = st.sets(st.sampled_from(["b0", "b1", "b2", "b3"]), min_size=1, max_size=2).map(lambda s: (("by", tuple(s)),))
+IDS = st.sets(st.sampled_from([f"i{n}" for n in range(14)]))
+
+
+@st.composite
+def plans(draw):
+    slots = tuple(
+        Slot(f"slot {n}", draw(NAMES), least := draw(st.integers(0, 1)), draw(st.integers(max(least, 1), 2)))
+        for n in range(draw(st.integers(0, 3)))
+    )
+    least = draw(st.integers(1, 3))
+    where = Constraints(
+        tuple(draw(IDS))[:4],
+        without=draw(st.just(()) | NAMES),
+        only=draw(st.none() | IDS.map(tuple)),
+    )
+    return Plan(
+        size=(max(least, sum(s.least for s in slots)), max(draw(st.integers(least, 4)), sum(s.least for s in slots))),
+        budget=draw(st.none() | st.integers(0, 20).map(float)),
+        item_budget=draw(st.none() | st.integers(1, 9).map(float)),
+        where=where,
+        require=draw(st.just(()) | NAMES),
+        slots=slots,
+        different=draw(st.sampled_from(["", "by"])),
+        variety=draw(st.sampled_from([0.0, 1.0])),
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=80)
+@given(plan=plans(), hand=st.sets(st.sampled_from(["i0", "i3", "i5", "i13"]), max_size=2).map(sorted))
+def test_there_is_an_answer_wherever_there_can_be_one_and_it_keeps_to_the_plan(shopper, plan, hand):
+    brand, possible = brands(shopper), False
+    for count in range(plan.size[0], plan.size[1] + 1):
+        possible = possible or any(keeps_to(plan, ids, hand, brand) for ids in combinations(brand, count))
+    try:
+        found = shopper.build(plan, user="u1", items=hand, text="kind 3")
+    except InfeasibleError:
+        assert not possible
+        return
+    assert possible and 1 <= len(found) <= plan.alternatives
+    assert [c.score for c in found] == sorted((c.score for c in found), reverse=True)
+    for one in found:
+        ids = [p.id for p in one.items]
+        assert len(set(ids)) == len(ids) and keeps_to(plan, ids, hand, brand)
+        assert {p.id for p in one.items if p.kept} == set(hand)
+        assert one.score == pytest.approx(np.mean([p.score for p in one.items])) and one.score <= 1e-9
+        loose = [p for p in one.items if not p.kept] or one.items
+        assert one.weakest == min(loose, key=lambda p: p.score).id
+        prices = [PRICES[int(i[1:])] for i in ids]
+        assert one.price == (None if None in prices else sum(prices))
+        assert [p.price for p in one.items] == prices
+        for slot in plan.slots:
+            inside = [p.id for p in one.items if p.slot == slot.name]
+            assert slot.least <= len(inside) <= slot.most and all(brand[i] & set(slot.within[0][1]) for i in inside)
+
+
+def test_the_score_of_an_item_is_its_share_given_the_rest(shopper):
+    plan = Plan(size=(3, 3), alternatives=1)
+    (one,) = shopper.build(plan, text="kind 2")
+    ids = [p.id for p in one.items]
+    for piece in one.items:
+        rest = tuple(i for i in ids if i != piece.id)
+        scores = shopper.scores(shopper.asks([Ask(items=rest, text="kind 2")]))
+        share = scores.score[0].log_softmax(0)[scores.rows[0].tolist().index(shopper.items.row(piece.id))]
+        assert piece.score == pytest.approx(float(share), abs=1e-3)
+
+
+def test_a_wider_beam_finds_nothing_better_than_trying_everything(shopper):
+    problem = resolve(shopper, Plan(size=(3, 3)), [])
+    hunt = Search(problem, Pool(shopper, np.arange(14)), width=200)
+    states = hunt.beam()
+    assert len(states) >= 14 * 13 * 12 / 6 * 0.5  # a beam so wide has seen most of them
+    best = max(hunt.rate(states), key=lambda r: r.score)
+    (found,) = shopper.build(Plan(size=(3, 3), alternatives=1))
+    assert found.score >= best.score - 0.15
+
+
+def test_alternatives_differ_as_much_as_asked(shopper):
+    for overlap in (0.0, 0.5):
+        found = shopper.build(Plan(size=(3, 3), overlap=overlap, alternatives=3), items=["i0"])
+        assert len(found) == 3
+        for one, other in combinations(found, 2):
+            new, old = ({p.id for p in c.items if not p.kept} for c in (one, other))
+            assert len(new & old) <= overlap * 2
+
+
+def test_variety_makes_items_less_alike(shopper):
+    def alike(variety):
+        (one,) = shopper.build(Plan(size=(4, 4), variety=variety, alternatives=1), text="kind 2")
+        vectors = shopper.bank.items.fused.numpy()[[shopper.items.row(p.id) for p in one.items]]
+        return (vectors @ vectors.T)[~np.eye(4, dtype=bool)].mean()
+
+    assert alike(1.0) < alike(0.0)
+
+
+@pytest.mark.parametrize(
+    ("plan", "items", "fault"),
+    [
+        (Plan(slots=(Slot("shoes"),)), (), "slot 'shoes': there is no by 'shoes'|slot 'shoes': there is no category"),
+        (Plan(require=(("by", ("b9",)),)), (), "no item has by 'b9'"),
+        (Plan(different="colour"), (), "no property or relation 'colour'"),
+        (Plan(budget=3.0, price="cost"), (), "no property or relation 'cost'"),
+        (Plan(budget=3.0, price="title"), (), "'title' holds no numbers"),
+        (Plan(budget=30.0), ("i2",), "item 'i2' is at hand and has no price"),
+        (Plan(), ("nobody's",), 'there is no item "nobody\'s"'),
+        (Plan(), tuple(f"i{n}" for n in range(10_000)), "10000 items at hand are too many"),
+        (Plan(size=(1, 2)), ("i0", "i1", "i3"), "no combination meets 1 to 2 items, item 'i0' at hand, item 'i1'"),
+        (Plan(budget=1.0), (), "a budget of 1 together; the cheapest that meets the rest costs 4$"),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_line(shopper, plan, items, fault):
+    with pytest.raises((DataError, ValueError), match=fault) as told:
+        shopper.build(plan, items=items)
+    assert "\n" not in str(told.value)
+
+
+def test_stock_and_money_are_no_matter_for_what_is_at_hand(shopper):
+    plan = Plan(size=(2, 2), item_budget=2.0, where=Constraints(only=("i1", "i4")), alternatives=2, overlap=0.0)
+    found = shopper.build(plan, items=["i7"])
+    assert {p.id for c in found for p in c.items} == {"i7", "i1", "i4"}
+    with pytest.raises(InfeasibleError, match="in stock"):
+        shopper.build(replace(plan, where=Constraints(only=("i7",))), items=["i7"])
