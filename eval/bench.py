@@ -36,6 +36,7 @@ from kg.tables import Tables
 
 log = logging.getLogger(__name__)
 QUICK = ("training.epochs=1", "evaluation.limit=300", "evaluation.validation_limit=300", "evaluation.draws=100")
+MINUTES = 5.0  # after which a neural rival's training ends
 QUICK_ASKS = 300  # of training, a fold
 PACKAGES = (
     "torch",
@@ -122,7 +123,7 @@ def run(
                     **train_parts(prepared, whole, work, fabric, bars, later),
                 }
         with clock("baselines"):
-            minutes = 0.1 if quick else 10.0
+            minutes = 0.1 if quick else MINUTES
             others, left_out = (
                 contenders(prepared, whole, names, minutes, bars, later) if recipe.evaluation.baselines else ({}, {})
             )
