@@ -7,12 +7,18 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from fusion.commands import answer, build
+from fusion.commands import answer, build, bundles, explain, judge
 from fusion.runs import RunError
 from kg.store import StoreError
 from kg.tables import DataError
 
-COMMANDS: dict[str, ModuleType] = {"answer": answer, "build": build}
+COMMANDS: dict[str, ModuleType] = {
+    "answer": answer,
+    "build": build,
+    "judge": judge,
+    "bundles": bundles,
+    "explain": explain,
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fusion.ask import Ask, Asks, Constraints, Ragged
+from fusion.explanation import Explanation
 from fusion.facts import Facts
 from fusion.model import Bank, Hybrid, Scores
 from fusion.plan import Combination, Plan
@@ -21,7 +22,10 @@ from fusion.step import encode_words
 from fusion.world import NodeTexts, World
 from kg.graph import build_graph
 from kg.paths import PathCounts, widen
-from kg.tables import DataError, Tables
+from kg.tables import DataError, IntArray, Tables
+
+if TYPE_CHECKING:
+    from fusion.combinations import Judgement, RankedBundle
 
 ANYTHING = Constraints()
 ANY_PLAN = Plan()
@@ -102,10 +106,17 @@ class Recommender:
 
     def complete(
         self, items: Sequence[str], user: str | None = None, text: str | None = None, k: int = 10,
-        where: Constraints = ANYTHING,
+        where: Constraints = ANYTHING, one_per: str = "", diversity: float = 0.0,
     ) -> list[Recommendation]:  # fmt: skip
-        """What goes with these items: an outfit, a basket, a bundle."""
-        return self.answer(Ask(user, tuple(items), text, k, where))
+        """What goes with these items: an outfit, a basket, a bundle.
+
+        With one_per, the best item of each category (or whatever it names) that no item at hand has; diversity, 0..1,
+        is how unlike each other the answer's items should be.
+        """
+        from fusion.combinations import complete
+
+        ask = Ask(user, tuple(items), text, k, where)
+        return self._listed(complete(self, ask, one_per, diversity), self.ranking(ask))
 
     def search(
         self, text: str, user: str | None = None, k: int = 10, where: Constraints = ANYTHING
@@ -134,16 +145,44 @@ class Recommender:
 
         return build(self, plan, user, items, text)
 
+    def judge(
+        self, items: Sequence[str], user: str | None = None, text: str | None = None, plan: Plan = ANY_PLAN,
+        category: str | None = None,
+    ) -> Judgement:  # fmt: skip
+        """How well items go together, and the best single swap; see fusion.combinations.judge."""
+        from fusion.combinations import judge
+
+        return judge(self, items, user, text, plan, category)
+
+    def rank_bundles(
+        self, bundles: Mapping[str, Sequence[str]] | None = None, user: str | None = None, text: str | None = None,
+        items: Sequence[str] = (), k: int = 10,
+    ) -> list[RankedBundle]:  # fmt: skip
+        """Bundles, the graph's own or any others, for a user or words; see fusion.combinations.rank_bundles."""
+        from fusion.combinations import rank_bundles
+
+        return rank_bundles(self, bundles, user, text, items, k)
+
+    def explain(self, ask: Ask, item: str, k: int = 3, support: bool = True, verify: str | None = None) -> Explanation:
+        """Why an item is where it is in an answer; fusion.explain.explain has more settings, and tells what is raised."""
+        from fusion.explain import explain
+
+        return explain(self, ask, item, k, support, verify)
+
     def title(self, row: int) -> str:
         """What people read of an item."""
         return self._titles[row]
 
     def answer(self, ask: Ask) -> list[Recommendation]:
         """The k best items for any ask, best first; fewer where the catalogue or the constraints leave fewer."""
+        return self._top(self.ranking(ask), ask.k, ANYTHING)
+
+    def ranking(self, ask: Ask) -> npt.NDArray[np.float64]:
+        """(I,) a score for every item, -inf for those at hand and those that ask.where leaves out."""
         asks = self.asks([ask])
         scores = self.score(asks)[0].astype(np.float64)
         scores[asks.items[0]] = -np.inf
-        return self._top(scores, ask.k, ask.where)
+        return np.where(self.allowed(ask.where), scores, -np.inf)
 
     def asks(self, asks: Sequence[Ask]) -> Asks:
         """Ids to rows; what is unknown is left out."""
@@ -194,11 +233,13 @@ class Recommender:
     def _top(self, scores: npt.NDArray[np.floating], k: int, where: Constraints) -> list[Recommendation]:
         scores = np.where(self.allowed(where), scores, -np.inf)
         k = min(k, int(np.isfinite(scores).sum()))
-        best = np.argsort(-scores, kind="stable")[:k]
+        return self._listed(np.argsort(-scores, kind="stable")[:k], scores)
+
+    def _listed(self, rows: IntArray, scores: npt.NDArray[np.floating]) -> list[Recommendation]:
         share = self.bank.items.share.cpu().numpy()
         return [
             Recommendation(self.items.key(int(row)), self._titles[row], float(scores[row]), float(share[row]))
-            for row in best
+            for row in rows
         ]
 
     def allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:

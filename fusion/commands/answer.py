@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fusion.ask import Ask, Constraints
+from fusion.ask import Constraints
 from fusion.commands.common import add_ask, add_run, load, table, within
 
 HELP = "the best items for a user, items at hand, words, or any of these together"
@@ -18,12 +18,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[,VALUE]",
                         help="keep to items with one of these values; may be given again")  # fmt: skip
     parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
+    parser.add_argument("--one-per", default="", metavar="NAME", help="the best item for each value of this property "
+                        "or relation (category) that no item at hand has")  # fmt: skip
+    parser.add_argument("--diversity", type=float, default=0.0, metavar="X", help="how unlike each other the items "
+                        "should be, 0 to 1 (default: 0)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
     """Answer and print a table."""
     where = Constraints(exclude=tuple(options.exclude), within=within(options.within))
-    found = load(options).answer(Ask(options.user, tuple(options.items), options.words, options.k, where))
+    found = load(options).complete(
+        tuple(options.items), options.user, options.words, options.k, where, options.one_per, options.diversity
+    )
     rows = [[str(n), r.id, r.title, f"{r.score:.2f}", f"{r.language:.0%}"] for n, r in enumerate(found, 1)]
     print(table(["", "id", "title", "score", "by words"], rows))
     return 0

@@ -109,15 +109,15 @@ def summary(one: Combination) -> str:
     return f"{len(one.items)} items, {cost}, score {one.score:.2f}"
 
 
-def pieces(one: Combination) -> str:
-    """The items as a table."""
+def pieces(one: Combination, place: str = "slot") -> str:
+    """The items as a table; place is what their slots are called."""
     rows = []
     for piece in one.items:
         note = "at hand" if piece.kept else "weakest" if piece.id == one.weakest else ""
         price = "?" if piece.price is None else f"{piece.price:.4g}"
         rows.append([piece.slot, piece.id, piece.title, price, percent(math.exp(piece.score)), note])
-    head = ["slot", "id", "title", "price", "fits", ""]
-    shown = [n for n, name in enumerate(head) if name not in {"slot", ""} or any(row[n] for row in rows)]
+    head = [place, "id", "title", "price", "fits", ""]
+    shown = [n for n, name in enumerate(head) if name not in {place, ""} or any(row[n] for row in rows)]
     return table([head[n] for n in shown], [[row[n] for n in shown] for row in rows])
 
 
