@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 import pyarrow as pa
 
+from kg.schema import GraphSchema
 from kg.tables import DataError
 
 DATES = {"DATE", "LOCAL DATETIME", "ZONED DATETIME"}
@@ -14,6 +18,39 @@ Reader = tuple[str, tuple[pa.DataType, ...]]
 def escape(name: str) -> str:
     """A label, relationship type or property name as Cypher that can be nothing else."""
     return "`" + name.replace("\\u", "\\u005cu").replace("`", "``") + "`"
+
+
+def literal(text: str) -> str:
+    """A text as Cypher that can be nothing else."""
+    quoted = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    # A server may read \\u as a character's number before it reads quotes: no backslash stands before a u.
+    return "'" + quoted.replace("\\u", "\\' + 'u") + "'"
+
+
+def same_id(name: str, key: str) -> str:
+    """That a node has an id, which a database may keep as text or as an integer; an index is used."""
+    forms = [literal(key)] + [key] * bool(re.fullmatch(r"0|-?[1-9]\d{0,17}", key))
+    return f"{name} IN [{', '.join(forms)}]"
+
+
+def path_query(schema: GraphSchema, nodes: Sequence[tuple[str, str]], steps: Sequence[tuple[str, bool]]) -> str:
+    """A query without parameters that returns one path.
+
+    Args:
+        schema: Whose labels, id properties and relationship types.
+        nodes: (type, id) in order.
+        steps: (edge type, whether it is walked against its direction) between them.
+    """
+    pattern, where = "", []
+    for place, (kind, key) in enumerate(nodes):
+        node = schema.node(kind)
+        if place:
+            name, back = steps[place - 1]
+            relationship = f"[:{escape(schema.edge(name).relationship)}]"
+            pattern += f"<-{relationship}-" if back else f"-{relationship}->"
+        pattern += f"(n{place}:{escape(node.label)})"
+        where.append(same_id(f"n{place}.{escape(node.id)}", key))
+    return f"MATCH path = {pattern}\nWHERE {' AND '.join(where)}\nRETURN path"
 
 
 def listed(kinds: set[str]) -> str:

@@ -210,12 +210,13 @@ def build_graph(tables: Tables) -> Graph:
     titles = {n.name: tables.titles(n.name) for n in schema.nodes if n.role in {"attribute", "item"}}
     bundle = schema.of_role("bundle")
     words = tuple(tables.texts(bundle.name)) if bundle is not None and bundle.text else ()
-    return Graph(schema, vocabs, edges, _events(schema, vocabs, edges, words), titles)
+    return Graph(schema, vocabs, edges, events_of(schema, vocabs, edges, words), titles)
 
 
-def _events(
+def events_of(
     schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList], words: tuple[str, ...]
 ) -> Events:
+    """The interactions and memberships among some edges, as events."""
     none = np.zeros(0, np.int64)
     bundle = schema.of_role("bundle")
     roles = {e.name: e.role for e in schema.edges}

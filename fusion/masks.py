@@ -1,0 +1,68 @@
+"""Masks: the message edges that stand for edges of the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from fusion.messages import Masked
+from fusion.world import TOGETHER, World
+from kg.changes import Change, Cut
+from kg.graph import REVERSE, EdgeKey
+from kg.recount import Recount
+from kg.tables import IntArray
+
+Ends = tuple[EdgeKey, IntArray, IntArray]
+
+
+def masked_edges(recount: Recount, world: World, cuts: Sequence[tuple[int, Cut, Change]]) -> Masked:
+    """What carries no message in each case.
+
+    A relation, and a taking without a bundle, is its own message edge. Where bundles are contracted, a user and an
+    item (or two items that are next to each other) are one: it is masked once no bundle is left that joins them.
+
+    Args:
+        recount: Of the world's graph.
+        world: Whose message edges.
+        cuts: (case, cut, the change it makes).
+    """
+    found: dict[EdgeKey, list[tuple[IntArray, IntArray, IntArray]]] = {}
+    for case, cut, change in cuts:
+        for key, source, target in _ends(recount, world, cut, change):
+            ways = [(key, source, target)]
+            if key[1] != TOGETHER:
+                ways.append(((key[2], REVERSE + key[1], key[0]), target, source))
+            for way, here, there in ways:
+                if way in world.edges and len(here):
+                    found.setdefault(way, []).append((np.full(len(here), case), here, there))
+    case_of, sources, targets = (
+        {
+            key: torch.as_tensor(np.concatenate([part[side] for part in parts]), dtype=torch.long, device=world.device)
+            for key, parts in found.items()
+        }
+        for side in range(3)
+    )
+    weights = {key: torch.ones(len(case), device=world.device) for key, case in case_of.items()}
+    return Masked(case_of, sources, targets, weights)
+
+
+def _ends(recount: Recount, world: World, cut: Cut, change: Change) -> Iterator[Ends]:
+    graph = world.graph
+    for key, edge in graph.edges.items():
+        if key[1] in cut:
+            yield key, edge.source[cut[key[1]]], edge.target[cut[key[1]]]
+    if not len(change.touched) and not len(change.gone):
+        return
+    if graph.user:
+        name = "_".join(e.name for e in graph.schema.edges if e.role in {"interaction", "membership"})
+        yield (graph.user, name, graph.item), *recount.lost_owners(change)
+    near = world.edges.get((graph.item, TOGETHER, graph.item))
+    if near is not None:
+        source, target = near.cpu().numpy()
+        moved = np.unique(np.concatenate([change.old.item, change.new.item]))
+        beside = np.isin(source, moved) & np.isin(target, moved)
+        pairs = np.stack([source[beside], target[beside]], 1)
+        apart = pairs[recount.lost_pairs(change, pairs)]
+        yield (graph.item, TOGETHER, graph.item), apart[:, 0], apart[:, 1]

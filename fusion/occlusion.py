@@ -1,0 +1,274 @@
+"""Occlusion: what an item's score would be had some edges, or words, never been there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.ask import Ask, Asks, Ragged
+from fusion.evidence import DECAY, WORDS
+from fusion.masks import masked_edges
+from fusion.messages import Masked, Messages
+from fusion.model import Nodes
+from fusion.recommender import Recommender
+from fusion.world import TOGETHER, NodeTexts, World
+from kg.changes import Change, Cut
+from kg.recount import Counted, Place, Recount
+from kg.tables import FloatArray
+
+POPULARITY = ("popularity", "recent popularity", "repeats")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way in which the world is not what it is.
+
+    Attributes:
+        cut: Edges taken out.
+        counted: Whether the counts know it.
+        messages: Whether the messages know it.
+        asked: The ask's words, as they are where None.
+        text: The item's text, as it is where None; "" for none.
+        blank: Counts set to 0.
+        blind: Whether vectors are left out.
+    """
+
+    cut: Cut = field(default_factory=dict)
+    counted: bool = True
+    messages: bool = True
+    asked: str | None = None
+    text: str | None = None
+    blank: tuple[str, ...] = ()
+    blind: bool = False
+
+
+@dataclass(frozen=True)
+class Spot:
+    """An ask and an item, and what the score is made of there.
+
+    Attributes:
+        asks: The ask alone.
+        place: Rows.
+        text: The ask's words.
+        phi: (F,) the counts.
+        served: The score that the answer ranks by.
+        candidate: Whether retrieval brought the item.
+        returned: Whether the ask's constraints let the item be returned.
+        others: (I,) the served scores of all items, -inf where they may not be returned, and of the item itself.
+        whole: The counts of the whole graph.
+    """
+
+    asks: Asks
+    place: Place
+    text: str
+    phi: Tensor
+    served: float
+    candidate: bool
+    returned: bool
+    others: FloatArray
+    whole: Counted
+
+    def rank(self, score: float) -> int:
+        """1 and how many other items have a higher score."""
+        return 1 + int((self.others > score).sum())
+
+
+class Occlusion:
+    """Scores one item again in many cases at once, through the model's own score.
+
+    The counts are recounted (kg.recount), the messages recomputed where a case changes them (fusion.messages). A pair
+    of user and item, or of two items, that bundles join is one message edge: it is masked once no bundle is left that
+    joins them. All other items keep the scores they had.
+
+    Args:
+        recommender: Whose model, graph and counts.
+    """
+
+    def __init__(self, recommender: Recommender) -> None:
+        self.recommender, self.model, self.world = recommender, recommender.model, recommender.world
+        self.recount = Recount(self.world.graph, recommender.counts)
+
+    @cached_property
+    def texts(self) -> Tensor | None:
+        """(U, D) of the distinct texts."""
+        if self.model.text is None:
+            return None
+        kept = self.recommender.bank.text
+        texts = NodeTexts.of(self.recommender.tables).texts
+        return kept if len(kept) == len(texts) else self.model.text.encode_table(self.model.text.table(texts)).clone()
+
+    @cached_property
+    def messages(self) -> Messages | None:
+        """None where the model has no GNN."""
+        return None if self.model.gnn is None else Messages(self.model, self.world, self.texts)
+
+    @torch.inference_mode()
+    def spot(self, ask: Ask, item: int) -> Spot:
+        """Where an ask meets an item (its row)."""
+        recommender = self.recommender
+        asks = recommender.asks([ask])
+        found = recommender.scores(asks)
+        others = recommender.score(asks)[0].astype(np.float64)
+        served, allowed = float(others[item]), recommender.allowed(ask.where)
+        others[asks.items[0]] = -np.inf
+        others[~allowed] = -np.inf
+        others[item] = -np.inf
+        at, phi = (found.rows[0] == item).nonzero().flatten(), found.phi[0]
+        if len(at):
+            phi = phi[at[0]]
+        else:
+            rows, every = self.world.evidence(asks, 1, torch.tensor([[item]], device=self.world.device))
+            phi = every[0, (rows[0] == item).nonzero()[0, 0]]
+        place = Place(int(asks.users[0]), asks.items[0], item)
+        whole, text = self.recount.count(place, {}), ask.text or ""
+        return Spot(asks, place, text, phi.cpu(), served, bool(len(at)), bool(allowed[item]), others, whole)
+
+    @torch.no_grad()
+    def scores(self, spot: Spot, cases: Sequence[Case]) -> FloatArray:
+        """(V,) the item's score in each case."""
+        changes = [self.recount.changes.of(case.cut) for case in cases]
+        phi = torch.stack([self._phi(spot, c, change) for c, change in zip(cases, changes, strict=True)])
+        masked = masked_edges(
+            self.recount, self.world, [(v, c.cut, changes[v]) for v, c in enumerate(cases) if c.messages]
+        )
+        found: FloatArray = self._scored(spot, cases, phi, masked).double().cpu().numpy()
+        return found
+
+    def estimates(self, spot: Spot, cuts: Sequence[Cut]) -> FloatArray:
+        """(P,) a first guess of what each cut costs: the score's gradient, in one pass forward and one back."""
+        changes = [self.recount.changes.of(cut) for cut in cuts]
+        moved = [self._phi(spot, Case(cut), change) - spot.phi for cut, change in zip(cuts, changes, strict=True)]
+        masked = masked_edges(self.recount, self.world, [(p, cut, changes[p]) for p, cut in enumerate(cuts)])
+        weight = torch.zeros(len(cuts), device=self.world.device, requires_grad=True)
+        one = Masked(
+            {k: torch.zeros_like(v) for k, v in masked.case.items()}, masked.source, masked.target,
+            {k: weight[v] for k, v in masked.case.items()},
+        )  # fmt: skip
+        phi = spot.phi[None].clone().requires_grad_()
+        score = self._scored(spot, [Case()], phi, one)[0]
+        by_weight, by_phi = torch.autograd.grad(score, (weight, phi), allow_unused=True)
+        out = torch.zeros(len(cuts)) if by_weight is None else -by_weight.cpu()
+        if by_phi is not None and len(cuts):
+            out = out - torch.stack(moved) @ by_phi[0]
+        return np.asarray(out.double())
+
+    def _phi(self, spot: Spot, case: Case, change: Change) -> Tensor:
+        """(F,) the counts of a case; those that recounting does not change stay to the last digit."""
+        phi, names = spot.phi.clone(), self.world.evidence.names
+        if case.cut and case.counted:
+            now = self._named(self.recount.count(spot.place, case.cut, change), spot.place)
+            was = self._named(spot.whole, spot.place)
+            for at, name in enumerate(names):
+                if name in now and abs(now[name] - was[name]) > 1e-6 * max(1.0, abs(was[name])):
+                    phi[at] = now[name]
+        if WORDS in names and (case.asked is not None or case.text is not None):
+            phi[names.index(WORDS)] = self._lexical(spot, case)
+        for name in case.blank:
+            phi[names.index(name)] = 0
+        return phi
+
+    def _named(self, counted: Counted, place: Place) -> dict[str, float]:
+        """As Evidence names and sums them."""
+        ordered = "item-next-item" in self.recommender.counts.item_item
+        lately = DECAY ** np.arange(len(place.hand))[::-1]
+        found = {**counted.user_item, **counted.item, **counted.user}
+        for name, values in counted.item_item.items():
+            found[name] = float(values.sum())
+            found[f"{name} best"] = float(values.max(initial=0))
+            found[f"{name} lately"] = float(values @ lately) if ordered else 0.0
+        for name, values in counted.values.items():
+            found |= {f"{name} at hand": float(values.sum()), f"{name} at hand lately": float(values @ lately)}
+            found |= {f"{name} together": counted.together[name], f"{name} of user": counted.of_user[name]}
+        return found
+
+    def _lexical(self, spot: Spot, case: Case) -> float:
+        lexical = self.world.evidence.lexical
+        if lexical is None:
+            return 0.0
+        asked = spot.text if case.asked is None else case.asked
+        terms = lexical.vectorizer.transform([asked]).sign()
+        kept = terms
+        if case.text is not None:
+            still = lexical.vectorizer.transform([case.text]).sign()
+            kept = terms.multiply(still)
+        most = max(float((2 * terms @ lexical.idf)[0]), 1e-9)
+        return float((kept @ lexical.terms[:, [spot.place.item]]).sum()) / most
+
+    def _scored(self, spot: Spot, cases: Sequence[Case], phi: Tensor, masked: Masked) -> Tensor:
+        """(V,) through Hybrid.score, over copies of the nodes at hand in each case."""
+        many, device, place = len(cases), self.world.device, spot.place
+        rows = {self.world.item: torch.as_tensor(np.append(place.hand, place.item), device=device)}
+        if place.user >= 0 and self.world.user:
+            rows[self.world.user] = torch.tensor([place.user], device=device)
+        nodes = {t: self._nodes(t, r, cases, masked, rows) for t, r in rows.items()}
+        items, each = nodes[self.world.item], len(place.hand) + 1
+        first = np.arange(many) * each
+        hand = Ragged.of([np.arange(f, f + each - 1) for f in first])
+        user = np.arange(many) if self.world.user in nodes else np.full(many, -1)
+        users = nodes.get(self.world.user or "", Nodes(*(part[:0] for part in items)))
+        asks = Asks(user.astype(np.int64), hand, ("",) * many, Ragged.of([[]] * many), np.arange(many))
+        target = torch.as_tensor(first + each - 1, device=device)[:, None]
+        # Hybrid.score looks at nothing else of a world.
+        stage = SimpleNamespace(
+            items=many * each, new=target.new_zeros(0), evidence=lambda *_: (target, phi.to(device)[:, None])
+        )
+        score = self.model.score(cast(World, stage), asks, items, users, self._spoken(spot, cases))
+        return score.score[:, 0]
+
+    def _nodes(
+        self, kind: str, rows: Tensor, cases: Sequence[Case], masked: Masked, wanted: dict[str, Tensor]
+    ) -> Nodes:
+        """(V * n) nodes, case after case."""
+        many, world, model = len(cases), self.world, self.model
+        if not model.config.vectors:
+            blank = torch.zeros(many * len(rows), model.config.width, device=world.device)
+            return Nodes(blank, blank, blank, blank[:, 0])
+        graph = None
+        if self.messages is not None:
+            graph = self.messages.without(masked, many, {kind: rows})[kind].flatten(0, 1)
+        degree = world.degree[kind][rows].repeat(many)
+        place = torch.arange(many, device=world.device).repeat_interleave(len(rows)) * world.sizes[kind]
+        place = place + rows.repeat(many)
+        for key, target in masked.target.items():
+            if key[2] == kind and key[1] != TOGETHER:
+                gone = masked.case[key] * world.sizes[kind] + target
+                same = (place[:, None] == gone[None]).float()
+                degree = degree - same @ masked.weight[key]
+        texts, distinct = self.texts, world.distinct[kind][rows].repeat(many)
+        changed = [(v, case.text) for v, case in enumerate(cases) if case.text is not None]
+        if kind == world.item and changed and texts is not None and model.text is not None:
+            worded = [(v, text) for v, text in changed if text.strip()]
+            last = len(rows) - 1
+            for v, _ in changed:
+                distinct[v * len(rows) + last] = -1
+            for n, (v, _) in enumerate(worded):
+                distinct[v * len(rows) + last] = len(texts) + n
+            texts = torch.cat([texts, model.text.encode([text for _, text in worded])]) if worded else texts
+        seen = SimpleNamespace(distinct={kind: distinct}, degree={kind: degree.clamp(min=0)})
+        copies = torch.arange(len(distinct), device=world.device)
+        found = model.nodes(cast(World, seen), kind, copies, graph, texts)
+        sighted = torch.tensor([not c.blind for c in cases], device=world.device).repeat_interleave(len(rows)).float()
+        fused, of_graph, of_text = (part * sighted[:, None] for part in found[:3])
+        return Nodes(fused, of_graph, of_text, found.share)
+
+    def _spoken(self, spot: Spot, cases: Sequence[Case]) -> Tensor:
+        texts = tuple(spot.text if c.asked is None else c.asked for c in cases)
+        none = Ragged.of([[]] * len(cases))
+        with torch.no_grad():
+            words = self.recommender.words(Asks(np.full(len(cases), -1), none, texts, none, np.arange(len(cases))))
+        sighted = torch.tensor([not c.blind for c in cases], device=words.device).float()
+        return words.detach().clone() * sighted[:, None]
+
+
+def words_of(text: str, most: int = 16) -> list[tuple[str, str]]:
+    """(word, the text without it) for each distinct word of a text, the first `most`."""
+    words = dict.fromkeys(word for word in re.findall(r"\w+", text))
+    return [(w, " ".join(re.sub(rf"\b{re.escape(w)}\b", " ", text).split())) for w in list(words)[:most]]

@@ -1,0 +1,174 @@
+"""Sentences: what a path says, from templates a relation, in the reader's language."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from kg.schema import GraphSchema
+
+_FOLDER = Path(__file__).parent / "phrases"
+_DATES = re.compile(r"date|day|time|_at$|_on$", re.IGNORECASE)
+
+
+class PhraseError(ValueError):
+    """A file of phrases cannot be used; the message says which, and what is wrong in it."""
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A link in words' terms.
+
+    Attributes:
+        kind: As fusion.links has it.
+        a: What the nearer end is called.
+        b: What the further end is called.
+        a_type: Its node type.
+        b_type: Its node type.
+        relation: The edge type's name where it is a relation.
+        back: Whether the relation is walked against its direction.
+        times: How many ways.
+        time: When it last was, None where unknown.
+        unit: The name of the time property.
+    """
+
+    kind: str
+    a: str
+    b: str
+    a_type: str
+    b_type: str
+    relation: str = ""
+    back: bool = False
+    times: int = 1
+    time: float | None = None
+    unit: str = ""
+
+
+class Phrases:
+    """The templates of one language, with a schema's own over them.
+
+    Args:
+        table: As in the shipped files: and, quote, links, notes, and by relation its own.
+        schema: Whose types are spoken of.
+    """
+
+    def __init__(self, table: Mapping[str, Any], schema: GraphSchema) -> None:
+        self.table, self.schema = table, schema
+        bundle, user = schema.of_role("bundle"), schema.of_role("user")
+        self._names = {"bundle": spoken(bundle.name) if bundle else "", "user": spoken(user.name) if user else ""}
+
+    @classmethod
+    def open(cls, language: str, schema: GraphSchema, own: str | Path | None = None) -> Self:
+        """The shipped phrases of "en" or "zh", and a TOML file's over them: the same tables, any of its keys.
+
+        Raises:
+            PhraseError: There is no such language or file, it cannot be read, or it names what is not there.
+        """
+        shipped = _FOLDER / f"{language}.toml"
+        if not re.fullmatch(r"[a-z]+", language) or not shipped.is_file():
+            there = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
+            raise PhraseError(f"there are no phrases in {language!r}; there are {there}")
+        table = tomllib.loads(shipped.read_text(encoding="utf-8"))
+        if own is not None:
+            try:
+                more = tomllib.loads(Path(own).read_text(encoding="utf-8"))
+            except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise PhraseError(f"{own}: {error}") from error
+            table = _over(table, more, schema, str(own))
+        return cls(table, schema)
+
+    def quote(self, name: str) -> str:
+        """A title among other words."""
+        return str(self.table["quote"]).format(name)
+
+    def nameless(self, kind: str, key: str) -> str:
+        """What a node without a title is called."""
+        return str(self.table["nameless"]).format(type=spoken(kind), id=key)
+
+    def at_hand(self, name: str) -> str:
+        """How an item at hand is told from others."""
+        return str(self.table["at_hand"]).format(name)
+
+    def note(self, name: str, *values: str) -> str:
+        """One of the notes."""
+        return str(self.table["notes"][name]).format(*values)
+
+    def sentence(self, clauses: Sequence[Clause], before: str = "") -> str:
+        """One sentence for a path; two relations that meet in an attribute are said as one."""
+        said, at = [before] if before else [], 0
+        while at < len(clauses):
+            one, two = clauses[at], clauses[at + 1] if at + 1 < len(clauses) else None
+            if two is not None and self._shared(one, two):
+                own = self.table["relations"].get(one.relation, {})
+                form = own.get("share", self.table["links"]["share"])
+                said.append(form.format(a=one.a, b=two.b, via=one.b, type=spoken(one.b_type), n=1, **self._names))
+                at += 2
+                continue
+            said.append(self._said(one))
+            at += 1
+        text = str(self.table["and"]).join(said)
+        return text[:1].upper() + text[1:] + ("。" if self.table["language"] == "中文" else ".")
+
+    def _shared(self, one: Clause, two: Clause) -> bool:
+        return one.kind == two.kind == "relation" and one.relation == two.relation and not one.back and two.back
+
+    def _said(self, clause: Clause) -> str:
+        links = self.table["links"]
+        names = {"a": clause.a, "b": clause.b, "relation": spoken(clause.relation), **self._names}
+        if clause.kind == "relation":
+            roles = {n.name: n.role for n in self.schema.nodes}
+            ends = roles[clause.a_type], roles[clause.b_type]
+            form = "back" if clause.back else "forward"
+            default = links["beside"]
+            if "attribute" in ends:
+                default = links["likes" if ends[0] == "user" else form]
+            kind = clause.a_type if clause.back else clause.b_type
+            own = self.table["relations"].get(clause.relation, {})
+            return str(own.get(form, default)).format(type=spoken(kind), **names)
+        kind = clause.kind
+        if kind == "took" and clause.time is None:
+            kind = "took_undated"
+        form = links[kind]["one" if clause.times == 1 else "many"]
+        return str(form).format(n=f"{clause.times:,}", when=self._when(clause), **names)
+
+    def _when(self, clause: Clause) -> str:
+        if clause.time is None:
+            return ""
+        if _DATES.search(clause.unit) and 3650 < clause.time < 73000:  # days since 1970, of the years 1980 to 2169
+            day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=clause.time)
+            return str(self.table["dated"]).format(time=f"{day:%Y-%m-%d}")
+        return str(self.table["when"]).format(unit=spoken(clause.unit), time=f"{clause.time:g}")
+
+
+def spoken(name: str) -> str:
+    """An identifier as words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|_+", " ", name).strip().lower()
+
+
+def _over(table: dict[str, Any], more: dict[str, Any], schema: GraphSchema, where: str) -> dict[str, Any]:
+    merged = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
+    relations = {e.name for e in schema.edges}
+    for key, value in more.items():
+        if key not in table or isinstance(value, dict) != isinstance(table[key], dict):
+            raise PhraseError(f"{where}: {key!r} is none of {', '.join(table)}")
+        if not isinstance(value, dict):
+            merged[key] = value
+            continue
+        known = relations if key == "relations" else set(table[key])
+        if unknown := set(value) - known:
+            raise PhraseError(f"{where}: {key}.{min(unknown)} is none of {', '.join(sorted(known))}")
+        merged[key] |= value
+    for name, forms in merged["relations"].items():
+        for form, text in forms.items() if isinstance(forms, dict) else [("", forms)]:
+            if form not in {"share", "forward", "back"}:
+                raise PhraseError(f"{where}: relations.{name} has share, forward and back, not {form!r}")
+            try:
+                str(text).format(a="", b="", via="", type="", relation="", n="", **{"bundle": "", "user": ""})
+            except (KeyError, IndexError, ValueError) as error:
+                raise PhraseError(f"{where}: relations.{name}.{form} cannot be filled in: {error}") from error
+    return merged

@@ -1,0 +1,141 @@
+"""Recounting the paths of kg.relations: in the order taken, from item to item, and over what users are related to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kg.changes import Change, Cut
+from kg.graph import EdgeList, Events
+from kg.relations import is_wide, transitions
+from kg.sparse import Matrix, matrix_of
+from kg.tables import FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from kg.recount import Place, Recount
+
+_NONE = np.zeros(0, np.int64)
+
+
+def order(recount: Recount, place: Place, change: Change) -> dict[str, FloatArray]:
+    """item-next-item (H,) and its cosine; nothing where the cut touches no taking that has an order."""
+    counts, items = recount.counts.item_item, recount.items
+    users = np.unique(change.old.user[(change.old.bundle < 0) & (change.old.user >= 0)])
+    if "item-next-item" not in counts or not len(users):
+        return {}
+    whole = recount.followed
+    before = recount.graph.events.take(recount.of_users(users))
+    after = change.without(before, before.user >= 0, np.zeros(len(change.new), bool))
+    delta = followed(after, items) - followed(before, items)
+    out = np.maximum(_sums(whole, 1) + _sums(delta, 1), 1)[place.hand]
+    into = np.maximum(_sums(whole, 0) + _sums(delta, 0), 1)[place.item]
+    found = _column(whole + delta, place.hand, place.item)
+    kept = [_column(counts[name], place.hand, place.item) > 0 for name in ("item-next-item", "item-next-item cosine")]
+    return {"item-next-item": found * kept[0], "item-next-item cosine": found / np.sqrt(out * into) * kept[1]}
+
+
+def item_to_item(recount: Recount, place: Place, cut: Cut) -> dict[str, FloatArray]:
+    """(H,) over the relations of items that the cut touches."""
+    graph, counts = recount.graph, recount.counts.item_item
+    found: dict[str, FloatArray] = {}
+    for key, edge in graph.edges.items():
+        source, name, target = key
+        if source != graph.item or name not in cut or graph.schema.edge(name).role != "relation":
+            continue
+        left = _left(edge, cut[name])
+        if target == graph.item:
+            for path, here, there in (
+                (f"item-{name}-item", left.source, left.target),
+                (f"item-{name}-item reverse", left.target, left.source),
+            ):
+                into = there == place.item
+                weight = np.asarray(np.bincount(here[into], left.weight[into], recount.items), float)
+                found[path] = weight[place.hand] * (_column(counts[path], place.hand, place.item) > 0)
+        elif is_wide(graph, name):
+            path = f"item-{target}-item cosine"
+            values = _values(left, recount.items, graph.size(target))
+            size = np.sqrt(np.maximum(np.diff(values.indptr), 1e-18))
+            both = (values[place.hand] @ values[[place.item]].T).toarray().ravel()
+            near = both / np.maximum(size[place.hand] * size[place.item], 1e-9)
+            found[path] = near * (_column(counts[path], place.hand, place.item) > 0)
+    return found
+
+
+def kin(recount: Recount, place: Place, cut: Cut, popularity: float) -> dict[str, FloatArray]:
+    """item-kin-item (H,): what items share, and how the item sells."""
+    graph, counts = recount.graph, recount.counts
+    if "item-kin-item" not in counts.item_item:
+        return {}
+    total, items = np.zeros(len(place.hand)), recount.items
+    for key, edge in graph.edges.items():
+        attribute = key[0] == graph.item and graph.schema.node(key[2]).role == "attribute"
+        left = _left(edge, cut.get(key[1], _NONE))
+        if not attribute or is_wide(graph, key[1]):
+            continue
+        near = left.take(np.isin(left.source, np.append(place.hand, place.item)))
+        values = _values(near, items, graph.size(key[2]))
+        pair = np.unique(left.source * graph.size(key[2]) + left.target) % graph.size(key[2])
+        have = np.bincount(pair, minlength=graph.size(key[2]))
+        telling = (have > 1) & (have <= max(items / 10, 2))
+        weight = np.where(telling, np.log(items / np.maximum(have, 1)), 0)
+        total += np.asarray((values[place.hand].multiply(weight) @ values[[place.item]].T).todense()).ravel()
+    kept = _column(counts.item_item["item-kin-item"], place.hand, place.item) > 0
+    return {"item-kin-item": total * (0.5 + np.log1p(popularity)) * kept}
+
+
+def user_to_item(recount: Recount, place: Place, cut: Cut, change: Change) -> dict[str, float]:
+    """Over relations from users to attributes that items have, too."""
+    graph, counts = recount.graph, recount.counts.user_item
+    found: dict[str, float] = {}
+    for key, edge in graph.edges.items():
+        if key[0] != graph.user or graph.schema.node(key[2]).role != "attribute":
+            continue
+        size, users = graph.size(key[2]), graph.size(graph.user)
+        own = _values(_left(edge, cut.get(key[1], _NONE)), users, size)
+        rare = np.log1p(users / np.maximum(np.bincount(own.indices, minlength=size), 1))
+        mine = np.zeros(size)
+        if place.user >= 0:
+            mine[own.indices[own.indptr[place.user] : own.indptr[place.user + 1]]] = 1
+        for other, link in graph.edges.items():
+            if other[0] == graph.item and other[2] == key[2]:
+                left = _left(link, cut.get(other[1], _NONE))
+                values = np.unique(left.target[left.source == place.item])
+                path = f"user-{key[2]}-item"
+                found[path] = float(mine[values].sum())
+                found[f"{path} cosine"] = float((mine * rare)[values].sum()) / max(float(np.sqrt(len(values))), 1e-9)
+        path = f"user-{key[2]}-user-item"
+        if path in counts:
+            takers = recount.takers(place.item, change)
+            like = own[takers].multiply(rare).tocsr()
+            length = np.sqrt(np.asarray(like.multiply(like).sum(1)).ravel())
+            unit = mine * rare / max(float(np.linalg.norm(mine * rare)), 1e-9)
+            found[path] = float(((like @ unit) / np.maximum(length, 1e-9)).sum()) / np.sqrt(max(len(takers), 1))
+    for path in found:
+        kept = place.user >= 0 and counts[path][place.user, place.item] > 0
+        found[path] *= kept
+    return found
+
+
+def followed(events: Events, items: int) -> Matrix:
+    """(I, I) item-next-item of some events, nothing pruned."""
+    found = transitions(events, items, items).get("item-next-item")
+    return matrix_of(np.zeros(0), (_NONE, _NONE), (items, items)) if found is None else found
+
+
+def _left(edge: EdgeList, gone: IntArray) -> EdgeList:
+    keep = np.ones(len(edge), bool)
+    keep[gone] = False
+    return edge.take(keep)
+
+
+def _values(edge: EdgeList, rows: int, size: int) -> Matrix:
+    return matrix_of(np.ones(len(edge)), (edge.source, edge.target), (rows, size)).sign().tocsr()
+
+
+def _sums(matrix: Matrix, axis: int) -> FloatArray:
+    return np.asarray(matrix.sum(axis), float).ravel()
+
+
+def _column(matrix: Matrix, rows: IntArray, column: int) -> FloatArray:
+    return np.asarray(matrix[rows][:, [column]].toarray(), float).ravel()

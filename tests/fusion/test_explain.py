@@ -1,0 +1,64 @@
+"""Explanations on the checkerboard, where it is known what carries a score."""
+
+import pytest
+
+from fusion.ask import Ask, Constraints
+from fusion.explain import explain
+from kg.tables import DataError
+
+EVERY = [Ask(user="u003"), Ask(items=("i002", "i004")), Ask("u003", ("i001",), "white vase"), Ask(text="black chair")]
+
+
+@pytest.fixture
+def served(trained):
+    return trained.recommender
+
+
+@pytest.mark.parametrize("ask", EVERY, ids=str)
+def test_paths_lead_from_the_ask_to_the_item_over_edges_that_are_there(served, ask):
+    item = served.answer(ask)[0].id
+    made = served.explain(ask, item)
+    assert made.item.id == item and made.rank == 1 and made.score == pytest.approx(served.answer(ask)[0].score)
+    assert 1 <= len(made.paths) <= 3
+    edges = {name: set(zip(t["source"].to_pylist(), t["target"].to_pylist(), strict=True))
+             for name, t in served.tables.edges.items()}  # fmt: skip
+    for path in made.paths:
+        assert path.nodes[-1].id == item and len(path.edges) <= 4
+        assert len({(n.type, n.id) for n in path.nodes}) == len(path.nodes)
+        for edge, here, there in zip(path.edges, path.nodes, path.nodes[1:], strict=False):
+            assert ((there.id, here.id) if edge.back else (here.id, there.id)) in edges[edge.relation]
+        assert path.sentence.endswith(".") and made.item.title in path.sentence
+
+
+def test_what_cannot_be_explained_is_one_clear_error(served):
+    with pytest.raises(DataError, match="no item 'nothing'"):
+        served.explain(Ask("u003"), "nothing")
+    with pytest.raises(DataError, match="at hand"):
+        served.explain(Ask(items=("i001",)), "i001")
+    with pytest.raises(ValueError, match="k = 0"):
+        served.explain(Ask("u003"), "i001", k=0)
+
+
+def test_what_is_not_known_is_told(served):
+    made = served.explain(Ask("nobody", ("none",)), "i001")
+    assert made.paths == ()
+    told = " ".join(made.notes)
+    for words in ("no user nobody", "passed over: none", "popular of late", "No path"):
+        assert words in told
+
+
+def test_an_item_that_was_not_recommended_says_where_it_would_come(served):
+    ask = Ask("u003", k=2)
+    last = served.answer(Ask("u003", k=42))[-1].id
+    made = served.explain(ask, last)
+    assert made.rank > 2 and any(f"place {made.rank}" in note for note in made.notes)
+    kept = Ask("u003", where=Constraints(exclude=(last,)))
+    assert any("constraints" in note for note in served.explain(kept, last).notes)
+
+
+def test_both_languages_say_the_titles(served):
+    ask = Ask("u003")
+    item = served.answer(ask)[0]
+    for language in ("en", "zh"):
+        made = explain(served, ask, item.id, language=language)
+        assert all(item.title in path.sentence for path in made.paths)

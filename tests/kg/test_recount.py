@@ -1,0 +1,129 @@
+"""Recounting a place without some edges is counting the whole graph without them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from kg.graph import Graph, build_graph, events_of
+from kg.paths import PathConfig, count_paths
+from kg.recount import Place, Recount
+from kg.schema import EdgeType, GraphSchema
+from kg.tables import Tables
+
+CONFIG = PathConfig(half_life=3.0, recent=4.0, keep=1000)
+
+
+def without(graph: Graph, cut) -> Graph:
+    edges = {}
+    for key, edge in graph.edges.items():
+        keep = np.ones(len(edge), bool)
+        keep[cut.get(key[1], np.zeros(0, int))] = False
+        edges[key] = edge.take(keep)
+    return replace(graph, edges=edges, events=events_of(graph.schema, graph.vocabs, edges, graph.events.words))
+
+
+def wider(tables: Tables, seed: int) -> Tables:
+    """With relations between items, from users to brands, and one of many values."""
+    rng = np.random.default_rng(seed)
+    schema = tables.schema.to_dict()
+    more = [
+        EdgeType("beside", "item", "item", "relation", weight="weight"),
+        EdgeType("likes", "user", "brand", "relation"),
+    ]
+    schema = GraphSchema((*GraphSchema.from_dict(schema).nodes,), (*tables.schema.edges, *more))
+    ends = {"beside": ("i", 14, "i", 14, 30), "likes": ("u", 6, "b", 4, 12)}
+    edges = dict(tables.edges)
+    for name, (a, many, b, others, count) in ends.items():
+        rows = {(f"{a}{rng.integers(many)}", f"{b}{rng.integers(others)}") for _ in range(count)}
+        columns = [list(c) for c in zip(*sorted(rows), strict=True)]
+        edges[name] = pa.table(columns, ["source", "target"])
+        if name == "beside":
+            edges[name] = edges[name].append_column("weight", pa.array(rng.random(len(rows))))
+    return Tables(schema, tables.nodes, edges)
+
+
+def expected(counts, place):
+    """What the evidence of a whole count says of a place, in the form of Counted."""
+    u, h, t = place.user, place.hand, place.item
+    found = {f"user-item {k}": m[u, t] if u >= 0 else 0.0 for k, m in counts.user_item.items()}
+    found |= {f"item-item {k}": m[h][:, [t]].toarray().ravel() for k, m in counts.item_item.items()}
+    found |= {f"item {k}": v[t] for k, v in counts.item.items()}
+    found |= {f"user {k}": v[u] if u >= 0 else 0.0 for k, v in counts.user.items()}
+    for path in counts.attributes:
+        values = path.items[h] @ path.items[[t]].T
+        held = np.unique(path.items[h].indices)
+        of_item = path.items[[t]].indices
+        found[f"values {path.name}"] = values.toarray().ravel()
+        found[f"together {path.name}"] = path.together[held][:, of_item].sum()
+        found[f"of user {path.name}"] = path.users[u, of_item].sum() if u >= 0 else 0.0
+    return found
+
+
+def got(counted):
+    found = {f"user-item {k}": v for k, v in counted.user_item.items()}
+    found |= {f"item-item {k}": v for k, v in counted.item_item.items()}
+    found |= {f"item {k}": v for k, v in counted.item.items()}
+    found |= {f"user {k}": v for k, v in counted.user.items()}
+    for kind, values in (("values", counted.values), ("together", counted.together), ("of user", counted.of_user)):
+        found |= {f"{kind} {k}": v for k, v in values.items()}
+    return found
+
+
+def same(left, right):
+    assert left.keys() == right.keys()
+    for name in right:
+        np.testing.assert_allclose(left[name], right[name], rtol=2e-5, atol=2e-6, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["shop", "untimed", "wider", "alone", "wide"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_recount_is_a_count_of_the_graph_without_the_edges(shop, kind, seed, monkeypatch):
+    tables = shop(seed, timed=kind != "untimed")
+    if kind in {"wider", "wide"}:
+        tables = wider(tables, seed)
+    if kind == "wide":
+        monkeypatch.setattr("kg.relations.WIDE", 1)
+    if kind == "alone":  # no bundles: takings have an order
+        keep = {e.name: tables.edges[e.name].slice(0, 0) for e in tables.schema.edges if e.name in {"holds", "made"}}
+        tables = tables.with_tables(edges=keep)
+    graph = build_graph(tables)
+    counts = count_paths(graph, CONFIG)
+    recount = Recount(graph, counts)
+    rng = np.random.default_rng(seed)
+    for trial in range(25):
+        hand = rng.choice(14, rng.integers(0, 4), replace=False)
+        item = int(rng.choice(np.setdiff1d(np.arange(14), hand)))
+        place = Place(int(rng.integers(-1, 6)), hand, item)
+        cut = {}
+        for name in rng.choice([key[1] for key, e in graph.edges.items() if len(e)], rng.integers(1, 3)):
+            (edge,) = [e for key, e in graph.edges.items() if key[1] == name]
+            cut[str(name)] = rng.choice(len(edge), min(len(edge), rng.integers(1, 5)), replace=False)
+        if trial == 0:
+            cut = {}
+        changed = count_paths(without(graph, cut), CONFIG)
+        kept = {k: v for k, v in expected(changed, place).items() if k in expected(counts, place)}
+        found = got(recount.count(place, cut))
+        # an entry that was 0 in the whole graph stays 0: cosines through fewer common users cannot begin
+        same(found, {**{k: np.zeros_like(v) for k, v in expected(counts, place).items()}, **kept})
+
+
+def test_what_was_pruned_stays_out(shop):
+    graph = build_graph(shop(0))
+    counts = count_paths(graph, PathConfig(3.0, 4.0, keep=1))
+    recount = Recount(graph, counts)
+    matrix = counts.item_item["item-bundle-item"]
+    for item in range(14):
+        place = Place(-1, np.setdiff1d(np.arange(14), [item]), item)
+        found = recount.count(place, {}).item_item["item-bundle-item"]
+        np.testing.assert_array_equal(found, matrix[place.hand][:, [item]].toarray().ravel())
+
+
+def test_the_settings_are_read_back(shop):
+    graph = build_graph(shop(1))
+    recount = Recount(graph, count_paths(graph, PathConfig(2.5, 3.0)))
+    assert recount.half_life == pytest.approx(2.5, rel=1e-5)
+    late = graph.events.time > np.nanmax(graph.events.time) - recount.window
+    late = np.bincount(graph.events.item[late], minlength=14)
+    np.testing.assert_array_equal(late, recount.counts.item["recent popularity"])
