@@ -127,8 +127,10 @@ def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(train
 def test_models_of_the_same_texts_share_what_lies_under_their_tuned_layers(trained):
     prepared = replace(trained.prepared, sources={})
     (_, first), (_, second) = build_model(prepared, trained.recipe), build_model(prepared, trained.recipe)
+    assert first is not None
     first.encode_all()
     _, third = build_model(prepared, trained.recipe)
+    assert second is not None and third is not None
     assert first._kept is not None and second._kept is None and third._kept is first._kept
     assert torch.equal(third.encode_all(), first.encode_all())
 
