@@ -86,6 +86,7 @@ class _Attribute:
 
 
 WORDS = "words"
+ALIKE = "item-word-item cosine"
 KIN = "item-kin-item"
 NEW = 20  # candidates from among items never taken, which no count of takings can bring: those most akin to the ask's
 DECAY = 0.7  # what an item at hand counts, against the one after it, where takings have an order
@@ -105,17 +106,19 @@ class Evidence:
     Args:
         counts: From the graph as it stood before the asks: an ask's own basket must not be in it.
         device: Where the tensors live.
-        texts: The items' texts in row order, for the lexical match of the ask's words; None does without.
+        texts: The items' texts in row order, to match them with each other and with the ask's words; None
+            does without.
     """
 
     def __init__(
         self, counts: PathCounts, device: torch.device | str = "cpu", texts: Sequence[str] | None = None
     ) -> None:
         self.device = torch.device(device)
-        self.lexical = Lexical(texts) if texts is not None and Lexical.fits(texts) else None
+        self.lexical = Lexical.of(tuple(texts)) if texts is not None and Lexical.fits(texts) else None
         self.items = len(counts.item["popularity"])
         self.user_item = {k: Sparse(m, self.device) for k, m in counts.user_item.items()}
-        self.item_item = {k: Sparse(m, self.device) for k, m in counts.item_item.items()}
+        item_item = {**counts.item_item} | ({ALIKE: self.lexical.alike} if self.lexical is not None else {})
+        self.item_item = {k: Sparse(m, self.device) for k, m in item_item.items()}
         self.item = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.item.items()}
         self.user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
         self.attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cached_property, lru_cache
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.preprocessing import normalize
 from torch import Tensor
 
+from kg.sparse import product, top
+
 K1, B = 0.9, 0.4  # saturation of repeated words, and how much long texts are held back
+KEEP = 200  # items kept that are alike by their words
 
 
 class Lexical:
@@ -52,6 +57,25 @@ class Lexical:
             most = np.maximum(2 * asked @ self.idf, 1e-9)
             out[spoken] = torch.as_tensor((sp.diags(1 / most) @ asked @ self.terms).toarray())
         return out.to(device)
+
+    @cached_property
+    def alike(self) -> sp.csr_matrix:
+        """(I, I) cosine of two items' weighted terms, the KEEP strongest a row, diagonal 0.
+
+        Terms that more than a tenth of the items have say little and are left out.
+        """
+        held = np.diff(self.terms.indptr)
+        telling = sp.diags((held <= max(self.terms.shape[1] / 10, 2)).astype(np.float32))
+        unit = normalize((telling @ self.terms).T.tocsr())
+        found = product(unit, unit.T.tocsr(), KEEP + 1)
+        found.setdiag(0)
+        return top(found, KEEP)
+
+    @staticmethod
+    @lru_cache(maxsize=4)
+    def of(texts: tuple[str, ...]) -> Lexical:
+        """One for equal texts: graphs of several moments have the same."""
+        return Lexical(texts)
 
     @staticmethod
     def fits(texts: Sequence[str] | None) -> bool:

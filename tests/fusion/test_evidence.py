@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.evidence import DECAY, KIN, WORDS, Evidence, Sparse
+from fusion.evidence import ALIKE, DECAY, KIN, WORDS, Evidence, Sparse
 from fusion.lexical import K1, B, Lexical
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths
@@ -184,18 +184,36 @@ def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(counts,
     spoken = asks((-1, [], 0), (0, [1], 2), (0, [1], 2), texts=["blue shoe", "", "hat"])
     evidence, without = Evidence(counts, texts=TEXTS), Evidence(counts)
     rows, phi = evidence(spoken, each=2)
-    assert (
-        set(evidence.names) - set(without.names) == {WORDS} and WORDS not in Evidence(counts, texts=[""] * ITEMS).names
-    )
+    more = {WORDS, ALIKE, f"{ALIKE} best", f"{ALIKE} lately"}
+    assert set(evidence.names) - set(without.names) == more
+    assert not more & set(Evidence(counts, texts=[""] * ITEMS).names)
     match = Lexical(TEXTS)(spoken.texts, torch.device("cpu"))
     column = evidence.names.index(WORDS)
     for b in range(3):
         here = rows[b] >= 0
         assert torch.equal(phi[b, here, column], match[b, rows[b, here]])
     assert {1, 3} <= set(rows[0].tolist()) and 0 in rows[2] and 1 not in rows[2]  # the blue hat is at hand
-    silent, plain = evidence(spoken.take(np.array([1])), 2), without(spoken.take(np.array([1])), 2)
-    rest = [n for n, name in enumerate(evidence.names) if name != WORDS]
+    silent, plain = evidence(asks((0, [], 2)), 2), without(asks((0, [], 2)), 2)
+    rest = [n for n, name in enumerate(evidence.names) if name not in more]
     assert torch.equal(silent[0], plain[0]) and torch.equal(silent[1][..., rest], plain[1])
+
+
+def test_items_alike_by_their_words_are_candidates(asks, counts):
+    """By loops: unit vectors of BM25 weights over the terms that few items have."""
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"w{word}" for word in rng.integers(0, 40, 6)) for _ in range(ITEMS)]
+    lexical = Lexical(texts)
+    terms = lexical.terms.toarray()
+    telling = terms[[(row > 0).sum() <= 2 for row in terms]]
+    unit = telling / np.maximum(np.linalg.norm(telling, axis=0), 1e-9)
+    expected = unit.T @ unit
+    np.fill_diagonal(expected, 0)
+    assert 0 < len(telling) < len(terms) and (expected > 0).any()
+    assert np.allclose(lexical.alike.toarray(), expected, atol=1e-6)
+    alike = np.argsort(-expected[3])[:2]
+    rows, _ = Evidence(counts, texts=texts)(asks((-1, [3], 0)), each=2)
+    assert (expected[3, alike] > 0).all() and set(alike.tolist()) <= set(rows[0].tolist())
+    assert Lexical.of(tuple(texts)) is Lexical.of(tuple(texts))
 
 
 def test_kin_bring_candidates_and_among_them_items_never_taken(asks):
