@@ -45,6 +45,10 @@ def build(
     def search(more: IntArray | None = None) -> Search:
         all_rows = rows if more is None else np.unique(np.concatenate([rows, more]))
         pool = Pool(recommender, all_rows, row, text or "")
+        if plan.season is not None:
+            pool.bias = recommender.seasonal(plan.season)[all_rows]
+        if plan.complements:
+            pool.pair = plan.complements * recommender.complements.log(all_rows, all_rows)
         return Search(problem, pool, plan.variety)
 
     hunt = search()

@@ -75,8 +75,11 @@ class RankedBundle:
     items: tuple[str, ...]
 
 
-def complete(recommender: Recommender, ask: Ask, one_per: str = "", diversity: float = 0.0) -> IntArray:
-    """Rows of the best items for an ask, best first: one for each value of one_per that no item at hand has.
+def complete(
+    recommender: Recommender, ask: Ask, one_per: str = "", diversity: float = 0.0, complements: float = 0.0,
+    season: int | None = None,
+) -> tuple[IntArray, FloatArray]:  # fmt: skip
+    """Rows of the best items for an ask, best first, and the score of every item of the catalogue.
 
     Args:
         recommender: Whose scores.
@@ -84,24 +87,31 @@ def complete(recommender: Recommender, ask: Ask, one_per: str = "", diversity: f
         one_per: An attribute or property of which no two items, at hand or in the answer, share a value, and which
             every item of the answer has; "" for no such rule.
         diversity: As in fusion.diversity.
+        complements: As Plan.complements, towards the items at hand.
+        season: As Plan.season.
     """
     score = recommender.ranking(ask)
+    hand = recommender.items.rows(ask.items)
+    hand = hand[hand >= 0]
+    if season is not None:
+        score = score + recommender.seasonal(season)
+    if complements and len(hand):
+        score = score + complements * recommender.complements.log(hand, np.arange(len(score))).min(0)
     order = np.argsort(-score, kind="stable")
     order = order[np.isfinite(score[order])]
     if one_per:
         values = recommender.facts.values(one_per)
-        hand = recommender.items.rows(ask.items)
         order = np.array(_one_each(values, order, hand, AMONG if diversity else ask.k), np.int64)
     if not diversity:
-        return order[: ask.k]
+        return order[: ask.k], score
     order = order[: max(AMONG, ask.k)]
     vectors = recommender.bank.items.fused.cpu().numpy()[order]
-    return order[diversified(score[order], vectors, ask.k, diversity)]
+    return order[diversified(score[order], vectors, ask.k, diversity)], score
 
 
 def _one_each(values: Values, order: IntArray, hand: IntArray, most: int) -> list[int]:
     start, stop = (np.searchsorted(values.item, np.arange(values.items), side) for side in ("left", "right"))
-    own = [values.value[start[row] : stop[row]].tolist() for row in hand[hand >= 0].tolist()]
+    own = [values.value[start[row] : stop[row]].tolist() for row in hand.tolist()]
     taken, found = {value for some in own for value in some}, []
     for row in order.tolist():
         some = values.value[start[row] : stop[row]].tolist()

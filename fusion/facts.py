@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fusion.ask import Constraints
 from kg.tables import DataError, FloatArray, IntArray, Tables
 
 BoolArray = npt.NDArray[np.bool_]
@@ -74,7 +75,7 @@ class Facts:
 
     def __init__(self, tables: Tables) -> None:
         self._tables, self._item = tables, tables.schema.item.name
-        self._items = len(tables.nodes[self._item])
+        self._items, self._ids = len(tables.nodes[self._item]), tables.vocab(self._item)
         self._relations = {}
         for edge in tables.schema.edges:
             if edge.source == self._item and tables.schema.node(edge.target).role == "attribute":
@@ -128,6 +129,23 @@ class Facts:
         if wanted and not any(found):
             raise DataError(f"no item has {name} {wanted[0]!r}{self._near(values, wanted[0])}")
         return values.mask(code for codes in found for code in codes)
+
+    def allowed(self, where: Constraints) -> BoolArray:
+        """(I,) which items the constraints leave; DataError where one names what is not there."""
+        out, ids = np.ones(self._items, bool), self._ids
+        excluded = ids.rows(where.exclude)
+        out[excluded[excluded >= 0]] = False
+        for name, values in where.within:
+            out &= self.mask(name, values)
+        for name, values in where.without:
+            out &= ~self.mask(name, values)
+        for name, (least, most) in where.between:
+            number = self.numbers(name)  # what is unknown compares as false
+            out &= number >= (-np.inf if least is None else least)
+            out &= number <= (np.inf if most is None else most)
+        if where.only is not None:
+            out &= np.isin(np.arange(self._items), ids.rows(where.only))
+        return out
 
     def find(self, words: str, name: str = "") -> tuple[str, tuple[str, ...]]:
         """The name and the values that a word or two mean: a value, or else all values that hold the words.

@@ -28,13 +28,17 @@ class Pool:
         rows: P distinct item rows.
         user: A user's row, -1 where nobody is known.
         text: Words, "" where there are none.
+
+    Attributes:
+        bias: (P,) added to the items' scores.
+        pair: (P, P) the least of the rows of the items at hand is added; (0, 0) for nothing.
     """
 
     def __init__(self, recommender: Recommender, rows: IntArray, user: int = -1, text: str = "") -> None:
         self.recommender, self.rows, self.user, self.text = recommender, rows, user, text
         self.place = {row: place for place, row in enumerate(rows.tolist())}
-        self.bias = np.zeros(len(rows), np.float32)
-        self.pair = np.zeros((0, 0), np.float32)
+        self.bias: FloatArray = np.zeros(len(rows))
+        self.pair: FloatArray = np.zeros((0, 0))
         world, model = recommender.world, recommender.model
         self._device, self._at = world.device, torch.as_tensor(rows, device=world.device)
         self._items = type(recommender.bank.items)(*(part[self._at] for part in recommender.bank.items))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,10 +15,12 @@ import torch
 from torch import Tensor
 
 from fusion.ask import Ask, Asks, Constraints, Ragged
+from fusion.complements import Complements
 from fusion.explanation import Explanation
 from fusion.facts import Facts
 from fusion.model import Bank, Hybrid, Scores
 from fusion.plan import Combination, Plan
+from fusion.season import seasonal
 from fusion.step import encode_words
 from fusion.world import NodeTexts, World
 from kg.graph import build_graph
@@ -106,17 +109,18 @@ class Recommender:
 
     def complete(
         self, items: Sequence[str], user: str | None = None, text: str | None = None, k: int = 10,
-        where: Constraints = ANYTHING, one_per: str = "", diversity: float = 0.0,
+        where: Constraints = ANYTHING, one_per: str = "", diversity: float = 0.0, complements: float = 0.0,
+        season: int | None = None,
     ) -> list[Recommendation]:  # fmt: skip
         """What goes with these items: an outfit, a basket, a bundle.
 
         With one_per, the best item of each category (or whatever it names) that no item at hand has; diversity, 0..1,
-        is how unlike each other the answer's items should be.
+        is how unlike each other the items should be; complements and season as in Plan.
         """
         from fusion.combinations import complete
 
         ask = Ask(user, tuple(items), text, k, where)
-        return self._listed(complete(self, ask, one_per, diversity), self.ranking(ask))
+        return self._listed(*complete(self, ask, one_per, diversity, complements, season))
 
     def search(
         self, text: str, user: str | None = None, k: int = 10, where: Constraints = ANYTHING
@@ -168,6 +172,15 @@ class Recommender:
         from fusion.explain import explain
 
         return explain(self, ask, item, k, support, verify)
+
+    @cached_property
+    def complements(self) -> Complements:
+        """What goes with what, as against what stands in for what; learned on first use."""
+        return Complements(self)
+
+    def seasonal(self, month: int) -> npt.NDArray[np.float64]:
+        """(I,) how much more each item is taken in a month; see fusion.season."""
+        return seasonal(self.world.graph, self.facts, month)
 
     def title(self, row: int) -> str:
         """What people read of an item."""
@@ -244,21 +257,7 @@ class Recommender:
 
     def allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:
         """(I,) which items the constraints leave; DataError where one names what is not there."""
-        allowed = np.ones(len(self.items), bool)
-        out = self.items.rows(where.exclude)
-        allowed[out[out >= 0]] = False
-        for name, values in where.within:
-            allowed &= self.facts.mask(name, values)
-        for name, values in where.without:
-            allowed &= ~self.facts.mask(name, values)
-        for name, (least, most) in where.between:
-            number = self.facts.numbers(name)  # what is unknown compares as false
-            allowed &= number >= (-np.inf if least is None else least)
-            allowed &= number <= (np.inf if most is None else most)
-        if where.only is not None:
-            stock = self.items.rows(where.only)
-            allowed &= np.isin(np.arange(len(allowed)), stock)
-        return allowed
+        return self.facts.allowed(where)
 
     def add_items(self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None) -> Recommender:
         """A recommender that knows further items, without training.

@@ -14,6 +14,7 @@ from fusion.pool import Pool
 from kg.tables import FloatArray
 
 ALIKE = 8.0  # what variety 1 takes from an item's score for being the same as another one
+ALONE = 0.5  # how much an item's score for the ask alone counts beside its score given the other items
 SPENT = 5.0  # what it takes to be in an earlier alternative
 
 
@@ -26,7 +27,7 @@ class State(NamedTuple):
 
 
 class Rated(NamedTuple):
-    """A whole set with the score of each item given the rest, and the mean of these."""
+    """A whole set with the score of each item given the rest, and that of the whole."""
 
     state: State
     items: FloatArray
@@ -60,6 +61,7 @@ class Search:
             held[[pool.place[row] for row in apart.item[inside].tolist()], apart.value[inside]] = 1
             held = held[:, held.any(0)]
             self.clash = held @ held.T > 0
+        self.alone = pool.score([self.kept])[0]
         self.variety = variety
         self.alike = np.zeros((len(rows), len(rows)), np.float32)
         if variety:
@@ -129,7 +131,7 @@ class Search:
     ) -> list[State]:
         if not states:
             return []
-        scores = self.pool.score([s.chosen for s in states])
+        scores = self._blend(self.pool.score([s.chosen for s in states]))
         if spent is not None:
             scores = scores - spent
         best: dict[frozenset[int], State] = {}
@@ -147,6 +149,11 @@ class Search:
                 if key not in best or value > best[key].value:
                     best[key] = State((*chosen, place), (*state.slots, slot), value)
         return sorted(best.values(), key=lambda s: -s.value)[: self.width]
+
+    def _blend(self, scores: FloatArray) -> FloatArray:
+        """(B, P) given the chosen items, pulled towards what they are for the ask alone."""
+        blended: FloatArray = (1 - ALONE) * scores + ALONE * np.where(np.isfinite(scores), self.alone, 0)
+        return blended
 
     def meets(self, state: State) -> bool:
         """Whether a set meets every condition; its slots are taken as they are."""
@@ -166,17 +173,24 @@ class Search:
         )
 
     def rate(self, states: Sequence[State]) -> list[Rated]:
-        """Each set's items given the rest: log of their share among the pool's items that could stand there."""
+        """Each set's items given the rest, as log of their share among the pool's items that could stand there.
+
+        The score of the whole is the mean of the same of the blended scores.
+        """
         sets = [state.chosen[:n] + state.chosen[n + 1 :] for state in states for n in range(len(state.chosen))]
-        scores, found, line = self.pool.score(sets), [], 0
+        given, found, line = self.pool.score(sets), [], 0
         for state in states:
-            items = np.zeros(len(state.chosen))
+            items, blended = np.zeros(len(state.chosen)), np.zeros(len(state.chosen))
             for n, (place, slot) in enumerate(zip(state.chosen, state.slots, strict=True)):
                 among = (self.masks[slot] if slot >= 0 else np.ones(len(self.allowed), bool)) & self.allowed
+                among[list(sets[line])] = False
                 among[place] = True
-                items[n] = log_softmax(scores[line][among])[np.flatnonzero(among) == place][0]
+                at = int(np.flatnonzero(among).searchsorted(place))
+                items[n] = log_softmax(given[line][among])[at]
+                alone = self.alone if np.isfinite(self.alone[place]) else given[line]
+                blended[n] = log_softmax((1 - ALONE) * given[line][among] + ALONE * alone[among])[at]
                 line += 1
-            found.append(Rated(state, items, float(items.mean())))
+            found.append(Rated(state, items, float(blended.mean())))
         return found
 
     def improved(self, state: State, rounds: int = 2) -> State:
@@ -187,7 +201,7 @@ class Search:
                     continue
                 rest = state.chosen[:n] + state.chosen[n + 1 :]
                 mask = (self.masks[slot] if slot >= 0 else np.ones(len(self.allowed), bool)) & self.allowed
-                score = np.where(mask, self.pool.score([rest])[0], -np.inf)
+                score = np.where(mask, self._blend(self.pool.score([rest]))[0], -np.inf)
                 for other in np.argsort(-score)[: 4 * self.width].tolist():
                     if score[other] <= score[place]:
                         break

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
 
 from fusion.ask import Ask, Constraints
 from fusion.feasible import InfeasibleError
@@ -15,7 +16,7 @@ from fusion.plan import Plan, Slot
 from fusion.pool import Pool
 from fusion.recommender import Recommender
 from fusion.resolve import resolve
-from fusion.search import Search
+from fusion.search import ALONE, Search
 from kg.graph import build_graph
 from kg.paths import count_paths
 from kg.schema import GraphSchema
@@ -123,7 +124,7 @@ def test_there_is_an_answer_wherever_there_can_be_one_and_it_keeps_to_the_plan(s
         ids = [p.id for p in one.items]
         assert len(set(ids)) == len(ids) and keeps_to(plan, ids, hand, brand)
         assert {p.id for p in one.items if p.kept} == set(hand)
-        assert one.score == pytest.approx(np.mean([p.score for p in one.items])) and one.score <= 1e-9
+        assert one.score <= 1e-9 and all(p.score <= 1e-9 for p in one.items)
         loose = [p for p in one.items if not p.kept] or one.items
         assert one.weakest == min(loose, key=lambda p: p.score).id
         prices = [PRICES[int(i[1:])] for i in ids]
@@ -134,15 +135,30 @@ def test_there_is_an_answer_wherever_there_can_be_one_and_it_keeps_to_the_plan(s
             assert slot.least <= len(inside) <= slot.most and all(brand[i] & set(slot.within[0][1]) for i in inside)
 
 
-def test_the_score_of_an_item_is_its_share_given_the_rest(shopper):
+def test_the_score_of_an_item_is_its_share_given_the_rest_and_that_of_the_whole_looks_at_the_ask_alone_too(shopper):
     plan = Plan(size=(3, 3), alternatives=1)
     (one,) = shopper.build(plan, text="kind 2")
-    ids = [p.id for p in one.items]
+    ids, blended = [p.id for p in one.items], []
+    alone = full(shopper, Ask(text="kind 2"))
     for piece in one.items:
-        rest = tuple(i for i in ids if i != piece.id)
-        scores = shopper.scores(shopper.asks([Ask(items=rest, text="kind 2")]))
-        share = scores.score[0].log_softmax(0)[scores.rows[0].tolist().index(shopper.items.row(piece.id))]
-        assert piece.score == pytest.approx(float(share), abs=1e-3)
+        rest = [i for i in ids if i != piece.id]
+        given = full(shopper, Ask(items=tuple(rest), text="kind 2"))
+        others = [i for i in given if i not in rest]
+        row = others.index(piece.id)
+        assert piece.score == pytest.approx(log_softmax([given[i] for i in others])[row], abs=1e-3)
+        both = log_softmax([(1 - ALONE) * given[i] + ALONE * alone[i] for i in others])
+        blended.append(both[row])
+    assert one.score == pytest.approx(np.mean(blended), abs=1e-3)
+
+
+def full(recommender, ask):
+    """The model's scores of all items by id, asked as anybody would."""
+    scores = recommender.scores(recommender.asks([ask]))
+    there = scores.rows[0] >= 0
+    return {
+        recommender.items.key(int(i)): float(s)
+        for i, s in zip(scores.rows[0][there], scores.score[0][there], strict=True)
+    }
 
 
 def test_a_wider_beam_finds_nothing_better_than_trying_everything(shopper):
