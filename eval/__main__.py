@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from encoders.text import TextError
+from eval import whole
 from eval.audit import audit, usual
 from eval.bench import ABLATIONS, ablate, missing, recipe_of, run, write
 from eval.benchmarks import BENCHMARKS, Benchmark
@@ -20,12 +21,13 @@ from eval.contenders import RIVALS
 from eval.experiment import load_recipe
 from eval.tables import RESULTS, update
 from fusion.recipe import RecipeError
+from fusion.runs import RunError
 from kg.graph import build_graph
 from kg.schema import GraphSchema, SchemaError
 from kg.store import StoreError, open_store, read_tables
 from kg.tables import DataError
 
-BAD_INPUT = (RecipeError, StoreError, DataError, SchemaError, TextError, ValueError, OSError)
+BAD_INPUT = (RecipeError, RunError, StoreError, DataError, SchemaError, TextError, ValueError, OSError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -167,6 +169,10 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--only", nargs="+", metavar="VARIANT", help=f"which of {', '.join(ABLATIONS)} (default: all)")
     command.set_defaults(run=ablation)
     _common(command)
+    command = commands.add_parser(
+        "combinations", help="build, judge and rank held-out bundles", description=whole.combinations.__doc__
+    )
+    whole.arguments(command)
     command = commands.add_parser("tables", help="write the documents' tables anew", description=tables.__doc__)
     command.set_defaults(run=tables)
     return parser

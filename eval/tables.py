@@ -21,7 +21,9 @@ def read_results(folder: Path) -> tuple[list[Result], list[Result]]:
     """The benchmarks' and the ablations' results in the benchmarks' order; quick runs are passed over."""
     found = {f.stem: json.loads(f.read_text(encoding="utf-8")) for f in sorted(folder.glob("*.json"))}
     order = {name: place for place, name in enumerate(BENCHMARKS)}
-    names = sorted((n for n in found if not found[n]["quick"]), key=lambda n: order.get(found[n]["name"], len(order)))
+    names = sorted(
+        (n for n in found if not found[n].get("quick", True)), key=lambda n: order.get(found[n]["name"], len(order))
+    )
     results = [found[n] for n in names if not n.endswith(_ABLATION)]
     return results, [found[n] for n in names if n.endswith(_ABLATION)]
 
