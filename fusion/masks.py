@@ -17,20 +17,16 @@ from kg.tables import IntArray
 Ends = tuple[EdgeKey, IntArray, IntArray]
 
 
-def masked_edges(recount: Recount, world: World, cuts: Sequence[tuple[int, Cut, Change]]) -> Masked:
-    """What carries no message in each case.
-
-    A relation, and a taking without a bundle, is its own message edge. Where bundles are contracted, a user and an
-    item (or two items that are next to each other) are one: it is masked once no bundle is left that joins them.
+def masked_edges(world: World, ends: Sequence[tuple[int, Sequence[Ends]]]) -> Masked:
+    """What carries no message in each case, both ways along every edge.
 
     Args:
-        recount: Of the world's graph.
         world: Whose message edges.
-        cuts: (case, cut, the change it makes).
+        ends: (case, what message_ends gives for its cut).
     """
     found: dict[EdgeKey, list[tuple[IntArray, IntArray, IntArray]]] = {}
-    for case, cut, change in cuts:
-        for key, source, target in _ends(recount, world, cut, change):
+    for case, parts in ends:
+        for key, source, target in parts:
             ways = [(key, source, target)]
             if key[1] != TOGETHER:
                 ways.append(((key[2], REVERSE + key[1], key[0]), target, source))
@@ -48,21 +44,25 @@ def masked_edges(recount: Recount, world: World, cuts: Sequence[tuple[int, Cut, 
     return Masked(case_of, sources, targets, weights)
 
 
-def _ends(recount: Recount, world: World, cut: Cut, change: Change) -> Iterator[Ends]:
+def message_ends(recount: Recount, world: World, cut: Cut, change: Change) -> Iterator[Ends]:
+    """The message edges that stand for a cut's edges, as relation, sources and targets.
+
+    A relation, and a taking without a bundle, is its own message edge. Where bundles are contracted, a user and an
+    item (or two items that are next to each other) are one: it is masked once no bundle is left that joins them.
+    """
     graph = world.graph
     for key, edge in graph.edges.items():
         if key[1] in cut:
             yield key, edge.source[cut[key[1]]], edge.target[cut[key[1]]]
-    if not len(change.touched) and not len(change.gone):
-        return
-    if graph.user:
+    if graph.user and len(change.owned):
         name = "_".join(e.name for e in graph.schema.edges if e.role in {"interaction", "membership"})
-        yield (graph.user, name, graph.item), *recount.lost_owners(change)
+        yield (graph.user, name, graph.item), change.owned[:, 0], change.owned[:, 1]
     near = world.edges.get((graph.item, TOGETHER, graph.item))
-    if near is not None:
+    lost = change.held if recount.changes.held is not None else change.taken
+    if near is not None and len(lost):
         source, target = near.cpu().numpy()
-        moved = np.unique(np.concatenate([change.old.item, change.new.item]))
-        beside = np.isin(source, moved) & np.isin(target, moved)
-        pairs = np.stack([source[beside], target[beside]], 1)
+        moved = np.zeros(world.items, bool)
+        moved[lost[:, 1]] = True
+        pairs = np.stack([source, target], 1)[moved[source] | moved[target]]
         apart = pairs[recount.lost_pairs(change, pairs)]
         yield (graph.item, TOGETHER, graph.item), apart[:, 0], apart[:, 1]

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from fusion.ask import Ask, Asks, Ragged
 from fusion.evidence import DECAY, WORDS
-from fusion.masks import masked_edges
+from fusion.masks import Ends, masked_edges, message_ends
 from fusion.messages import Masked, Messages
 from fusion.model import Nodes
 from fusion.recommender import Recommender
 from fusion.world import TOGETHER, NodeTexts, World
-from kg.changes import Change, Cut
-from kg.recount import Counted, Place, Recount
+from kg.changes import Cut
+from kg.recount import Counted, Ground, Place, Recount
 from kg.tables import FloatArray
 
 POPULARITY = ("popularity", "recent popularity", "repeats")
@@ -63,7 +63,9 @@ class Spot:
         candidate: Whether retrieval brought the item.
         returned: Whether the ask's constraints let the item be returned.
         others: (I,) the served scores of all items, -inf where they may not be returned, and of the item itself.
+        ground: What its counts are made of.
         whole: The counts of the whole graph.
+        known: The counts and message edges of the cuts that were met.
     """
 
     asks: Asks
@@ -74,7 +76,9 @@ class Spot:
     candidate: bool
     returned: bool
     others: FloatArray
-    whole: Counted
+    ground: Ground
+    whole: dict[str, float]
+    known: dict[int, tuple[Cut, Tensor, list[Ends]]] = field(default_factory=dict)
 
     def rank(self, score: float) -> int:
         """1 and how many other items have a higher score."""
@@ -128,25 +132,24 @@ class Occlusion:
             rows, every = self.world.evidence(asks, 1, torch.tensor([[item]], device=self.world.device))
             phi = every[0, (rows[0] == item).nonzero()[0, 0]]
         place = Place(int(asks.users[0]), asks.items[0], item)
-        whole, text = self.recount.count(place, {}), ask.text or ""
-        return Spot(asks, place, text, phi.cpu(), served, bool(len(at)), bool(allowed[item]), others, whole)
+        ground = self.recount.ground(place)
+        whole = self._named(ground.count({}, self.recount.changes.of({})), place)
+        candidate, text = bool(len(at)), ask.text or ""
+        return Spot(asks, place, text, phi.cpu(), served, candidate, bool(allowed[item]), others, ground, whole)
 
     @torch.no_grad()
     def scores(self, spot: Spot, cases: Sequence[Case]) -> FloatArray:
         """(V,) the item's score in each case."""
-        changes = [self.recount.changes.of(case.cut) for case in cases]
-        phi = torch.stack([self._phi(spot, c, change) for c, change in zip(cases, changes, strict=True)])
-        masked = masked_edges(
-            self.recount, self.world, [(v, c.cut, changes[v]) for v, c in enumerate(cases) if c.messages]
-        )
+        phi = torch.stack([self._phi(spot, case) for case in cases])
+        ends = [(v, self._met(spot, c.cut)[2]) for v, c in enumerate(cases) if c.cut and c.messages]
+        masked = masked_edges(self.world, ends)
         found: FloatArray = self._scored(spot, cases, phi, masked).double().cpu().numpy()
         return found
 
     def estimates(self, spot: Spot, cuts: Sequence[Cut]) -> FloatArray:
         """(P,) a first guess of what each cut costs: the score's gradient, in one pass forward and one back."""
-        changes = [self.recount.changes.of(cut) for cut in cuts]
-        moved = [self._phi(spot, Case(cut), change) - spot.phi for cut, change in zip(cuts, changes, strict=True)]
-        masked = masked_edges(self.recount, self.world, [(p, cut, changes[p]) for p, cut in enumerate(cuts)])
+        moved = [self._phi(spot, Case(cut)) - spot.phi for cut in cuts]
+        masked = masked_edges(self.world, [(p, self._met(spot, cut)[2]) for p, cut in enumerate(cuts)])
         weight = torch.zeros(len(cuts), device=self.world.device, requires_grad=True)
         one = Masked(
             {k: torch.zeros_like(v) for k, v in masked.case.items()}, masked.source, masked.target,
@@ -160,15 +163,23 @@ class Occlusion:
             out = out - torch.stack(moved) @ by_phi[0]
         return np.asarray(out.double())
 
-    def _phi(self, spot: Spot, case: Case, change: Change) -> Tensor:
-        """(F,) the counts of a case; those that recounting does not change stay to the last digit."""
-        phi, names = spot.phi.clone(), self.world.evidence.names
-        if case.cut and case.counted:
-            now = self._named(self.recount.count(spot.place, case.cut, change), spot.place)
-            was = self._named(spot.whole, spot.place)
-            for at, name in enumerate(names):
-                if name in now and abs(now[name] - was[name]) > 1e-6 * max(1.0, abs(was[name])):
+    def _met(self, spot: Spot, cut: Cut) -> tuple[Cut, Tensor, list[Ends]]:
+        """The cut, the counts without it (those that it leaves alone to the last digit), and its message edges."""
+        if id(cut) not in spot.known:
+            change, phi = self.recount.changes.of(cut), spot.phi.clone()
+            now = self._named(spot.ground.count(cut, change), spot.place)
+            for at, name in enumerate(self.world.evidence.names):
+                was = spot.whole.get(name)
+                if was is not None and abs(now[name] - was) > 1e-6 * max(1.0, abs(was)):
                     phi[at] = now[name]
+            ends = list(message_ends(self.recount, self.world, cut, change)) if self.messages is not None else []
+            spot.known[id(cut)] = cut, phi, ends  # the cut is kept, so that its id stays its own
+        return spot.known[id(cut)]
+
+    def _phi(self, spot: Spot, case: Case) -> Tensor:
+        """(F,) the counts of a case."""
+        names = self.world.evidence.names
+        phi = (self._met(spot, case.cut)[1] if case.cut and case.counted else spot.phi).clone()
         if WORDS in names and (case.asked is not None or case.text is not None):
             phi[names.index(WORDS)] = self._lexical(spot, case)
         for name in case.blank:

@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from kg.graph import Events, Graph, event_keys, events_of
+from kg.graph import EdgeKey, Events, Graph, event_keys, events_of
 from kg.sparse import Matrix, matrix_of
-from kg.tables import IntArray
+from kg.tables import FloatArray, IntArray
 
 Cut = Mapping[str, IntArray]  # by edge name, the rows of its edge list that are taken out
 _NONE = np.zeros(0, np.int64)
@@ -33,70 +33,69 @@ class Index:
 
 
 class Sets:
-    """Groups (bundles, or users) and the items that they hold, as a sparse matrix of 0 and 1."""
+    """Groups (bundles, or users) and the items that they hold."""
 
     def __init__(self, matrix: Matrix) -> None:
         self.rows: Matrix = matrix.sign().tocsr()
         self.rows.eliminate_zeros()
-        self.sizes = np.bincount(self.rows.indices, minlength=self.rows.shape[1])
-
-    @cached_property
-    def columns(self) -> Matrix:
-        """(I, groups)."""
-        return self.rows.T.tocsr()
+        self.rows.sort_indices()
+        self.columns: Matrix = self.rows.T.tocsr()
+        self.sizes = np.diff(self.columns.indptr).astype(np.int64)
 
     def holding(self, item: int) -> IntArray:
-        """The groups that hold an item."""
-        columns = self.columns
-        return np.asarray(columns.indices[columns.indptr[item] : columns.indptr[item + 1]], np.int64)
+        """The groups that hold an item, ascending."""
+        return np.asarray(self.columns.indices[self.columns.indptr[item] : self.columns.indptr[item + 1]], np.int64)
 
-    def beside(self, item: int) -> IntArray:
-        """(I,) how many groups hold this item and each."""
-        return np.bincount(self.rows[self.holding(item)].indices, minlength=self.rows.shape[1])
+    def beside(self, groups: IntArray) -> IntArray:
+        """(I,) how many of some distinct groups hold each item."""
+        starts, ends = self.rows.indptr[groups], self.rows.indptr[groups + 1]
+        count = (ends - starts).astype(np.int64)
+        place = np.repeat(starts - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+        return np.bincount(self.rows.indices[place], minlength=self.rows.shape[1])
+
+    def fewer_beside(self, item: int, lost: IntArray) -> IntArray:
+        """(I,) how many fewer groups hold the item and each, once (n, 2) groups have lost items."""
+        without = lost[lost[:, 1] == item, 0]
+        still = lost[among(lost[:, 0], self.holding(item)) & ~np.isin(lost[:, 0], without)]
+        return self.beside(without) + np.bincount(still[:, 1], minlength=self.rows.shape[1])
 
 
 @dataclass(frozen=True)
 class Change:
-    """Events before and after a cut: all of the bundles that it touches, and the single takings that are gone.
+    """What a cut does.
 
     Attributes:
-        old: Before.
-        new: After.
-        touched: The bundles, ascending.
-        gone: Single takings (user and item and time, as event_keys has them) that are gone.
+        gone: Events that are gone.
+        come: Events that are there in their stead: those of a bundle that lost an owner, or one of two equal edges.
+        held: (n, 2) bundles and the items that they no longer hold.
+        taken: (n, 2) users and the items that they no longer take.
+        owned: (n, 2) users and the items that they no longer take in bundles.
     """
 
-    old: Events
-    new: Events
-    touched: IntArray
-    gone: npt.NDArray[np.complex128]
-    items: int
+    gone: Events
+    come: Events
+    held: IntArray
+    taken: IntArray
+    owned: IntArray
 
-    def without(self, events: Events, whose: npt.NDArray[np.bool_], fresh: npt.NDArray[np.bool_]) -> Events:
-        """Some events of the whole graph as they are after the cut; `fresh` says which of `new` belong with them."""
-        alone = events.bundle < 0
-        stays = np.where(alone, ~np.isin(event_keys(events, self.items), self.gone), True)
-        stays &= ~np.isin(events.bundle, self.touched) | alone
-        more = self.new.take(fresh & (self.new.bundle >= 0))
-        return Events.join([events.take(whose & stays), more])
 
-    def bundles(self, items: int) -> tuple[Matrix, Matrix]:
-        """(touched bundles, I) what they held, and hold."""
-        found = []
-        for events in (self.old, self.new):
-            inside = events.take(events.bundle >= 0)
-            ends = (np.searchsorted(self.touched, inside.bundle), inside.item)
-            found.append(matrix_of(np.ones(len(inside)), ends, (len(self.touched), items)).sign())
-        return found[0], found[1]
+class _Counts:
+    """How often each user took each item, looked up by pair."""
 
-    def shift(self, counts: Matrix, users: IntArray, items: int) -> Matrix:
-        """(len(users), I) how often each of some users takes what, from how often they took it."""
-        for events, sign in ((self.old, -1.0), (self.new, 1.0)):
-            own = events.take(events.user >= 0)
-            ends = (np.searchsorted(users, own.user), own.item)
-            counts = counts + matrix_of(np.full(len(own), sign), ends, (len(users), items))
-        counts.eliminate_zeros()
-        return counts.tocsr()
+    def __init__(self, user: IntArray, item: IntArray, items: int) -> None:
+        self.items = items
+        self.keys, self.counts = np.unique(user * items + item, return_counts=True)
+
+    def lost(self, gone: Events, come: Events) -> IntArray:
+        """(n, 2) pairs of which nothing is left."""
+        keys, fewer = np.unique(gone.user * self.items + gone.item, return_counts=True)
+        if len(come) and len(keys):
+            again, more = np.unique(come.user * self.items + come.item, return_counts=True)
+            at = np.minimum(np.searchsorted(keys, again), len(keys) - 1)
+            same = keys[at] == again
+            fewer[at[same]] -= more[same]
+        left = self.counts[np.searchsorted(self.keys, keys)] - fewer
+        return np.stack(np.divmod(keys[left <= 0], self.items), 1).astype(np.int64)
 
 
 class Changes:
@@ -107,18 +106,29 @@ class Changes:
     """
 
     def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.items = graph.size(graph.item)
+        self.graph, self.items = graph, graph.size(graph.item)
         bundle = graph.schema.of_role("bundle")
         self.bundle = bundle.name if bundle else None
         self._keys = [key for key in graph.edges if graph.schema.edge(key[1]).role != "relation"]
-        self._index = {
-            key: Index(self._bundles(key)) for key in self._keys if self.bundle in (key[0], key[2]) and self.bundle
-        }
+        held = [key for key in self._keys if key[0] == self.bundle]
+        self._index = {key: Index(self._bundles(key)) for key in self._keys if self.bundle in (key[0], key[2])}
+        pairs = np.concatenate([_NONE, *(self._pairs(key, None) for key in held)])
+        self._parallel = len(np.unique(pairs)) < len(pairs)
+        self._members = held
+        events = graph.events
+        known = events.take(events.user >= 0)
+        self._taken = _Counts(known.user, known.item, self.items)
+        inside = known.take(known.bundle >= 0)
+        self._owned = self._taken if len(inside) == len(known) else _Counts(inside.user, inside.item, self.items)
 
-    def _bundles(self, key: tuple[str, str, str]) -> IntArray:
+    def _bundles(self, key: EdgeKey) -> IntArray:
         edge = self.graph.edges[key]
         return edge.target if key[2] == self.bundle else edge.source
+
+    def _pairs(self, key: EdgeKey, rows: IntArray | None) -> IntArray:
+        edge = self.graph.edges[key]
+        edge = edge if rows is None else edge.take(rows)
+        return edge.source * self.items + edge.target
 
     @cached_property
     def held(self) -> Sets | None:
@@ -130,22 +140,71 @@ class Changes:
         shape = (self.graph.size(self.bundle), self.items)
         return Sets(matrix_of(np.ones(inside.sum()), (events.bundle[inside], events.item[inside]), shape))
 
-    def edges_of(self, key: tuple[str, str, str], bundles: IntArray, item: int) -> IntArray:
+    def edges_of(self, key: EdgeKey, bundles: IntArray, item: int) -> IntArray:
         """The rows of a membership type's edges from some bundles to an item."""
         rows: IntArray = self._index[key].of(bundles)
-        rows = rows[self.graph.edges[key].target[rows] == item]
-        return rows
+        found: IntArray = rows[self.graph.edges[key].target[rows] == item]
+        return found
 
     def of(self, cut: Cut) -> Change:
-        """The events that a cut touches, before and after."""
-        parts = [self._bundles(key)[cut[key[1]]] for key in self._index if key[1] in cut]
-        touched = np.unique(np.concatenate([_NONE, *parts]))
+        """What a cut does to the events."""
+        cut = {name: np.unique(np.asarray(rows, np.int64)) for name, rows in cut.items()}
+        owned = [key for key in self._index if key not in self._members and key[1] in cut]
+        less = [self._bundles(key)[cut[key[1]]] for key in self._members if key[1] in cut]
+        anew = [self._bundles(key)[cut[key[1]]] for key in owned] + (less if self._parallel else [])
+        owners = np.unique(np.concatenate([_NONE, *anew]))
+        touched = [owners, *less]
         before, after = {}, {}
         for key in self._keys:
-            gone = np.asarray(cut.get(key[1], _NONE), np.int64)
-            rows = self._index[key].of(touched) if key in self._index else gone
+            gone = cut.get(key[1], _NONE)
+            rows = gone
+            if key in self._index:  # a bundle that loses an owner is resolved anew, of others what they lose
+                mine = self._index[key].of(owners if key in self._members else np.unique(np.concatenate(touched)))
+                rows = np.union1d(mine, gone)
             edge = self.graph.edges[key]
-            before[key], after[key] = edge.take(rows), edge.take(rows[~np.isin(rows, gone)])
+            stays = rows[~np.isin(rows, gone)] if len(owners) else rows[:0]
+            before[key], after[key] = edge.take(rows), edge.take(stays)
         old, new = (events_of(self.graph.schema, self.graph.vocabs, edges, ()) for edges in (before, after))
-        alone = old.take(old.bundle < 0)
-        return Change(old, new, touched, event_keys(alone, self.items), self.items)
+        by_users = [events.take(events.user >= 0) for events in (old, new)]
+        in_bundles = [events.take(events.bundle >= 0) for events in by_users]
+        lost = self._taken.lost(*by_users)
+        owned_lost = lost if self._owned is self._taken else self._owned.lost(*in_bundles)
+        return Change(old, new, self._lost_held(cut), lost, owned_lost)
+
+    def _lost_held(self, cut: Cut) -> IntArray:
+        gone = np.unique(np.concatenate([_NONE, *(self._pairs(k, cut[k[1]]) for k in self._members if k[1] in cut)]))
+        if self._parallel and len(gone):
+            for key in self._members:
+                rows = self._index[key].of(np.unique(gone // self.items))
+                gone = np.setdiff1d(gone, self._pairs(key, np.setdiff1d(rows, cut.get(key[1], _NONE))))
+        return np.stack(np.divmod(gone, self.items), 1).astype(np.int64)
+
+
+def remaining(events: Events, change: Change, items: int) -> npt.NDArray[np.bool_]:
+    """(E,) which of some events are not among those gone."""
+    alone = events.bundle < 0
+    direct = change.gone.take(change.gone.bundle < 0)
+    stays = np.ones(len(events), bool)
+    if len(direct):
+        stays &= ~(alone & np.isin(event_keys(events, items), event_keys(direct, items)))
+    if len(direct) < len(change.gone):
+        held = change.gone.bundle * items + change.gone.item
+        stays &= alone | ~np.isin(events.bundle * items + events.item, held)
+    return stays
+
+
+def among(values: IntArray, ordered: IntArray) -> npt.NDArray[np.bool_]:
+    """(n,) which values are among ascending ones."""
+    if not len(ordered):
+        return np.zeros(len(values), bool)
+    return ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+
+
+def column(matrix: Matrix, rows: IntArray, at: int) -> FloatArray:
+    """(len(rows),) one column of some rows of a sparse matrix."""
+    starts, ends = matrix.indptr[rows], matrix.indptr[rows + 1]
+    count = (ends - starts).astype(np.int64)
+    place = np.repeat(starts - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+    hit = matrix.indices[place] == at
+    owner = np.repeat(np.arange(len(rows)), count)[hit]
+    return np.asarray(np.bincount(owner, matrix.data[place][hit], minlength=len(rows)), float)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kg.changes import Change, Cut
+from kg.changes import Change, Cut, column, remaining
 from kg.graph import EdgeList, Events
 from kg.relations import is_wide, transitions
 from kg.sparse import Matrix, matrix_of
@@ -21,17 +21,17 @@ _NONE = np.zeros(0, np.int64)
 def order(recount: Recount, place: Place, change: Change) -> dict[str, FloatArray]:
     """item-next-item (H,) and its cosine; nothing where the cut touches no taking that has an order."""
     counts, items = recount.counts.item_item, recount.items
-    users = np.unique(change.old.user[(change.old.bundle < 0) & (change.old.user >= 0)])
+    users = np.unique(change.gone.user[(change.gone.bundle < 0) & (change.gone.user >= 0)])
     if "item-next-item" not in counts or not len(users):
         return {}
     whole = recount.followed
     before = recount.graph.events.take(recount.of_users(users))
-    after = change.without(before, before.user >= 0, np.zeros(len(change.new), bool))
+    after = before.take(remaining(before, change, items))
     delta = followed(after, items) - followed(before, items)
     out = np.maximum(_sums(whole, 1) + _sums(delta, 1), 1)[place.hand]
     into = np.maximum(_sums(whole, 0) + _sums(delta, 0), 1)[place.item]
-    found = _column(whole + delta, place.hand, place.item)
-    kept = [_column(counts[name], place.hand, place.item) > 0 for name in ("item-next-item", "item-next-item cosine")]
+    found = column(whole + delta, place.hand, place.item)
+    kept = [column(counts[name], place.hand, place.item) > 0 for name in ("item-next-item", "item-next-item cosine")]
     return {"item-next-item": found * kept[0], "item-next-item cosine": found / np.sqrt(out * into) * kept[1]}
 
 
@@ -51,22 +51,27 @@ def item_to_item(recount: Recount, place: Place, cut: Cut) -> dict[str, FloatArr
             ):
                 into = there == place.item
                 weight = np.asarray(np.bincount(here[into], left.weight[into], recount.items), float)
-                found[path] = weight[place.hand] * (_column(counts[path], place.hand, place.item) > 0)
+                found[path] = weight[place.hand] * (column(counts[path], place.hand, place.item) > 0)
         elif is_wide(graph, name):
             path = f"item-{target}-item cosine"
             values = _values(left, recount.items, graph.size(target))
             size = np.sqrt(np.maximum(np.diff(values.indptr), 1e-18))
             both = (values[place.hand] @ values[[place.item]].T).toarray().ravel()
             near = both / np.maximum(size[place.hand] * size[place.item], 1e-9)
-            found[path] = near * (_column(counts[path], place.hand, place.item) > 0)
+            found[path] = near * (column(counts[path], place.hand, place.item) > 0)
     return found
 
 
-def kin(recount: Recount, place: Place, cut: Cut, popularity: float) -> dict[str, FloatArray]:
+def kin(
+    recount: Recount, place: Place, cut: Cut, popularity: float, stored: dict[str, FloatArray]
+) -> dict[str, FloatArray]:
     """item-kin-item (H,): what items share, and how the item sells."""
     graph, counts = recount.graph, recount.counts
     if "item-kin-item" not in counts.item_item:
         return {}
+    if not any(graph.schema.edge(name).role == "relation" for name in cut):
+        before = 0.5 + np.log1p(counts.item["popularity"][place.item])
+        return {"item-kin-item": stored["item-kin-item"] * (0.5 + np.log1p(popularity)) / before}
     total, items = np.zeros(len(place.hand)), recount.items
     for key, edge in graph.edges.items():
         attribute = key[0] == graph.item and graph.schema.node(key[2]).role == "attribute"
@@ -80,7 +85,7 @@ def kin(recount: Recount, place: Place, cut: Cut, popularity: float) -> dict[str
         telling = (have > 1) & (have <= max(items / 10, 2))
         weight = np.where(telling, np.log(items / np.maximum(have, 1)), 0)
         total += np.asarray((values[place.hand].multiply(weight) @ values[[place.item]].T).todense()).ravel()
-    kept = _column(counts.item_item["item-kin-item"], place.hand, place.item) > 0
+    kept = column(counts.item_item["item-kin-item"], place.hand, place.item) > 0
     return {"item-kin-item": total * (0.5 + np.log1p(popularity)) * kept}
 
 
@@ -105,8 +110,9 @@ def user_to_item(recount: Recount, place: Place, cut: Cut, change: Change) -> di
                 found[path] = float(mine[values].sum())
                 found[f"{path} cosine"] = float((mine * rare)[values].sum()) / max(float(np.sqrt(len(values))), 1e-9)
         path = f"user-{key[2]}-user-item"
-        if path in counts:
-            takers = recount.takers(place.item, change)
+        if path in counts and recount.taken is not None:
+            takers = recount.taken.holding(place.item)
+            takers = np.setdiff1d(takers, change.taken[change.taken[:, 1] == place.item, 0])
             like = own[takers].multiply(rare).tocsr()
             length = np.sqrt(np.asarray(like.multiply(like).sum(1)).ravel())
             unit = mine * rare / max(float(np.linalg.norm(mine * rare)), 1e-9)
@@ -135,7 +141,3 @@ def _values(edge: EdgeList, rows: int, size: int) -> Matrix:
 
 def _sums(matrix: Matrix, axis: int) -> FloatArray:
     return np.asarray(matrix.sum(axis), float).ravel()
-
-
-def _column(matrix: Matrix, rows: IntArray, column: int) -> FloatArray:
-    return np.asarray(matrix[rows][:, [column]].toarray(), float).ravel()
