@@ -201,14 +201,16 @@ class TextSource:
     Args:
         encoder: Whose vectors; moving it to another device moves what is kept.
         table: U distinct texts.
+        keep: Whether to keep anything; not worth it for texts that are read once.
     """
 
-    def __init__(self, encoder: TextEncoder, table: TokenTable) -> None:
+    def __init__(self, encoder: TextEncoder, table: TokenTable, keep: bool = True) -> None:
         self.encoder, self.table = encoder, table
         frozen = encoder.config.tune == "frozen"
         rows = len(table) if frozen else len(table.ids)
         self.cached = (
-            rows * encoder.hidden * 4 <= encoder.config.cache_mb * 2**20
+            keep
+            and rows * encoder.hidden * 4 <= encoder.config.cache_mb * 2**20
             and len(table) > 0
             and (frozen or (encoder.below > 0 and pretrained.splits(encoder.model)))
         )

@@ -118,8 +118,8 @@ def encode_words(model: Hybrid, asks: Asks, device: torch.device) -> Tensor:
     if model.text is None or not spoken:
         return words
     table = model.text.table([asks.texts[b] for b in spoken])  # equal words are encoded once
-    ids, mask = table.batch(torch.arange(len(table)))
-    vectors = model.text(ids.to(device), mask.to(device)).to(words.dtype)
+    # In batches of like length: one long text among many short ones would pad them all.
+    vectors = TextSource(model.text, table, keep=False).encode(torch.arange(len(table))).to(words.dtype)
     own = vectors[torch.as_tensor(table.index, device=device)]
     return words.index_copy(0, torch.as_tensor(spoken, device=device), own)
 
