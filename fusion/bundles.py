@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from fusion.ask import Ask
 from fusion.feasible import Problem
@@ -13,7 +14,7 @@ from fusion.plan import Combination, Piece, Plan
 from fusion.pool import Pool
 from fusion.resolve import resolve
 from fusion.search import SPENT, Rated, Search, State
-from kg.tables import IntArray
+from kg.tables import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from fusion.recommender import Recommender
@@ -85,14 +86,14 @@ def build(
 def candidates(recommender: Recommender, problem: Problem, ask: Ask) -> IntArray:
     """Rows from which a combination is chosen: for each slot what the model ranks first, and the cheapest.
 
-    What the model ranks first is asked twice: for the ask, and beside the best item of each of up to three slots, so
-    that what goes with these is among the candidates, too.
+    What is counted beside the best item of each of up to three slots is among them, too, so that there is something to
+    go with these.
     """
     allowed = problem.allowed()
     masks = [place.mask & allowed for place in problem.places] or [allowed]
     masks += [mask & allowed for mask in problem.wanted()]
     each = EACH if problem.places else ANY
-    score = _scores(recommender, [ask])[0]
+    score = first_scores(recommender, ask)
     found = [problem.kept]
     anchors: list[int] = []
     for mask in masks:
@@ -105,17 +106,40 @@ def candidates(recommender: Recommender, problem: Problem, ask: Ask) -> IntArray
             cost = problem.price[rows]
             found.append(rows[np.argsort(cost, kind="stable")[:CHEAP]])
     anchors = sorted(set(anchors), key=lambda row: -score[row])[:3]
-    beside = [Ask(ask.user, (*ask.items, recommender.items.key(row)), ask.text) for row in anchors]
-    for score in _scores(recommender, beside) if beside else ():
+    for beside in _beside(recommender, anchors):
         for mask in masks:
-            rows = np.flatnonzero(mask)
-            if len(rows):
-                found.append(rows[np.argpartition(-score[rows], min(each // 2, len(rows) - 1))[: each // 2]])
+            found.append(beside[mask[beside]][: each // 2])
     return np.unique(np.concatenate(found))
 
 
-def _scores(recommender: Recommender, asks: Sequence[Ask]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    return recommender.score(recommender.asks(asks))
+def _beside(recommender: Recommender, anchors: Sequence[int]) -> Iterator[IntArray]:
+    """By anchor and counted path from item to item, the rows it leads to, strongest first."""
+    for matrix in recommender.world.evidence.item_item.values():
+        for row in anchors:
+            start, stop = int(matrix.starts[row]), int(matrix.starts[row + 1])
+            order = matrix.values[start:stop].argsort(descending=True)
+            yield matrix.columns[start:stop][order].cpu().numpy()
+
+
+@torch.inference_mode()
+def first_scores(recommender: Recommender, ask: Ask) -> FloatArray:
+    """(I,) as Recommender.score, but with the vectors' parts of the score at the candidates alone."""
+    model, world, bank = recommender.model, recommender.world, recommender.bank
+    asks = recommender.asks([ask])
+    fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, recommender.words(asks))
+    vector = fused @ bank.items.fused.T
+    near = vector.topk(min(model.config.by_vector, world.items), sorted=False).indices
+    rows, phi = world.evidence(asks, model.config.each if model.config.paths else 0, near)
+    rows, phi = rows[:, rows[0] >= 0], phi[:, rows[0] >= 0]
+    items = type(bank.items)(*(part[rows[0]] for part in bank.items))
+    similarities = torch.stack([fused @ items.fused.T, text @ items.text.T, graph @ items.graph.T], 2)
+    score = model.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
+    if model.head is not None:
+        score = score + model.head(phi, similarities)
+    out = vector - vector.amax() - 1 + (score.min() if score.numel() else 0)
+    out[0, rows[0]] = score[0]
+    found: FloatArray = out[0].float().cpu().numpy().astype(np.float64)
+    return found
 
 
 def combination(

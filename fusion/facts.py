@@ -133,8 +133,9 @@ class Facts:
     def allowed(self, where: Constraints) -> BoolArray:
         """(I,) which items the constraints leave; DataError where one names what is not there."""
         out, ids = np.ones(self._items, bool), self._ids
-        excluded = ids.rows(where.exclude)
-        out[excluded[excluded >= 0]] = False
+        for row in map(ids.row, where.exclude):
+            if row >= 0:
+                out[row] = False
         for name, values in where.within:
             out &= self.mask(name, values)
         for name, values in where.without:

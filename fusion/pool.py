@@ -79,60 +79,69 @@ class Pool:
         self._facts += [one * (fact[self.user] if self.user >= 0 else 0) for fact in evidence.user.values()]
 
     @torch.inference_mode()
-    def score(self, sets: Sequence[Sequence[int]]) -> FloatArray:
-        """(B, P) the score of every item of the pool beside each set of places; -inf for the items of the set."""
-        count, model = len(sets), self.recommender.model
+    def score(self, sets: Sequence[Sequence[int]], only: IntArray | None = None) -> FloatArray:
+        """(B, P) the score of every item of the pool beside each set of places; -inf for the items of the set.
+
+        Args:
+            sets: B sets.
+            only: Places to score; -inf for all others. Every place where None.
+        """
+        count, model, size = len(sets), self.recommender.model, len(self.rows)
         hand = Ragged.of([self.rows[list(places)] for places in sets])
         asks = Asks(np.full(count, self.user), hand, (self.text,) * count, hand, np.zeros(count, np.int64))
         bank = self.recommender.bank
-        words = self._words.expand(count, -1)
-        fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, words)
+        wanted = torch.arange(size) if only is None else torch.as_tensor(only)
+        wanted = wanted.to(self._device)
+        fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, self._words.expand(count, -1))
         own = self._items
-        similarities = torch.stack([fused @ own.fused.T, text @ own.text.T, graph @ own.graph.T], 2)
-        out = model.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
+        parts = (fused @ own.fused[wanted].T, text @ own.text[wanted].T, graph @ own.graph[wanted].T)
+        similarities = torch.stack(parts, 2)
+        score = model.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
         place = np.concatenate([np.zeros(0, np.int64), *(np.asarray(places, np.int64) for places in sets)])
         local = torch.as_tensor(place, device=self._device)
         owner = torch.as_tensor(hand.owners, device=self._device)
         if model.head is not None:
-            out = out + model.head(self._phi(asks, local, owner, count), similarities)
+            score = score + model.head(self._phi(asks, local, owner, wanted), similarities)
+        out = torch.full((count, size), -torch.inf, device=self._device)
+        out[:, wanted] = score.float()
         out[owner, local] = -torch.inf
-        found = out.float().cpu().numpy().astype(np.float64) + self.bias
+        found = out.cpu().numpy().astype(np.float64) + self.bias
         if len(self.pair):
             for b, places in enumerate(sets):
                 if len(places):
                     found[b] += self.pair[list(places)].min(0)
         return found
 
-    def _phi(self, asks: Asks, local: Tensor, owner: Tensor, count: int) -> Tensor:
-        """(B, P, F) what Evidence says of the pool, in the order of its names."""
-        size = len(self.rows)
-        blank = torch.zeros(count, size, device=self._device)
-        hot = torch.zeros(count, size, device=self._device)
+    def _phi(self, asks: Asks, local: Tensor, owner: Tensor, wanted: Tensor) -> Tensor:
+        """(B, C, F) what Evidence says of some of the pool, in the order of its names."""
+        count, width = len(asks), len(wanted)
+        blank = torch.zeros(count, width, device=self._device)
+        hot = torch.zeros(count, len(self.rows), device=self._device)
         hot[owner, local] = 1
         weights = None
         evidence = self.recommender.world.evidence
         if evidence.ordered:
-            decay = lately(Batch.of(asks, self._device))
-            weights = torch.zeros(count, size, device=self._device)
-            weights[owner, local] = decay
-        index = owner[:, None].expand(-1, size)
-        columns = [taken.expand(count, -1) for taken in self._taken]
-        columns += [hot @ near for near in self._near.values()]
+            weights = torch.zeros_like(hot)
+            weights[owner, local] = lately(Batch.of(asks, self._device))
+        index = owner[:, None].expand(-1, width)
+        near = {name: part[:, wanted] for name, part in self._near.items()}
+        columns = [taken[wanted].expand(count, -1) for taken in self._taken]
+        columns += [hot @ part for part in near.values()]
         columns += [
-            blank.scatter_reduce(0, index, near[local], "amax")
-            for name, near in self._near.items() if name.endswith("cosine")
+            blank.scatter_reduce(0, index, part[local], "amax")
+            for name, part in near.items() if name.endswith("cosine")
         ]  # fmt: skip
         if weights is not None:
-            columns += [weights @ near for near in self._near.values()]
-        columns += [match.expand(count, -1) for match in self._lexical]
+            columns += [weights @ part for part in near.values()]
+        columns += [match[wanted].expand(count, -1) for match in self._lexical]
         for own, together, taken in self._attributes:
-            held = hot @ own
-            columns.append(held @ own.T)
+            held, mine = hot @ own, own[wanted].T
+            columns.append(held @ mine)
             if weights is not None:
-                columns.append(weights @ own @ own.T)
-            columns += [(held > 0).float() @ together @ own.T, taken.expand(count, -1)]
-        columns += [fact.expand(count, -1) for fact in self._facts]
-        columns.append(torch.bincount(owner, minlength=count)[:, None].expand(-1, size).float())
+                columns.append(weights @ own @ mine)
+            columns += [(held > 0).float() @ together @ mine, taken[wanted].expand(count, -1)]
+        columns += [fact[wanted].expand(count, -1) for fact in self._facts]
+        columns.append(torch.bincount(owner, minlength=count)[:, None].expand(-1, width).float())
         return torch.stack(columns, 2)
 
 

@@ -203,7 +203,7 @@ class Recommender:
         rows = [users.row(a.user) if users is not None and a.user is not None else -1 for a in asks]
         items = []
         for ask in asks:
-            found = dict.fromkeys(self.items.rows(ask.items).tolist())
+            found = dict.fromkeys(map(self.items.row, ask.items))
             found.pop(-1, None)
             items.append(list(found))
         texts, none = tuple(a.text or "" for a in asks), Ragged.of([[]] * len(asks))

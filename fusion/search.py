@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
 from fusion.facts import BoolArray
 from fusion.feasible import Problem
@@ -131,14 +130,14 @@ class Search:
     ) -> list[State]:
         if not states:
             return []
-        scores = self._blend(self.pool.score([s.chosen for s in states]))
+        scores = self._blend(self.pool.score([s.chosen for s in states], np.flatnonzero(mask & self.allowed)))
         if spent is not None:
             scores = scores - spent
         best: dict[frozenset[int], State] = {}
         for state, score in zip(states, scores, strict=True):
             chosen = list(state.chosen)
             free = mask & self.allowed & ~self.clash[chosen].any(0)
-            share = score - logsumexp(score[mask & self.allowed]) if free.any() else score
+            share = score - _total(score[mask & self.allowed])
             free &= self.price + self.price[chosen].sum() + reserve <= self.budget
             if self.variety and chosen:
                 share = share - ALIKE * self.variety * self.alike[chosen].max(0)
@@ -177,21 +176,27 @@ class Search:
 
         The score of the whole is the mean of the same of the blended scores.
         """
-        sets = [state.chosen[:n] + state.chosen[n + 1 :] for state in states for n in range(len(state.chosen))]
-        given, found, line = self.pool.score(sets), [], 0
-        for state in states:
-            items, blended = np.zeros(len(state.chosen)), np.zeros(len(state.chosen))
-            for n, (place, slot) in enumerate(zip(state.chosen, state.slots, strict=True)):
-                among = (self.masks[slot] if slot >= 0 else np.ones(len(self.allowed), bool)) & self.allowed
-                among[list(sets[line])] = False
-                among[place] = True
-                at = int(np.flatnonzero(among).searchsorted(place))
-                items[n] = log_softmax(given[line][among])[at]
-                alone = self.alone if np.isfinite(self.alone[place]) else given[line]
-                blended[n] = log_softmax((1 - ALONE) * given[line][among] + ALONE * alone[among])[at]
-                line += 1
-            found.append(Rated(state, items, float(blended.mean())))
-        return found
+        if not states:
+            return []
+        lines = [(state, n) for state in states for n in range(len(state.chosen))]
+        slots = np.array([state.slots[n] for state, n in lines])
+        items, blended = np.zeros(len(lines)), np.zeros(len(lines))
+        for slot in np.unique(slots).tolist():
+            here = np.flatnonzero(slots == slot)
+            may = self.masks[slot] & self.allowed if slot >= 0 else self.allowed
+            own = np.array([lines[line][0].chosen[lines[line][1]] for line in here])
+            rest = [state.chosen[:n] + state.chosen[n + 1 :] for state, n in (lines[line] for line in here)]
+            given = self.pool.score(rest, np.union1d(np.flatnonzero(may), own))
+            alone = np.where(np.isfinite(self.alone[own])[:, None], self.alone, given)
+            both = (1 - ALONE) * given + ALONE * np.where(np.isfinite(given), alone, 0)
+            at = np.arange(len(here))
+            among = np.tile(may, (len(here), 1))
+            among[at, own] = True
+            for score, out in ((given, items), (both, blended)):
+                out[here] = score[at, own] - _total(np.where(among, score, -np.inf))
+        ends = np.cumsum([len(state.chosen) for state in states])
+        parts = zip(states, np.split(items, ends[:-1]), np.split(blended, ends[:-1]), strict=True)
+        return [Rated(state, own, float(whole.mean())) for state, own, whole in parts]
 
     def improved(self, state: State, rounds: int = 2) -> State:
         """The set with items exchanged for better ones of the same slot, one after the other, while the plan is met."""
@@ -210,3 +215,12 @@ class Search:
                         state = changed
                         break
         return state
+
+
+def _total(scores: FloatArray) -> FloatArray:
+    """Logarithm of the sum of exp over the last axis; 0 for nothing."""
+    if not scores.shape[-1]:
+        return np.zeros(scores.shape[:-1])
+    highest = np.maximum(scores.max(-1, keepdims=True), -1e30)
+    total: FloatArray = (highest + np.log(np.maximum(np.exp(scores - highest).sum(-1, keepdims=True), 1e-300)))[..., 0]
+    return total
