@@ -22,3 +22,73 @@ def test_within_is_read_or_refused():
 def test_a_table_lines_up_its_columns():
     assert table(["id", "title"], [["1", "a"], ["22", "bb"]]) == "id  title\n1   a\n22  bb"
     assert table(["id"], []) == "nothing found"
+
+
+@pytest.fixture(scope="module")
+def run_folder(trained, tmp_path_factory):
+    """A run folder of the trained checkerboard."""
+    from fusion.artifacts import save
+    from fusion.runs import new_run
+
+    out = tmp_path_factory.mktemp("runs")
+    with new_run(out, "tiny") as folder:
+        save(trained.recommender, trained.recipe, folder)
+    return next(out.iterdir())
+
+
+class TestCombinations:
+    def test_build_prints_slots_a_weakest_item_and_the_score(self, run_folder, capsys):
+        command = [
+            "build",
+            "--run",
+            str(run_folder),
+            "--words",
+            "a lamp",
+            "--slots",
+            "2 black",
+            "white",
+            "--items",
+            "i001",
+        ]
+        assert main(command) == 0
+        told = capsys.readouterr().out
+        assert "black: has_colour black" in told and told.count("weakest") == 3
+        assert "1. 3 items, price not known, score -" in told and "at hand" in told
+
+    def test_what_cannot_be_is_one_line_and_exit_code_2(self, run_folder, capsys):
+        for flags, fault in (
+            (["--slots", "purple"], "slot 'purple': there is no"),
+            (["--budget", "-3"], "budget: -3.0 is no amount of money"),
+            (["--budget", "3"], "no property or relation 'price'"),
+            (["--size", "many"], "--size 'many' is no number or range"),
+            (["--size", "2", "--slots", "2 black", "white"], "the slots want at least 3 items"),
+            (["--items", *map(str, range(2000))], "2000 items at hand are too many"),
+            (
+                ["--without", "colour=black", "--slots", "black"],
+                "no combination meets no colour black and slot 'black'",
+            ),
+        ):
+            assert main(["build", "--run", str(run_folder), *flags]) == 2, flags
+            told = capsys.readouterr()
+            assert told.err.count("\n") == 1 and fault in told.err, told.err
+            assert not told.out
+
+    def test_judge_names_the_swap_or_says_that_there_is_none(self, run_folder, capsys):
+        assert main(["judge", "--run", str(run_folder), "--items", "i000", "i007", "i012", "--any"]) == 0
+        told = capsys.readouterr().out
+        assert "weakest" in told and ("in place of" in told or "no single swap" in told)
+
+    def test_bundles_of_a_file_are_ranked_or_refused(self, run_folder, capsys, tmp_path):
+        file = tmp_path / "bundles.json"
+        file.write_text('{"one": ["i000", "i002"], "other": ["i001", "i003", "i005", "i007"]}')
+        command = ["bundles", "--run", str(run_folder), "--words", "black", "--file", str(file)]
+        assert main(command) == 0
+        told = capsys.readouterr().out
+        assert "one" in told and "and 1 more" in told
+        for wrong in ("[]", '{"one": "i000"}', "no"):
+            file.write_text(wrong)
+            assert main(command) == 2 and capsys.readouterr().err.count("\n") == 1
+
+    def test_answers_can_be_one_of_each_category(self, run_folder, capsys):
+        assert main(["answer", "--run", str(run_folder), "--items", "i000", "--one-per", "colour"]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 2
