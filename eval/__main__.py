@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -19,8 +21,11 @@ from eval.bench import ABLATIONS, ablate, missing, recipe_of, run, write
 from eval.benchmarks import BENCHMARKS, Benchmark
 from eval.contenders import RIVALS
 from eval.experiment import load_recipe
+from eval.explanations import held_asks, measure
 from eval.tables import RESULTS, update
 from fusion.recipe import RecipeError
+from fusion.recommender import Recommender
+from fusion.runs import RunError, open_run
 from fusion.runs import RunError
 from kg.graph import build_graph
 from kg.schema import GraphSchema, SchemaError
@@ -92,6 +97,26 @@ def ablation(options: argparse.Namespace) -> int:
     variants = {n: recipe_of(chosen, data, [*options.set, *ABLATIONS[n]], options.quick) for n in names}
     found = ablate(chosen, variants, options.quick, options.device, not options.quiet)
     _save(f"{chosen.name}-ablation" + "-quick" * options.quick, found, options)
+    return 0
+
+
+def explanations(options: argparse.Namespace) -> int:
+    """Measure a run's explanations: validity, coverage, what taking paths out costs, quality, and time."""
+    folder = open_run(options.run_folder)
+    recommender = Recommender.load(folder)
+    every = held_asks(recommender, folder)
+    found = {
+        task: measure(recommender, asks, options.asks, options.sufficient, options.seed, not options.quiet)
+        for task, asks in every.items()
+    }
+    file = Path(options.out) / "explanations.json"
+    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    flags = ["--asks", str(options.asks), "--sufficient", str(options.sufficient), "--seed", str(options.seed)]
+    words = ["python", "-m", "eval", "explanations", f"runs/{folder.name}", *flags]
+    name = options.name or re.sub(r"^\d{8}-\d{6}-", "", folder.name)
+    write({**before, name: {"command": shlex.join(words), "tasks": found}}, file)
+    print(json.dumps(found, indent=2))
+    print(f"saved    {file}")
     return 0
 
 
@@ -173,6 +198,15 @@ def _parser() -> argparse.ArgumentParser:
         "combinations", help="build, judge and rank held-out bundles", description=whole.combinations.__doc__
     )
     whole.arguments(command)
+    command = commands.add_parser("explanations", help="measure a run's explanations", description=explanations.__doc__)
+    command.add_argument("run_folder", metavar="RUN", help="a run folder")
+    command.add_argument("--asks", type=int, default=100, help="held-out asks a task (default: 100)")
+    command.add_argument("--sufficient", type=int, default=10, help="of how many to measure sufficiency (default: 10)")
+    command.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    command.add_argument("--name", default="", help="what the results are called (default: the run's name)")
+    command.add_argument("--out", default=str(RESULTS), metavar="DIR", help="where explanations.json goes")
+    command.add_argument("--quiet", action="store_true", help="no progress bars")
+    command.set_defaults(run=explanations)
     command = commands.add_parser("tables", help="write the documents' tables anew", description=tables.__doc__)
     command.set_defaults(run=tables)
     return parser

@@ -64,6 +64,8 @@ def save(recommender: Recommender, recipe: Recipe, folder: Path) -> None:
         for side, nodes in (("items", recommender.bank.items), ("users", recommender.bank.users))
         for part, value in nodes._asdict().items()
     }
+    if len(recommender.bank.text):  # what the nodes' texts are, for messages that are computed anew
+        vectors["text"] = recommender.bank.text.detach().cpu().contiguous().clone()
     save_file(vectors, folder / "vectors.safetensors")
     arrays = save_counts(recommender.counts)
     save_arrays({str(n): array for n, array in enumerate(arrays.values())}, folder / "counts.safetensors")
@@ -106,7 +108,8 @@ def load_parts(folder: str | Path) -> Parts:
         if isinstance(error, RunError):
             raise
         raise RunError(f"{path} cannot be opened by this version: {' '.join(str(error).split())}") from error
-    return Parts(model, tables, counts, Bank(torch.zeros(0, recipe.fusion.width), items, users), recipe)
+    texts = vectors.get("text", torch.zeros(0, recipe.fusion.width))
+    return Parts(model, tables, counts, Bank(texts, items, users), recipe)
 
 
 def make_model(

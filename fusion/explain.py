@@ -152,12 +152,16 @@ class Explainer:
         texts = {kind: self.recommender.tables.texts(kind) for kind in self.graph.vocabs if kind in named}
         return {kind: Lexical(every) for kind, every in texts.items() if Lexical.fits(every)}
 
-    def pool(self, spot: Spot, matches: Sequence[Node], count: int) -> list[Walk]:
-        """Paths to choose from: few hubs, many times, of many kinds."""
+    def sources(self, spot: Spot) -> list[Node]:
+        """The ask's items and user as nodes."""
         sources: list[Node] = [(self.graph.item, int(row)) for row in spot.place.hand]
         if spot.place.user >= 0 and self.graph.user:
             sources.append((self.graph.user, spot.place.user))
-        found = self.walks.find([*sources, *matches], (self.graph.item, spot.place.item))
+        return sources
+
+    def pool(self, spot: Spot, matches: Sequence[Node], count: int) -> list[Walk]:
+        """Paths to choose from: few hubs, many times, of many kinds."""
+        found = self.walks.find([*self.sources(spot), *matches], (self.graph.item, spot.place.item))
         chosen: list[Walk] = []
         seen: dict[tuple[tuple[str, bool], ...], int] = {}
         dear = {id(w): w.cost - float(np.log(w.times)) for w in found}

@@ -128,6 +128,17 @@ class Linker:
                 self._out(take, link.a[1], users=self._common("takers", link.a[1], link.b[1]))
         return {name: np.unique(np.concatenate(rows)) for name, rows in found.items()}
 
+    def owners(self, cut: Cut) -> Cut:
+        """The cut, but that a bundle which still holds anything stays its owners'."""
+        events = {key: self.graph.edges[key] for key in self._memberships}
+        kept = [np.delete(edge.source, cut.get(key[1], _NONE)) for key, edge in events.items()]
+        bundles = np.unique(np.concatenate([_NONE, *kept]))
+        found = dict(cut)
+        for key, edge in self.graph.edges.items():
+            if key[2] == self.bundle and key[1] in cut:
+                found[key[1]] = cut[key[1]][~np.isin(edge.target[cut[key[1]]], bundles)]
+        return found
+
     def _into(self, walk: Walk, place: int) -> IntArray:
         """All edges of the step's type at the item's end."""
         name, back = walk.steps[place]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import textwrap
+from typing import Any
 
 from fusion.explanation import Explanation, GraphPath
 
@@ -46,9 +48,48 @@ def _drawn(path: GraphPath, width: int) -> list[str]:
 
 
 def to_html(explanation: Explanation) -> str:
-    """A page with the paths as a graph; needs no network.
+    """A page with the paths as a graph, edges as wide as they carry; drawn by neo4j-viz, whose viewer it holds.
 
     Raises:
-        ImportError: The extra `viz` is not installed.
+        ImportError: neo4j-viz is not installed.
     """
-    raise ImportError("pictures need neo4j-viz; install trousseau[viz]")
+    try:
+        from neo4j_viz import Node, Relationship, VisualizationGraph
+    except ImportError:
+        raise ImportError("pictures are drawn by neo4j-viz: pip install 'trousseau[viz]'") from None
+    graph = explanation.graph
+    target = (explanation.item.type, explanation.item.id)
+    starts = {(path.nodes[0].type, path.nodes[0].id) for path in explanation.paths}
+    most = max((facts["support"] for *_, facts in graph.edges(data=True)), default=0.0)
+    kinds = sorted({kind for kind, _ in graph})
+    places: dict[tuple[str, str], tuple[float, float]] = {}
+    depth = max((len(path.edges) for path in explanation.paths), default=0)
+    for row, path in enumerate(explanation.paths):  # a path a line, from left to right
+        for at, stop in enumerate(path.nodes[:-1]):
+            places.setdefault((stop.type, stop.id), (260.0 * at, 150.0 * row))
+    places[target] = (260.0 * depth, 75.0 * (len(explanation.paths) - 1))
+    nodes = []
+    for node, facts in graph.nodes(data=True):
+        ends = node == target or node in starts
+        facts_of: dict[str, Any] = {
+            "id": " ".join(node), "caption": textwrap.shorten(facts["title"], 28, placeholder=" …"), "caption_size": 1,
+            "x": places[node][0], "y": places[node][1], "size": 34 if ends else 22,
+            "color": _COLOURS[kinds.index(node[0]) % len(_COLOURS)],
+            "properties": {"type": node[0], "id": node[1], "title": facts["title"]},
+        }  # fmt: skip
+        nodes.append(Node(**facts_of))
+    edges = []
+    for number, (tail, head, key, facts) in enumerate(graph.edges(keys=True, data=True)):
+        share = max(facts["support"], 0.0) / most if most > 0 else 0.0
+        facts_of = {"id": str(number), "source": " ".join(tail), "target": " ".join(head), "caption": key}
+        shown = {name: value for name, value in facts.items() if name != "paths"}
+        edges.append(Relationship(**facts_of, width=1 + 7 * share, properties=shown))
+    page = str(VisualizationGraph(nodes, edges).render(layout="free", theme="light").data)
+    told = f'<pre style="white-space: pre-wrap; margin: 1em">{html.escape(to_text(explanation))}</pre>'
+    page = page.replace("<title>neo4j-viz</title>", f"<title>{html.escape(explanation.item.title)}</title>", 1)
+    head, end, tail = page.rpartition("</body>")
+    return head + told + end + tail if end else page + told
+
+
+# Of Okabe and Ito, which people with any colour vision tell apart.
+_COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")

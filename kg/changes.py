@@ -17,6 +17,12 @@ Cut = Mapping[str, IntArray]  # by edge name, the rows of its edge list that are
 _NONE = np.zeros(0, np.int64)
 
 
+def distinct(values: IntArray) -> IntArray:
+    """The distinct values, ascending; on many, several times faster than numpy's hashing."""
+    ordered = np.sort(values)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+
+
 class Index:
     """Where each value of an array of rows stands in it; negative ones are nowhere."""
 
@@ -113,7 +119,7 @@ class Changes:
         held = [key for key in self._keys if key[0] == self.bundle]
         self._index = {key: Index(self._bundles(key)) for key in self._keys if self.bundle in (key[0], key[2])}
         pairs = np.concatenate([_NONE, *(self._pairs(key, None) for key in held)])
-        self._parallel = len(np.unique(pairs)) < len(pairs)
+        self._parallel = len(distinct(pairs)) < len(pairs)
         self._members = held
         events = graph.events
         known = events.take(events.user >= 0)
@@ -148,18 +154,18 @@ class Changes:
 
     def of(self, cut: Cut) -> Change:
         """What a cut does to the events."""
-        cut = {name: np.unique(np.asarray(rows, np.int64)) for name, rows in cut.items()}
+        cut = {name: distinct(np.asarray(rows, np.int64)) for name, rows in cut.items()}
         owned = [key for key in self._index if key not in self._members and key[1] in cut]
         less = [self._bundles(key)[cut[key[1]]] for key in self._members if key[1] in cut]
         anew = [self._bundles(key)[cut[key[1]]] for key in owned] + (less if self._parallel else [])
-        owners = np.unique(np.concatenate([_NONE, *anew]))
+        owners = distinct(np.concatenate([_NONE, *anew]))
         touched = [owners, *less]
         before, after = {}, {}
         for key in self._keys:
             gone = cut.get(key[1], _NONE)
             rows = gone
             if key in self._index:  # a bundle that loses an owner is resolved anew, of others what they lose
-                mine = self._index[key].of(owners if key in self._members else np.unique(np.concatenate(touched)))
+                mine = self._index[key].of(owners if key in self._members else distinct(np.concatenate(touched)))
                 rows = np.union1d(mine, gone)
             edge = self.graph.edges[key]
             stays = rows[~np.isin(rows, gone)] if len(owners) else rows[:0]
@@ -172,10 +178,10 @@ class Changes:
         return Change(old, new, self._lost_held(cut), lost, owned_lost)
 
     def _lost_held(self, cut: Cut) -> IntArray:
-        gone = np.unique(np.concatenate([_NONE, *(self._pairs(k, cut[k[1]]) for k in self._members if k[1] in cut)]))
+        gone = distinct(np.concatenate([_NONE, *(self._pairs(k, cut[k[1]]) for k in self._members if k[1] in cut)]))
         if self._parallel and len(gone):
             for key in self._members:
-                rows = self._index[key].of(np.unique(gone // self.items))
+                rows = self._index[key].of(distinct(gone // self.items))
                 gone = np.setdiff1d(gone, self._pairs(key, np.setdiff1d(rows, cut.get(key[1], _NONE))))
         return np.stack(np.divmod(gone, self.items), 1).astype(np.int64)
 

@@ -16,6 +16,8 @@ from kg.recount_values import Values
 from kg.sparse import Matrix
 from kg.tables import FloatArray, IntArray
 
+MANY = 64  # pairs of items that are looked at one by one
+
 
 @dataclass(frozen=True)
 class Place:
@@ -110,7 +112,16 @@ class Recount:
         path = f"item-{'user' if sets is self.taken else 'bundle'}-item"
         both = np.asarray(self.counts.item_item[path][pairs[:, 0], pairs[:, 1]]).ravel()
         # what many hold together is not parted by a few losses
-        for at in np.flatnonzero((both > 0) & (both <= fewer[pairs[:, 0]] + fewer[pairs[:, 1]])).tolist():
+        maybe = np.flatnonzero((both > 0) & (both <= fewer[pairs[:, 0]] + fewer[pairs[:, 1]]))
+        if len(maybe) > MANY:
+            keys = np.repeat(np.arange(sets.rows.shape[0]), np.diff(sets.rows.indptr)) * self.items + sets.rows.indices
+            left = sets.rows.copy()
+            left.data = (~np.isin(keys, lost[:, 0] * self.items + lost[:, 1])).astype(np.float32)
+            columns = left.T.tocsr()
+            still = columns[pairs[maybe, 0]].multiply(columns[pairs[maybe, 1]]).sum(1)
+            out[maybe] = np.asarray(still).ravel() == 0
+            return out
+        for at in maybe.tolist():
             a, b = pairs[at].tolist()
             of_a, of_b = (lost[lost[:, 1] == item, 0] for item in (a, b))
             parted = np.concatenate([of_a[among(of_a, sets.holding(b))], of_b[among(of_b, sets.holding(a))]])

@@ -1,0 +1,97 @@
+"""Occlusion against the real thing: the graph without the edges, counted and encoded anew."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fusion.ask import Ask
+from fusion.occlusion import Case, Occlusion, words_of
+from fusion.recommender import Recommender
+from fusion.world import NodeTexts, World
+from kg.graph import build_graph, events_of
+from kg.paths import PathConfig, count_paths
+
+
+@pytest.fixture
+def made(small, shop):
+    """An untrained recommender over a shop, its head as if trained."""
+    model = small().model
+    tables = shop()
+    counts = count_paths(build_graph(tables), PathConfig(2.0, 3.0))
+    torch.manual_seed(1)
+    for parameter in model.head.mix[-1].parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return Recommender.assemble(model.eval(), tables, counts, "cpu")
+
+
+def really(recommender, cut, ask, item):
+    """The item's score in a graph that never had the edges."""
+    tables, model = recommender.tables, recommender.model
+    whole, edges = recommender.world.graph, {}
+    for key, edge in whole.edges.items():
+        keep = np.ones(len(edge), bool)
+        keep[cut.get(key[1], np.zeros(0, int))] = False
+        edges[key] = edge.take(keep)
+    graph = replace(whole, edges=edges, events=events_of(whole.schema, whole.vocabs, edges, ()))
+    counts, texts = count_paths(graph, PathConfig(2.0, 3.0)), NodeTexts.of(tables)
+    world = World(graph, counts, texts, model.config.fanout, 0, torch.device("cpu"))
+    # which items stand next to each other, and which were ever taken, stay as they were
+    together = ("item", "together", "item")
+    world.edges[together] = recommender.world.edges[together]
+    world.taken = recommender.world.taken
+    bank = model.encode(world, model.text.encode_table(model.text.table(texts.texts)))
+    asks = recommender.asks([ask])
+    with torch.no_grad():
+        rows, phi = world.evidence(asks, 100, torch.tensor([[item]]))
+        words = recommender.words(asks)
+        found = model.score(world, asks, bank.items, bank.users, words)
+        at = (found.rows[0] == item).nonzero()
+    assert len(at), (rows, phi.shape)
+    return float(found.score[0, at[0, 0]])
+
+
+@pytest.mark.parametrize(
+    "ask", [Ask("u1"), Ask("u2", ("i1", "i4")), Ask(items=("i3",), text="thing of kind 2")], ids=str
+)
+def test_a_score_without_edges_is_the_score_of_the_graph_without_them(made, ask):
+    occlusion, rng = Occlusion(made), np.random.default_rng(0)
+    item = made.items.row(made.answer(ask)[0].id)
+    spot = occlusion.spot(ask, item)
+    assert occlusion.scores(spot, [Case()])[0] == pytest.approx(spot.served, abs=1e-4)
+    compared = 0
+    for _ in range(12):
+        name = str(rng.choice(["holds", "made", "bought", "by"]))
+        ((_, edge),) = [(k, e) for k, e in made.world.graph.edges.items() if k[1] == name]
+        cut = {name: rng.choice(len(edge), 2, replace=False)}
+        apart = [e for k, *e in occlusion._met(spot, cut)[2] if k[1] == "together" and len(e[0])]
+        if not apart:
+            compared += 1
+            assert occlusion.scores(spot, [Case(cut)])[0] == pytest.approx(really(made, cut, ask, item), abs=2e-3)
+    assert compared > 4
+
+
+def test_counts_and_messages_are_told_apart_and_guessed(made):
+    occlusion = Occlusion(made)
+    ask = Ask("u1")
+    item = made.items.row(made.answer(ask)[0].id)
+    spot = occlusion.spot(ask, item)
+    every = {"made": np.arange(len(made.world.graph.edges[("user", "made", "bundle")]))}
+    whole, both, counted, messages = occlusion.scores(
+        spot, [Case(), Case(every), Case(every, messages=False), Case(every, counted=False)]
+    )
+    assert len({round(float(x), 6) for x in (whole, both, counted, messages)}) == 4
+    assert np.isfinite(occlusion.estimates(spot, [every, {}])).all()
+    assert occlusion.estimates(spot, [{}])[0] == pytest.approx(0, abs=1e-6)
+
+
+def test_words_are_taken_out_one_by_one(made):
+    assert words_of("red red sock") == [("red", "sock"), ("sock", "red red")]
+    assert words_of("Größe 7, (new)") == [("Größe", "7, (new)"), ("7", "Größe , (new)"), ("new", "Größe 7, ( )")]
+    occlusion, ask = Occlusion(made), Ask(text="thing of kind 2")
+    spot = occlusion.spot(ask, made.items.row("i4"))
+    whole, without, silent = occlusion.scores(spot, [Case(), Case(asked="thing of kind"), Case(asked="", text="")])
+    again = occlusion.spot(Ask(text="thing of kind"), made.items.row("i4"))
+    assert without == pytest.approx(float(occlusion.scores(again, [Case()])[0]), abs=1e-4)
+    assert silent != pytest.approx(whole, abs=1e-4)
