@@ -203,7 +203,8 @@ def among(values: IntArray, ordered: IntArray) -> npt.NDArray[np.bool_]:
     """(n,) which values are among ascending ones."""
     if not len(ordered):
         return np.zeros(len(values), bool)
-    return ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+    found: npt.NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+    return found
 
 
 def column(matrix: Matrix, rows: IntArray, at: int) -> FloatArray:
