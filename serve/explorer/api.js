@@ -1,0 +1,60 @@
+// Asks the API. Types are JSDoc, so that an editor checks them and nothing needs to be built.
+
+/** What the API refused, in its own words. */
+export class Refused extends Error {
+  /** @param {number} status @param {{detail?: string, request_id?: string}} problem */
+  constructor(status, problem) {
+    super(problem.detail || `the server said ${status}`);
+    this.status = status;
+    this.id = problem.request_id || "";
+  }
+}
+
+const KEY = "trousseau-key";
+export const key = { get: () => sessionStorage.getItem(KEY) || "", set: (/** @type {string} */ value) => sessionStorage.setItem(KEY, value) };
+
+/**
+ * @param {string} path
+ * @param {object} [body] asked by POST where there is one, by GET where not
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export async function ask(path, body, signal) {
+  /** @type {Record<string, string>} */
+  const headers = { "Content-Type": "application/json" };
+  if (key.get()) headers.Authorization = `Bearer ${key.get()}`;
+  let answer;
+  try {
+    answer = await fetch(`/v1/${path}`, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body), signal });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Refused(0, { detail: "The server does not answer. Is it running?" });
+  }
+  const found = await answer.json().catch(() => ({}));
+  if (!answer.ok) throw new Refused(answer.status, found);
+  return found;
+}
+
+/**
+ * An element: make("li", {class: "card"}, "text", child). What starts with "on" listens.
+ * @param {string} name
+ * @param {Record<string, any>} [facts]
+ * @param {...(Node | string | null | undefined)} inside
+ * @returns {any}
+ */
+export function make(name, facts = {}, ...inside) {
+  const svg = ["svg", "circle", "path", "text", "rect", "g", "title"].includes(name);
+  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
+  for (const [fact, value] of Object.entries(facts)) {
+    if (fact.startsWith("on")) made.addEventListener(fact.slice(2), value);
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(fact, value === true ? "" : String(value));
+  }
+  made.append(...inside.filter((one) => one !== null && one !== undefined).map((one) => /** @type {Node | string} */ (one)));
+  return made;
+}
+
+/** @param {number} share @returns {string} */
+export const percent = (share) => `${Math.round(100 * share)}%`;
+
+/** @param {number | null | undefined} value @returns {string} */
+export const signed = (value) => (value === null || value === undefined ? "?" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`);

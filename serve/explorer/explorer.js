@@ -1,0 +1,189 @@
+// The explorer: an ask on the left, its answers, and why. All it knows comes from the API that everybody has.
+import { ask, key, make, percent, Refused } from "/explorer/api.js";
+import { reasons, split } from "/explorer/why.js";
+
+/** @param {string} id @returns {any} */
+const by = (id) => document.getElementById(id);
+const form = by("ask"), found = by("found"), status = by("status");
+/** @type {Map<string, string>} */
+const basket = new Map();
+/** @type {any} */
+let about = null;
+/** @type {AbortController | null} */
+let asking = null;
+/** @type {any} */
+let asked = {};
+let waiting = 0;
+
+const mode = () => /** @type {string} */ (new FormData(form).get("mode"));
+const money = (/** @type {number | null} */ value) => (value === null || value === undefined ? "price not known" : value.toFixed(2));
+
+function show() {
+  for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-for]"))) {
+    if (part.id !== "kind-row" || by("kind").options.length > 1) part.hidden = !part.dataset.for?.split(" ").includes(mode());
+  }
+  const whole = mode() === "build", budget = Number(by("budget").value);
+  by("budget-told").value = budget ? `${budget} ${whole ? "in all" : "an item"}` : "no limit";
+  by("count-told").value = by("count").value;
+  by("diversity-told").value = Number(by("diversity").value) ? percent(Number(by("diversity").value)) : "as it comes";
+  const left = [...basket].map(([id, title]) =>
+    make("li", {}, title, make("button", { type: "button", "aria-label": `Take ${title} out of the basket`, onclick: () => put(id) }, "Remove")));
+  by("basket").replaceChildren(...(left.length ? left : [make("li", { class: "soft" }, "Empty. Add items from an answer.")]));
+}
+
+/** Put an item in the basket, or take it out where there is no title. @param {string} id @param {string} [title] */
+function put(id, title) {
+  if (title === undefined) basket.delete(id);
+  else basket.set(id, title);
+  if (title !== undefined && mode() === "search") /** @type {any} */ (document.querySelector("[value=complete]")).checked = true;
+  show();
+  send();
+}
+
+/** The ask as the API takes it, or a sentence on what is missing. */
+function question() {
+  const text = by("text").value.trim() || null, user = by("user").value.trim() || null, items = [...basket.keys()];
+  const kind = by("kind").value, budget = Number(by("budget").value), count = Number(by("count").value), diversity = Number(by("diversity").value);
+  const within = kind ? { [about.kind]: [kind] } : {};
+  const where = { within, between: budget && mode() !== "build" ? { price: [null, budget] } : {} };
+  if (mode() === "search") return text ? ["search", { text, user, k: count, where }] : "Type what you look for.";
+  if (mode() === "recommend") return user ? ["recommend", { user, k: count, where }] : "Name a user, and see what may come next.";
+  if (mode() === "complete") return items.length ? ["complete", { items, user, text, k: count, where, diversity }] : "The basket is empty. Search for something, and add it.";
+  const slots = by("slots").value.split(",").map((/** @type {string} */ slot) => slot.trim()).filter(Boolean);
+  if (!items.length && !user && !text) return "Put something in the basket, name a user, or say what it is for.";
+  const size = slots.length ? null : [Math.max(count, items.length + 1), Math.max(count, items.length + 1)];
+  return ["build", { items, user, text, plan: { size, slots, budget: budget || null, variety: diversity, where, alternatives: 3 } }];
+}
+
+/** @param {Error} error @param {() => void} again */
+function problem(error, again) {
+  if (error instanceof Refused && error.status === 401) by("key-box").showModal();
+  const id = error instanceof Refused && error.id ? make("p", { class: "soft" }, `Request ${error.id}`) : null;
+  return make("div", { class: "problem", role: "alert" }, make("p", {}, error.message), id, make("button", { type: "button", onclick: again }, "Try again"));
+}
+
+async function send() {
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  const made = about ? question() : "Loading …";
+  if (typeof made === "string") {
+    status.textContent = "";
+    found.replaceChildren(make("p", { class: "empty" }, made));
+    return;
+  }
+  const [path, body] = /** @type {[string, any]} */ (made);
+  status.textContent = "Asking …";
+  found.classList.add("busy");
+  try {
+    const began = performance.now(), answer = await ask(path, body, mine.signal);
+    const session = path === "build" ? [] : answer.session;
+    asked = { user: body.user, text: body.text, items: [...new Set([...session, ...(body.items || [])])] };
+    const many = (answer.items || answer.combinations).length;
+    status.textContent = `${many} ${path === "build" ? "outfits" : "items"} in ${Math.round(performance.now() - began)} ms${answer.language === null ? "" : `, ${percent(answer.language)} by language`}${session.length ? `; ${session.length} of the user’s latest items were considered` : ""}`;
+    const shown = path === "build" ? answer.combinations.map(outfit) : answer.items.map((/** @type {any} */ item) => card(item, "li"));
+    found.replaceChildren(many ? make("ol", {}, ...shown) : make("p", { class: "empty" }, "Nothing fits. Loosen the kind, the budget or the slots."));
+  } catch (error) {
+    if (error instanceof DOMException) return;
+    status.textContent = "";
+    found.replaceChildren(problem(/** @type {Error} */ (error), send));
+  } finally {
+    if (mine === asking) found.classList.remove("busy");
+  }
+}
+
+/** @param {any} item @param {string} name @param {string} [weakest] @param {string[]} [rest] */
+function card(item, name, weakest, rest) {
+  const inside = basket.has(item.id);
+  const facts = make("p", { class: "facts" }, item.slot ? make("span", {}, item.slot) : null, make("span", {}, item.id),
+    item.price === null ? null : make("span", {}, money(item.price)), make("span", {}, `${percent(item.language)} by its words`),
+    weakest === item.id ? make("span", { class: "weak" }, "goes least well") : null, item.kept ? make("span", {}, "from the basket") : null);
+  const row = make("div", { class: "row" });
+  if (!item.kept) row.append(make("button", { type: "button", "aria-label": `Why ${item.title}`, onclick: () => explain(item, made, rest) }, "Why?"));
+  if (!inside) row.append(make("button", { type: "button", "aria-label": `Add ${item.title} to the basket`, onclick: () => put(item.id, item.title) }, "Add"));
+  if (asked.user && !item.kept) row.append(make("button", { type: "button", "aria-label": `${asked.user} bought ${item.title}`, onclick: () => bought(item) }, "Bought it"));
+  const made = make(name, { class: "card" }, make("h3", {}, item.title), split(item.language), facts, row);
+  return made;
+}
+
+/** @param {any} one @param {number} n */
+function outfit(one, n) {
+  const take = () => {
+    for (const item of one.items) basket.set(item.id, item.title);
+    show();
+    status.textContent = "All of it is in the basket.";
+  };
+  return make("li", { class: "card outfit" },
+    make("header", {}, make("h3", {}, `Outfit ${n + 1}`), make("p", {}, one.price === null ? "" : `${money(one.price)} in all`), make("button", { type: "button", onclick: take, "aria-label": `Take outfit ${n + 1}` }, "Take it")),
+    ...one.items.map((/** @type {any} */ item) => card(item, "div", one.items.length > 1 ? one.weakest : "", one.items.filter((/** @type {any} */ other) => other !== item).map((/** @type {any} */ other) => other.id))));
+}
+
+/** @param {any} item @param {HTMLElement} place @param {string[]} [rest] the other items of its outfit */
+async function explain(item, place, rest) {
+  document.querySelectorAll(".chosen").forEach((one) => one.classList.remove("chosen"));
+  place.classList.add("chosen");
+  document.querySelector("main")?.classList.add("explains");
+  const why = by("why"), body = by("reasons");
+  why.hidden = false;
+  body.replaceChildren(make("p", { role: "status" }, `Looking for why ${item.title} …`));
+  why.focus();
+  if (matchMedia("(max-width: 999px)").matches) why.scrollIntoView();
+  const items = (rest || asked.items).filter((/** @type {string} */ id) => id !== item.id);
+  try {
+    const answer = await ask("explain", { item: item.id, user: asked.user, text: asked.text, items });
+    body.replaceChildren(...reasons(answer, about));
+  } catch (error) {
+    body.replaceChildren(problem(/** @type {Error} */ (error), () => explain(item, place, rest)));
+  }
+}
+
+/** @param {any} item */
+async function bought(item) {
+  try {
+    await ask("events", { events: [{ user: asked.user, item: item.id, kind: "purchase" }] });
+    await send();
+  } catch (error) {
+    status.replaceChildren(problem(/** @type {Error} */ (error), () => bought(item)));
+  }
+}
+
+async function start() {
+  try {
+    about = await ask("about");
+  } catch (error) {
+    found.replaceChildren(problem(/** @type {Error} */ (error), start));
+    return;
+  }
+  by("run").textContent = `${about.items.toLocaleString("en")} items, ${about.users.toLocaleString("en")} users; run ${about.run}`;
+  by("users").replaceChildren(...about.example_users.map((/** @type {string} */ user) => make("option", { value: user })));
+  by("user").placeholder = about.example_users.length ? `such as ${about.example_users[0]}` : "nobody in particular";
+  by("kind-label").textContent = about.kind.replaceAll("_", " ");
+  by("kind").append(...about.kinds.map((/** @type {string} */ name) => make("option", { value: name }, name)));
+  by("kind-row").hidden = !about.kinds.length;
+  by("kinds").replaceChildren(...about.kinds.map((/** @type {string} */ name) => make("option", { value: name })));
+  by("budget-row").hidden = !about.prices;
+  if (about.prices) by("budget").max = Math.max(10, Math.ceil(about.prices[1] * 8));
+  show();
+  send();
+}
+
+const later = () => {
+  clearTimeout(waiting);
+  waiting = window.setTimeout(send, 350);
+};
+form.addEventListener("submit", (/** @type {Event} */ event) => {
+  event.preventDefault();
+  send();
+});
+form.addEventListener("input", (/** @type {Event} */ event) => {
+  show();
+  if (event.target !== by("text")) later();
+});
+by("key-open").addEventListener("click", () => by("key-box").showModal());
+by("key-box").addEventListener("close", () => {
+  if (by("key-box").returnValue === "use") {
+    key.set(by("key").value.trim());
+    start();
+  }
+  by("key").value = "";
+});
+start();

@@ -1,0 +1,255 @@
+"""Routes: each question of the API, answered by the run that is served."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import BaseModel
+
+from fusion.ask import Ask
+from fusion.plan import Combination, Plan
+from fusion.recommender import Recommendation
+from serve import answers, schemas
+from serve.engine import Loaded
+from serve.errors import Problem, refused
+from serve.events import Event, now
+from serve.middleware import pseudonym
+from serve.state import State
+
+router = APIRouter(prefix="/v1")
+EXPLAINED = 10  # items of an answer whose paths are found
+
+
+def state_of(request: Request) -> State:
+    """What the app holds."""
+    found: State = request.app.state.held
+    return found
+
+
+def reply(answer: BaseModel, status: int = 200) -> Response:
+    """JSON, written once."""
+    return Response(answer.model_dump_json(), status, media_type="application/json")
+
+
+def head(request: Request, loaded: Loaded) -> dict[str, Any]:
+    """What every answer says."""
+    return {"run": loaded.run, "request_id": request.state.request_id}
+
+
+def mean(shares: Sequence[float]) -> float | None:
+    """None of nothing."""
+    return sum(shares) / len(shares) if shares else None
+
+
+async def session(request: Request, user: str | None, wanted: bool) -> tuple[str, ...]:
+    """The latest items of a user, and a note of who it is for the log, which gets no id."""
+    if user is None:
+        return ()
+    request.state.user = pseudonym(user)
+    state = state_of(request)
+    if not wanted or not state.settings.session:
+        return ()
+    since = now() - 3600 * state.settings.session_hours
+    return await asyncio.to_thread(state.events.session, user, state.settings.session, since)
+
+
+def items_out(loaded: Loaded, found: Sequence[Recommendation], ask: Ask | None, paths: int) -> list[answers.ItemOut]:
+    """An answer's items, with paths where they are wanted."""
+    prices = loaded.prices([one.id for one in found])
+    out = []
+    for place, (one, price) in enumerate(zip(found, prices, strict=True)):
+        item = answers.ItemOut(id=one.id, title=one.title, score=one.score, language=one.language, price=price)
+        if paths and ask is not None and place < EXPLAINED:
+            made = loaded.explain(ask, one.id, k=paths, support=False)
+            item.paths = [answers.PathOut.model_validate(path) for path in made.paths]
+        out.append(item)
+    return out
+
+
+async def answered(request: Request, ask: Ask, paths: int, session: Sequence[str] = ()) -> Response:
+    """The answer to an ask."""
+    loaded = state_of(request).engine.now
+
+    def work() -> list[answers.ItemOut]:
+        with refused():
+            return items_out(loaded, loaded.recommender.answer(ask), ask, paths)
+
+    items = await state_of(request).engine.run(work, slow=paths > 0)
+    share = mean([item.language for item in items])
+    return reply(answers.ItemsAnswer(**head(request, loaded), items=items, language=share, session=list(session)))
+
+
+@router.post("/recommend", response_model=answers.ItemsAnswer)
+async def recommend(request: Request, body: schemas.RecommendIn) -> Response:
+    """What a user may want next; what the user did in the last hours counts."""
+    latest = await session(request, body.user, body.session)
+    with refused():
+        ask = Ask(user=body.user, items=latest, k=body.k, where=body.where.constraints())
+    return await answered(request, ask, body.paths, latest)
+
+
+@router.post("/complete", response_model=answers.ItemsAnswer)
+async def complete(request: Request, body: schemas.CompleteIn) -> Response:
+    """What goes with items: an outfit, a basket, a bundle."""
+    latest = await session(request, body.user, body.session)
+    loaded, items = state_of(request).engine.now, tuple(dict.fromkeys((*latest, *body.items)))
+    with refused():
+        where = body.where.constraints()
+
+    def work() -> list[answers.ItemOut]:
+        with refused():
+            found = loaded.recommender.complete(
+                items, body.user, body.text, body.k, where, body.one_per, body.diversity, body.complements, body.season
+            )
+            return items_out(loaded, found, Ask(body.user, items, body.text, body.k, where), body.paths)
+
+    slow = bool(body.paths or body.one_per or body.diversity or body.complements)
+    made = await state_of(request).engine.run(work, slow)
+    share = mean([item.language for item in made])
+    return reply(answers.ItemsAnswer(**head(request, loaded), items=made, language=share, session=list(latest)))
+
+
+@router.post("/search", response_model=answers.ItemsAnswer)
+async def search(request: Request, body: schemas.SearchIn) -> Response:
+    """What words mean, for this user where one is given."""
+    await session(request, body.user, False)
+    with refused():
+        ask = Ask(user=body.user, text=body.text, k=body.k, where=body.where.constraints())
+    return await answered(request, ask, body.paths)
+
+
+@router.post("/similar", response_model=answers.ItemsAnswer)
+async def similar(request: Request, body: schemas.SimilarIn) -> Response:
+    """The items that are most alike: not complements. 404 where the item is not known."""
+    loaded = state_of(request).engine.now
+    there(loaded, body.item)
+
+    def work() -> list[answers.ItemOut]:
+        with refused():
+            return items_out(loaded, loaded.recommender.similar(body.item, body.k, body.where.constraints()), None, 0)
+
+    items = await state_of(request).engine.run(work)
+    share = mean([item.language for item in items])
+    return reply(answers.ItemsAnswer(**head(request, loaded), items=items, language=share))
+
+
+def combination_out(loaded: Loaded, one: Combination) -> answers.CombinationOut:
+    """With each item's share of language."""
+    out = answers.CombinationOut.model_validate(one)
+    for piece, share in zip(out.items, loaded.shares([p.id for p in one.items]), strict=True):
+        piece.language = share
+    return out
+
+
+@router.post("/build", response_model=answers.BuildAnswer)
+async def build(request: Request, body: schemas.BuildIn) -> Response:
+    """Whole combinations under a plan; 422 names the conditions at odds where none meets it."""
+    await session(request, body.user, False)
+    loaded = state_of(request).engine.now
+
+    def work() -> list[answers.CombinationOut]:
+        with refused():
+            found = loaded.recommender.build(body.plan.plan(), body.user, tuple(body.items), body.text)
+            return [combination_out(loaded, one) for one in found]
+
+    found = await state_of(request).engine.run(work, slow=True)
+    share = mean([piece.language or 0.0 for one in found for piece in one.items])
+    return reply(answers.BuildAnswer(**head(request, loaded), combinations=found, language=share))
+
+
+@router.post("/judge", response_model=answers.JudgeAnswer)
+async def judge(request: Request, body: schemas.JudgeIn) -> Response:
+    """How well items go together, the weakest, and the best single swap."""
+    await session(request, body.user, False)
+    loaded = state_of(request).engine.now
+
+    def work() -> answers.JudgeAnswer:
+        with refused():
+            plan = Plan(budget=body.budget, item_budget=body.item_budget, where=body.where.constraints())
+            found = loaded.recommender.judge(tuple(body.items), body.user, body.text, plan, body.category)
+            whole = combination_out(loaded, found.combination)
+            swap = None if found.swap is None else answers.SwapOut.model_validate(found.swap)
+            if swap is not None:
+                (swap.item.language,) = loaded.shares([swap.item.id])
+            share = mean([piece.language or 0.0 for piece in whole.items])
+            return answers.JudgeAnswer(**head(request, loaded), combination=whole, swap=swap, language=share)
+
+    return reply(await state_of(request).engine.run(work, slow=True))
+
+
+@router.post("/bundles/rank", response_model=answers.BundlesAnswer)
+async def rank_bundles(request: Request, body: schemas.BundlesIn) -> Response:
+    """Bundles, the graph's own or others, for a user, words or items at hand."""
+    await session(request, body.user, False)
+    loaded = state_of(request).engine.now
+
+    def work() -> answers.BundlesAnswer:
+        with refused():
+            found = loaded.recommender.rank_bundles(body.bundles, body.user, body.text, tuple(body.items), body.k)
+            ids = [item for one in found for item in one.items if loaded.recommender.items.row(item) >= 0]
+            share = mean(loaded.shares(ids)) if ids else None
+            made = [answers.BundleOut.model_validate(one) for one in found]
+            return answers.BundlesAnswer(**head(request, loaded), bundles=made, language=share)
+
+    return reply(await state_of(request).engine.run(work, slow=True))
+
+
+@router.post("/explain", response_model=answers.ExplainAnswer)
+async def explain(request: Request, body: schemas.ExplainIn) -> Response:
+    """Why an item is in an answer: paths, what each carries, in words and as Cypher."""
+    latest = await session(request, body.user, body.session)
+    state = state_of(request)
+    loaded = state.engine.now
+    there(loaded, body.item)
+    if body.verify and not state.settings.graph:
+        raise Problem(422, "verify: this server was started without --graph", [("verify", "no graph store is known")])
+
+    def work() -> answers.ExplainAnswer:
+        with refused(), state.graph.store() if body.verify else nullcontext() as store:
+            made = loaded.explain(body.ask(latest), body.item, k=body.paths, support=body.support, verify=store,
+                                  language=body.language)  # fmt: skip
+        plain = {name: getattr(made, name) for name in ("item", "score", "rank", "language", "paths", "words")}
+        return answers.ExplainAnswer.model_validate(
+            {**head(request, loaded), **plain, "parts": made.parts, "notes": list(made.notes)}, from_attributes=True
+        )
+
+    return reply(await state.engine.run(work, slow=True))
+
+
+@router.post("/events", response_model=answers.EventsAnswer, status_code=202)
+async def events(request: Request, body: schemas.EventsIn) -> Response:
+    """What users did. Once acknowledged it is on the disk, and in those users' answers."""
+    state = state_of(request)
+    moment = now()
+    rows = [Event(e.user, e.item, e.kind, moment if e.time is None else e.time, e.id) for e in body.events]
+    new = await state.keep(rows)
+    state.metrics.events.inc(new)
+    again = len(rows) - new
+    return reply(answers.EventsAnswer(**head(request, state.engine.now), accepted=new, again=again), 202)
+
+
+@router.get("/items/{id}", response_model=answers.ItemAnswer)
+async def item(request: Request, id: Annotated[str, Path(min_length=1, max_length=200)]) -> Response:  # noqa: A002
+    """An item and what is known of it."""
+    loaded = state_of(request).engine.now
+    return reply(answers.ItemAnswer(**head(request, loaded), **loaded.item(there(loaded, id))))
+
+
+@router.get("/about", response_model=answers.AboutAnswer)
+async def about(request: Request) -> Response:
+    """What is served: enough to fill forms. Users are named to operators only."""
+    loaded = state_of(request).engine.now
+    facts = loaded.about(users=20 if request.state.caller.may("operator") else 0)
+    return reply(answers.AboutAnswer(**head(request, loaded), **facts))
+
+
+def there(loaded: Loaded, item: str) -> int:
+    """The row of an item; 404 where there is none."""
+    row = loaded.recommender.items.row(item)
+    if row < 0:
+        raise Problem(404, "there is no such item", [("item", "there is no such item")])
+    return row

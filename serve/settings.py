@@ -1,0 +1,91 @@
+"""Settings: what a server is started with, checked before anything is loaded."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import asdict, dataclass
+from typing import Self
+
+
+class SettingsError(ValueError):
+    """The server cannot be started so; the message says which setting and what to do."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a server is started with.
+
+    Attributes:
+        run: A run folder; its siblings are the runs that it can be made to reload.
+        keys: The file of API keys; None only where `insecure`.
+        insecure: Everybody may do everything; only on a loopback address.
+        host: The address to listen on.
+        port: The port to listen on.
+        graph: A store, or the address of one, for looking explanations' edges up and writing events to; "" for none.
+        state: Where events are kept: an SQLite file; "" for a file "events.sqlite" beside the runs.
+        cors: Origins whose pages may ask; none where empty.
+        audit: A file to which administrative acts are appended as JSON; "" for the log alone.
+        workers: Processes.
+        threads: Answers computed at once in each.
+        waiting: Requests that may be in the house at once in each, beyond which others are turned away with 503.
+        body: Most bytes of a request's body.
+        seconds: Most seconds for an answer, beyond which it is 504.
+        launch: Which start of the server this is: its workers serve the run that one of them was told to.
+        session: How many of a user's latest events enter that user's asks.
+        session_hours: How old these may be.
+    """
+
+    run: str
+    keys: str | None = None
+    insecure: bool = False
+    host: str = "127.0.0.1"
+    port: int = 8000
+    graph: str = ""
+    state: str = ""
+    cors: tuple[str, ...] = ()
+    audit: str = ""
+    workers: int = 1
+    threads: int = 4
+    waiting: int = 256
+    body: int = 262_144
+    seconds: float = 30.0
+    launch: str = ""
+    session: int = 20
+    session_hours: float = 24.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cors", tuple(self.cors))
+        if self.insecure and self.keys:
+            raise SettingsError("--insecure lets everybody in and --keys does not; give one of them")
+        if self.insecure and not loopback(self.host):
+            raise SettingsError(f"--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, not on {self.host}")
+        if not self.insecure and not self.keys:
+            raise SettingsError(
+                "who may ask? make a key (python -m serve keys add NAME --file keys.toml) and give --keys keys.toml, "
+                "or give --insecure to let everybody on this machine in"
+            )
+        if "*" in self.cors:
+            raise SettingsError("--cors takes origins like https://shop.example, not *")
+        for name in ("workers", "threads", "waiting", "body"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} must be at least 1, not {getattr(self, name)}")
+
+    def to_json(self) -> str:
+        """For the environment of worker processes."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The inverse of to_json."""
+        return cls(**json.loads(text))
+
+
+def loopback(host: str) -> bool:
+    """Whether an address is this machine's own."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

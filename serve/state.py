@@ -1,0 +1,185 @@
+"""State: what one process holds, and what it does beside answering: follow reloads, look at the store, write events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fusion.runs import RunError
+from kg.store import GraphStore, StoreError, open_store
+from kg.tables import DataError
+from serve.engine import Engine
+from serve.errors import Problem
+from serve.events import Event, Events, Known
+from serve.metrics import Metrics
+from serve.security import Caller, Guard
+from serve.settings import Settings
+
+log = logging.getLogger("serve")
+audit = logging.getLogger("serve.audit")
+DAYS = (9_000, 40_000)  # what counts days since 1970 is now within; any other clock is the graph's own
+FOLLOW, LOOK = 1.0, 5.0  # seconds between looks at the shared settings, and at the store
+
+
+class Live:
+    """The graph store: a server stays connected, and is connected again after it was away; a file is let go each time.
+
+    Args:
+        uri: Its address; "" for none.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri, self.status = uri, "unknown" if uri else "not asked for"
+        self._store: GraphStore | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def store(self, write: bool = False) -> Iterator[GraphStore]:
+        """The store; StoreError where it does not answer."""
+        if "://" not in self.uri:
+            there = Path(self.uri).is_file()  # to write is not to make one
+            with self._lock, open_store(self.uri, create=write and there) as store:
+                yield store
+            return
+        with self._lock:
+            if self._store is None:
+                self._store = open_store(self.uri)
+            store = self._store
+        yield store
+
+    def look(self) -> str:
+        """Whether it answers now: "up" or "down"."""
+        if self.uri:
+            try:
+                with self.store() as store:
+                    store.schema()
+                self.status = "up"
+            except Exception as error:  # whatever a driver may raise, serving goes on
+                log.warning("the graph store does not answer: %s", type(error).__name__)
+                self.status = "down"
+                self.close()
+        return self.status
+
+    def close(self) -> None:
+        """Let go of it."""
+        with self._lock:
+            if self._store is not None:
+                with suppress(Exception):
+                    self._store.close()
+            self._store = None
+
+
+class State:
+    """What an app holds.
+
+    Args:
+        settings: What it was started with.
+        guard: Who may ask.
+        metrics: What is counted.
+    """
+
+    def __init__(self, settings: Settings, guard: Guard, metrics: Metrics) -> None:
+        self.settings, self.guard, self.metrics = settings, guard, metrics
+        self.events = Events(settings.state or Path(settings.run).resolve().parent / "events.sqlite")
+        self.graph = Live(settings.graph)
+        self.engine = Engine(settings)
+        self._row = f"run {settings.launch}"
+        self.followed = ""
+        self.durable = "up"
+
+    async def keep(self, events: Sequence[Event]) -> int:
+        """Put events on the disk; 503 where that cannot be done."""
+        try:
+            new = await asyncio.to_thread(self.events.add, events)
+        except sqlite3.Error as error:
+            log.error("events cannot be kept: %s", error)
+            self.durable = "down"
+            raise Problem(503, "events cannot be kept now; send them again", headers={"Retry-After": "5"}) from error
+        self.durable = "up"
+        return new
+
+    async def reload(self, run: str, caller: Caller, request_id: str) -> tuple[str, str]:
+        """Serve another run, here at once and in every other worker within a second."""
+        try:
+            before, fresh = await self.engine.reload(run)
+        except RunError as error:
+            self.metrics.reloads.labels("refused").inc()
+            self.act(caller, request_id, "reload", run, "refused")
+            told = " ".join(str(error).replace(f"{self.engine.folder}/", "").split())
+            raise Problem(409, f"{told}; {self.engine.now.run} goes on") from error
+        self.metrics.reloads.labels("done").inc()
+        self.followed = f"{fresh.run} {fresh.since}"
+        await asyncio.to_thread(self.events.set, self._row, self.followed)
+        self.act(caller, request_id, "reload", run, "done")
+        return before.run, fresh.run
+
+    def act(self, caller: Caller, request_id: str, act: str, on: str, outcome: str) -> None:
+        """Note an administrative act."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = json.dumps({"at": at, "who": caller.name, "role": caller.role, "act": act, "on": on, "outcome": outcome,
+                           "id": request_id})  # fmt: skip
+        audit.info(line)
+        if self.settings.audit:
+            with open(self.settings.audit, "a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether questions can be answered, and what works."""
+        parts = {"answers": "up", "events": self.durable, "graph": self.graph.status}
+        status = "degraded" if "down" in parts.values() else "ready"
+        return True, {"status": status, "run": self.engine.now.run, "parts": parts}
+
+    async def follow(self) -> None:
+        """Take over the run that another worker was told to serve."""
+        while True:
+            await self.catch_up()
+            await asyncio.sleep(FOLLOW)
+
+    async def catch_up(self) -> None:
+        """Serve what the workers were told last."""
+        try:
+            wanted = await asyncio.to_thread(self.events.get, self._row)
+            if wanted != self.followed:
+                self.followed = wanted
+                await self.engine.reload(wanted.partition(" ")[0])
+        except (RunError, sqlite3.Error) as error:
+            log.error("cannot follow: %s", error)
+
+    async def write(self) -> None:
+        """Look at the store, and write what is waiting."""
+        while True:
+            if await asyncio.to_thread(self.graph.look) == "up":
+                await asyncio.to_thread(self.write_out)
+            await asyncio.sleep(LOOK)
+
+    def write_out(self) -> int:
+        """Write what is waiting to the graph; returns how many events were looked at."""
+        recommender, done = self.engine.now.recommender, 0
+        world = recommender.world
+        users = world.graph.vocabs[world.user].ids.to_pylist() if world.user else []
+        known = Known(frozenset(users), frozenset(recommender.items.ids.to_pylist()))
+        last = float(np.fmax.reduce(world.graph.events.time, initial=-np.inf))
+        moment = None if DAYS[0] < last < DAYS[1] else last if np.isfinite(last) else 0.0
+        try:
+            with self.graph.store(write=True) as store:
+                while count := self.events.write_out(store, world.graph.schema, known, moment):
+                    done += count
+        except (StoreError, DataError, sqlite3.Error, OSError) as error:
+            log.warning("events wait: %s", type(error).__name__)
+        return done
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.engine.close()
+        self.events.close()
+        self.graph.close()

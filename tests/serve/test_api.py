@@ -1,0 +1,166 @@
+"""The API answers what the recommender answers, says which run, and refuses with problems that name the field."""
+
+import pytest
+
+BLACK = ["i002", "i004"]
+
+
+def ask(api, path, **body):
+    answer = api.post(f"/v1/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(answer):
+    return [item["id"] for item in answer["items"]]
+
+
+def test_the_answers_are_the_recommenders(api, trained, runs):
+    direct = trained.recommender
+    for path, body, found in (
+        ("recommend", {"user": "u003"}, direct.recommend("u003")),
+        ("complete", {"items": BLACK, "user": "u003", "text": "vase"}, direct.complete(BLACK, "u003", "vase")),
+        ("search", {"text": "black chair", "k": 7}, direct.search("black chair", k=7)),
+        ("similar", {"item": "i001", "k": 3}, direct.similar("i001", 3)),
+    ):
+        answer = ask(api, path, **body)
+        assert ids(answer) == [one.id for one in found]
+        assert [item["score"] for item in answer["items"]] == pytest.approx([one.score for one in found], abs=1e-4)
+        assert answer["run"] == runs[0].name and answer["request_id"]
+        assert answer["language"] == pytest.approx(sum(one.language for one in found) / len(found))
+
+
+def test_answers_are_narrowed(api, trained):
+    answer = ask(api, "recommend", user="u003", where={"exclude": ["i001"], "only": ["i001", "i003", "i005"]})
+    assert set(ids(answer)) == {"i003", "i005"}
+    direct = trained.recommender.complete(BLACK, k=5, diversity=0.5)
+    assert ids(ask(api, "complete", items=BLACK, k=5, diversity=0.5)) == [one.id for one in direct]
+
+
+def test_paths_come_when_they_are_asked_for(api):
+    plain = ask(api, "recommend", user="u003", k=2)
+    assert all(item["paths"] is None for item in plain["items"])
+    told = ask(api, "recommend", user="u003", k=2, paths=2)
+    assert ids(told) == ids(plain)
+    path = told["items"][0]["paths"][0]
+    assert path["sentence"] and path["cypher"].startswith("MATCH") and len(path["nodes"]) == len(path["edges"]) + 1
+
+
+def test_combinations(api):
+    built = ask(api, "build", items=BLACK, plan={"size": [4, 4], "alternatives": 2})
+    assert 1 <= len(built["combinations"]) <= 2
+    best = built["combinations"][0]
+    assert len(best["items"]) == 4 and {p["id"] for p in best["items"] if p["kept"]} == set(BLACK)
+    assert all(0 <= piece["language"] <= 1 for piece in best["items"])
+    judged = ask(api, "judge", items=["i002", "i004", "i001"])
+    assert judged["combination"]["weakest"] == "i001"  # the white one
+    assert judged["swap"]["out"] == "i001" and judged["swap"]["gain"] > 0
+    ranked = ask(api, "bundles/rank", bundles={"black": ["i006", "i008"], "white": ["i005", "i007"]}, items=BLACK)
+    assert [bundle["id"] for bundle in ranked["bundles"]] == ["black", "white"]
+
+
+def test_an_explanation(api):
+    best = ids(ask(api, "complete", items=BLACK, user="u002", k=1))[0]
+    told = ask(api, "explain", item=best, items=BLACK, user="u002")
+    assert told["rank"] == 1 and told["paths"] and told["paths"][0]["support"]["lost"] is not None
+    assert set(told["parts"]) >= {"paths", "words", "vectors"}
+    chinese = ask(api, "explain", item=best, items=BLACK, support=False, language="zh")
+    assert any("一" <= letter <= "鿿" for letter in chinese["paths"][0]["sentence"])
+
+
+def test_an_item_and_what_is_served(api, trained):
+    item = api.get("/v1/items/i002").json()
+    assert item["title"] == trained.recommender.title(trained.recommender.items.row("i002"))
+    assert item["properties"]["title"] == item["title"] and 0 <= item["language"] <= 1
+    about = api.get("/v1/about").json()
+    assert about["items"] == 42 and len(about["example_users"]) == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("recommend", {"user": 3}, "user"),
+        ("recommend", {"user": "u1", "k": 0}, "k"),
+        ("recommend", {"user": "u1", "k": "5"}, "k"),
+        ("recommend", {"user": "u1", "colour": "red"}, "colour"),
+        ("recommend", {}, "user"),
+        ("recommend", {"user": "x" * 201}, "user"),
+        ("complete", {"items": []}, "items"),
+        ("complete", {"items": ["i1"] * 201}, "items"),
+        ("complete", {"items": ["i002"], "season": 13}, "season"),
+        ("complete", {"items": ["i002"], "one_per": "nothing"}, "where"),
+        ("search", {"text": "a" * 1001}, "text"),
+        ("search", {"text": "a", "where": {"between": {"price": [3, 1]}}}, "where.between"),
+        ("search", {"text": "a", "where": {"within": {"nothing": ["a"]}}}, "where"),
+        ("build", {"plan": {"slots": ["nothing-like-it"]}}, "plan.slots"),
+        ("build", {"plan": {"slots": ["  "]}}, "plan.slots"),
+        ("build", {"plan": {"size": [5, 3]}}, "plan.size"),
+        ("build", {"plan": {"variety": 2}}, "plan.variety"),
+        ("build", {"items": ["nothing"]}, "items"),
+        ("judge", {"items": ["i002", "i002"]}, "items"),
+        ("judge", {"items": ["i002", "nothing"]}, "items"),
+        ("explain", {"item": "i002", "items": ["i002"]}, "item"),
+        ("explain", {"item": "i002", "verify": True}, "verify"),
+        ("explain", {"item": "i002", "language": "xx"}, "language"),
+        ("events", {"events": [{"user": "u1", "item": "i1", "kind": "stole"}]}, "events.0.kind"),
+        ("events", {"events": [{"user": "u1", "item": "i1", "kind": "view", "time": -1}]}, "events.0.time"),
+    ],
+)
+def test_what_does_not_fit_is_a_problem_that_names_the_field(api, path, body, field):
+    answer = api.post(f"/v1/{path}", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert problem["detail"] and problem["request_id"] == answer.headers["x-request-id"]
+
+
+def test_what_is_impossible_names_the_conditions_at_odds(api):
+    answer = api.post("/v1/build", json={"plan": {"size": [3, 3], "where": {"only": ["i002"]}}})
+    assert answer.status_code == 422 and "in stock" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/items/nothing", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/recommend", 405),
+        ("GET", "/explorer/../app.py", 404),
+        ("GET", "/explorer/%2e%2e/app.py", 404),
+        ("POST", "/v1/similar", 404),
+        ("POST", "/v1/explain", 404),
+    ],
+)
+def test_what_is_not_there_is_a_problem(api, method, path, status):
+    answer = api.request(method, path, **({"json": {"item": "nothing"}} if method == "POST" else {}))
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_request_id_is_kept_or_made(api):
+    assert api.get("/health/live", headers={"X-Request-ID": "mine-1"}).headers["x-request-id"] == "mine-1"
+    for odd in ("a b", "x" * 65, "<script>"):
+        assert api.get("/health/live", headers={"X-Request-ID": odd}).headers["x-request-id"] != odd
+
+
+def test_health_and_metrics(api, runs):
+    assert api.get("/health/live").json()["status"] == "live"
+    ready = api.get("/health/ready").json()
+    assert ready["status"] == "ready" and ready["run"] == runs[0].name
+    api.post("/v1/search", json={"text": "something new"})
+    told = api.get("/metrics").text
+    assert 'trousseau_requests_total{method="POST",route="/v1/search",status="200"}' in told
+    assert "trousseau_seconds_bucket" in told
+
+
+def test_every_question_is_described_with_an_example(api):
+    described = api.get("/openapi.json").json()
+    posts = {path for path, operations in described["paths"].items() if "post" in operations}
+    wanted = {"recommend", "complete", "search", "similar", "build", "judge", "bundles/rank", "explain", "events"}
+    assert posts == {f"/v1/{name}" for name in wanted} | {"/v1/admin/reload"}
+    page = api.get("/docs").text
+    for path in posts:
+        name = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        assert described["components"]["schemas"][name.rpartition("/")[2]]["examples"]
+        assert path in page
