@@ -17,9 +17,9 @@ from eval.boosted import BoostedRanker
 from eval.protocol import Scorer, evaluate
 from eval.report import Report, make_report
 from eval.text_baselines import TfIdf, UntunedEncoder
-from fusion.ask import Asks
+from fusion.ask import Asks, join
 from fusion.evidence import Evidence
-from fusion.pipeline import Prepared, held_out, join
+from fusion.pipeline import Prepared, held_out
 from fusion.recommender import Recommender
 from fusion.settings import Recipe
 from kg.graph import Graph

@@ -151,3 +151,16 @@ class Asks:
         """All asks in order, at most `size` at a time."""
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))
+
+
+def join(parts: list[Asks]) -> Asks:
+    """All asks of several tasks."""
+    users = np.concatenate([p.users for p in parts])
+    items, targets = (_end_to_end([getattr(p, side) for p in parts]) for side in ("items", "targets"))
+    texts = tuple(text for p in parts for text in p.texts)
+    return Asks(users, items, texts, targets, np.concatenate([p.groups for p in parts]))
+
+
+def _end_to_end(parts: list[Ragged]) -> Ragged:
+    lengths = np.concatenate([np.zeros(1, np.int64), *(p.lengths for p in parts)])
+    return Ragged(np.cumsum(lengths), np.concatenate([p.rows for p in parts]))

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from encoders.text import TextConfig, TextEncoder, TextSource
 from fusion.artifacts import make_model
-from fusion.ask import Asks, Ragged
+from fusion.ask import Asks, join
 from fusion.evidence import Evidence
 from fusion.folds import Fold, held_events, make_folds
 from fusion.leaks import check_fold, check_held
@@ -120,19 +120,6 @@ def catalogue_fold(graph: Graph, split: Split) -> Fold:
     return Fold(graph, Events(nobody, nobody, items, np.full(len(items), np.nan)))
 
 
-def join(parts: list[Asks]) -> Asks:
-    """All asks of several tasks."""
-    users = np.concatenate([p.users for p in parts])
-    items, targets = (_end_to_end([getattr(p, side) for p in parts]) for side in ("items", "targets"))
-    texts = tuple(text for p in parts for text in p.texts)
-    return Asks(users, items, texts, targets, np.concatenate([p.groups for p in parts]))
-
-
-def _end_to_end(parts: list[Ragged]) -> Ragged:
-    lengths = np.concatenate([np.zeros(1, np.int64), *(p.lengths for p in parts)])
-    return Ragged(np.cumsum(lengths), np.concatenate([p.rows for p in parts]))
-
-
 def held_out(prepared: Prepared, recipe: Recipe, held: Held, limit: int) -> dict[str, Asks]:
     """By task, the asks about held-out events; at most `limit` a task, a seeded draw, 0 for all."""
     graph, found = prepared.graph, {}
@@ -176,7 +163,8 @@ def make_trainer(
     for graph, counts, asks in prepared.folds:
         if len(asks):
             world = World(graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.words)
-            folds.append(TrainingFold(world, asks, model.encode(world, texts)))
+            asks, settling = _set_aside(asks, recipe)
+            folds.append(TrainingFold(world, asks, model.encode(world, texts), settling))
     serving = make_world(prepared, config, fabric.device)
 
     def validate(trained: Hybrid, bank: Bank) -> float:
@@ -185,6 +173,16 @@ def make_trainer(
         return value
 
     return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric, texts)
+
+
+def _set_aside(asks: Asks, recipe: Recipe) -> tuple[Asks, Asks | None]:
+    """The asks of the joint training, and those that only the settling sees."""
+    training = recipe.training
+    count = round(training.settle_share * len(asks))
+    if not (recipe.fusion.vectors and recipe.fusion.paths and training.settle.passes and count):
+        return asks, None
+    order = np.random.default_rng(recipe.seed).permutation(len(asks))
+    return asks.take(np.sort(order[count:])), asks.take(np.sort(order[:count]))
 
 
 def finish(trainer: Trainer, prepared: Prepared) -> Recommender:

@@ -38,6 +38,9 @@ class TrainingConfig:
         catalogue_weight: Of the loss over the whole catalogue.
         warm: How the head learns the counts before.
         settle: How it learns what vectors add once they are done.
+        settle_share: Share of the asks that only the settling sees, so that it meets vectors as asks to come will: what
+            vectors have learnt by heart looks better than it is. 0 settles on the asks of the joint training; one pass
+            over many asks of people and words allows it, several passes over ids alone do not.
     """
 
     epochs: int = 3
@@ -60,6 +63,7 @@ class TrainingConfig:
     catalogue_weight: float = 0.5
     warm: HeadConfig = HeadConfig()
     settle: HeadConfig = HeadConfig()
+    settle_share: float = 0.25
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "language_epochs": 0, "batch": 1, "accumulate": 1, "patience": 1, "validations": 1}
@@ -67,6 +71,8 @@ class TrainingConfig:
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise ValueError(f"training.{name} must be at least {lowest}, not {getattr(self, name)}")
+        if not 0 <= self.settle_share < 1:
+            raise ValueError(f"training.settle_share must be in 0..1, not {self.settle_share}")
         for name in ("lr", "lr_text", "clip"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"training.{name} must be above 0, not {getattr(self, name)}")

@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from encoders.text import TextSource
-from fusion.ask import Asks
+from fusion.ask import Asks, join
 from fusion.losses import Losses
 from fusion.model import Bank, Hybrid, Nodes, Scores
 from fusion.schedule import TrainingConfig, schedule
@@ -29,11 +29,12 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class TrainingFold:
-    """A world, the asks about what it does not hold, and the bank of its vectors."""
+    """A world, the asks about what it does not hold, the bank of its vectors, and asks for settling alone."""
 
     world: World
     asks: Asks
     bank: Bank
+    settling: Asks | None = None
 
 
 class _Wrapped(nn.Module):
@@ -224,7 +225,10 @@ class Trainer:
     def _warm(self, progress: bool = False) -> None:
         """Let the head learn the counts; every process does the same."""
         if self.model.head is not None:
-            folds = [(fold.world.evidence, fold.asks) for fold in self.folds]
+            folds = [
+                (fold.world.evidence, join([fold.asks, fold.settling]) if fold.settling is not None else fold.asks)
+                for fold in self.folds
+            ]
             config = self.config
             warm_head(
                 self.model.head, folds, self.model.config.each, config.warm, self.seed, config.weight_decay, progress
@@ -242,7 +246,7 @@ class Trainer:
                 world, asks, bank.items, bank.users, encode_words(model, asks, world.device)
             )
 
-        folds = [(scores(fold.world), fold.asks) for fold in self.folds]
+        folds = [(scores(f.world), f.asks if f.settling is None else f.settling) for f in self.folds]
         settle_head(model, folds, config.settle, self.seed, config.weight_decay, progress)
 
     def _save(self) -> None:

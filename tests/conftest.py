@@ -61,12 +61,17 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkerboard(tiny_text: Path) -> Callable[..., Any]:
-    """The shipped checkerboard recipe with the tiny text model, changed as on a command line: "key=value", ..."""
+    """The shipped checkerboard recipe with the tiny text model, changed as on a command line: "key=value", ...
+
+    No asks are set aside, so that every joint step and every ask can be counted.
+    """
     from fusion import recipe as recipes
     from fusion.settings import Recipe
 
     file = Path(__file__).parents[1] / "fusion" / "recipes" / "checkerboard.toml"
-    return lambda *overrides: recipes.load(Recipe, file, [f"text.model={tiny_text}", *overrides])
+    return lambda *overrides: recipes.load(
+        Recipe, file, [f"text.model={tiny_text}", "training.settle_share=0.0", *overrides]
+    )
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,9 @@ import torch
 from lightning.fabric import Fabric
 
 from eval.protocol import evaluate
-from fusion.ask import Ask
+from fusion.ask import Ask, join
 from fusion.folds import FoldConfig, held_events
-from fusion.pipeline import Part, build_model, finish, held_out, join, prepare, refit, train_part
+from fusion.pipeline import Part, build_model, finish, held_out, prepare, refit, train_part
 from fusion.tasks.next_item import NextItem
 from kg.split import LeaveLast
 from kg.tables import DataError

@@ -3,7 +3,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fusion.ask import Constraints
+from fusion.ask import Constraints, join
 from fusion.losses import losses as loss_of
 from fusion.pipeline import finish
 from fusion.schedule import TrainingConfig, schedule
@@ -112,21 +112,23 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(trainer_
 
 
 def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
-    """The same training without and with it: the settled head is better on the training asks, and all else is equal."""
+    """Hardly any of it, and it: the settled head is better on the asks set aside, and all else is equal."""
     kept, losses = [], []
-    for passes in (0, 4):
-        made = trainer_of(tmp_path / str(passes), *SHORT, f"training.settle.passes={passes}")
+    for rate in ("1e-9", "3e-3"):
+        settings = (*SHORT, f"training.settle.lr={rate}", "training.settle_share=0.25")
+        made = trainer_of(tmp_path / rate, *settings)
         made.trainer.fit(progress=False)
         kept.append(weights(made.trainer))
         scored = finish(made.trainer, made.prepared).model
         fold = made.trainer.folds[0]
+        assert fold.settling is not None and len(fold.settling) == round(0.25 * (len(fold.asks) + len(fold.settling)))
         bank = scored.encode(fold.world, made.trainer.texts())
         with torch.no_grad():
-            words = encode_words(scored, fold.asks, torch.device("cpu"))
-            found = scored.score(fold.world, fold.asks, bank.items, bank.users, words)
-            losses.append(float(loss_of(found, torch.as_tensor(fold.asks.targets.rows), True).candidates))
+            words = encode_words(scored, fold.settling, torch.device("cpu"))
+            found = scored.score(fold.world, fold.settling, bank.items, bank.users, words)
+            losses.append(float(loss_of(found, torch.as_tensor(fold.settling.targets.rows), True).candidates))
     assert losses[1] < losses[0]
-    changed = {name for name in kept[0] if not torch.equal(kept[0][name], kept[1][name])}
+    changed = {name for name in kept[0] if not torch.allclose(kept[0][name], kept[1][name], atol=1e-6)}
     assert changed and all(name == "log_weight" or name.startswith("head.mix.") for name in changed)
 
 
@@ -268,3 +270,14 @@ def test_the_schedule_asks_everything_once_an_epoch():
 def test_settings_that_make_no_sense_are_refused(key, value):
     with pytest.raises(ValueError, match=f"training.{key} must be"):
         TrainingConfig(**{key: value})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_what_is_set_aside_for_settling_is_not_in_the_joint_training(trainer_of, tmp_path, share):
+    made = trainer_of(tmp_path, f"training.settle_share={share}")
+    for fold, (_, _, asks) in zip(made.trainer.folds, made.prepared.folds, strict=True):
+        kept = 0 if fold.settling is None else len(fold.settling)
+        assert kept == round(share * len(asks)) and len(fold.asks) + kept == len(asks)
+        both = fold.asks if fold.settling is None else join([fold.asks, fold.settling])
+        assert sorted(both.targets.rows) == sorted(asks.targets.rows)
+    assert sum(len(chosen) for _, chosen in made.trainer.plan) <= 6 * sum(len(f.asks) for f in made.trainer.folds)
