@@ -93,6 +93,7 @@ class Loaded:
     recommender: Served
     since: float = field(default_factory=time.time)
     one: threading.Lock = field(default_factory=threading.Lock)
+    explains: threading.Event = field(default_factory=threading.Event)
 
     @property
     def run(self) -> str:
@@ -103,6 +104,16 @@ class Loaded:
         """As fusion.explain.explain, one at a time."""
         with self.one:
             return explain(self.recommender, ask, item, **settings)
+
+    def warm(self) -> None:
+        """Explain once: what explaining needs takes a while to make, and nobody should wait for it."""
+        first, second = (self.recommender.items.key(row) for row in (0, min(1, len(self.recommender.items) - 1)))
+        try:
+            if first != second:
+                self.explain(Ask(items=(first,), text="a"), second)
+        except Exception as error:  # whoever asks for one is told what is wrong
+            log.error("explanations cannot be warmed: %s", type(error).__name__)
+        self.explains.set()
 
     def shares(self, ids: list[str]) -> list[float]:
         """The share of language in each item's vector."""
@@ -171,7 +182,9 @@ class Engine:
         self.slow = ThreadPoolExecutor(max(1, settings.threads // 2), "slow")
         self.inside = 0
         self._reloading = asyncio.Lock()
+        self.beside = ThreadPoolExecutor(1, "beside")
         self.now = load(settings.run)
+        self.beside.submit(self.now.warm)
 
     @property
     def folder(self) -> Path:
@@ -211,6 +224,7 @@ class Engine:
             before = self.now
             fresh = await asyncio.to_thread(load, self.folder / run)
             self.now = fresh
+            self.beside.submit(fresh.warm)
             log.info("serving %s, before %s", fresh.run, before.run)
             return before, fresh
 
@@ -218,6 +232,7 @@ class Engine:
         """Let what runs end, and what waits."""
         self.quick.shutdown(wait=True, cancel_futures=True)
         self.slow.shutdown(wait=True, cancel_futures=True)
+        self.beside.shutdown(wait=True, cancel_futures=True)
 
 
 def load(folder: str | Path) -> Loaded:

@@ -135,7 +135,8 @@ class State:
 
     def health(self) -> tuple[bool, dict[str, Any]]:
         """Whether questions can be answered, and what works."""
-        parts = {"answers": "up", "events": self.durable, "graph": self.graph.status}
+        explains = "up" if self.engine.now.explains.is_set() else "warming"
+        parts = {"answers": "up", "explanations": explains, "events": self.durable, "graph": self.graph.status}
         status = "degraded" if "down" in parts.values() else "ready"
         return True, {"status": status, "run": self.engine.now.run, "parts": parts}
 

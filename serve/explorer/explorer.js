@@ -11,6 +11,8 @@ const basket = new Map();
 let about = null;
 /** @type {AbortController | null} */
 let asking = null;
+/** @type {AbortController | null} */
+let explaining = null;
 /** @type {any} */
 let asked = {};
 let waiting = 0;
@@ -73,7 +75,7 @@ async function send() {
   }
   const [path, body] = /** @type {[string, any]} */ (made);
   status.textContent = "Asking …";
-  found.classList.add("busy");
+  found.setAttribute("aria-busy", "true");
   try {
     const began = performance.now(), answer = await ask(path, body, mine.signal);
     const session = path === "build" ? [] : answer.session;
@@ -87,7 +89,7 @@ async function send() {
     status.textContent = "";
     found.replaceChildren(problem(/** @type {Error} */ (error), send));
   } finally {
-    if (mine === asking) found.classList.remove("busy");
+    if (mine === asking) found.setAttribute("aria-busy", "false");
   }
 }
 
@@ -95,13 +97,13 @@ async function send() {
 function card(item, name, weakest, rest) {
   const inside = basket.has(item.id);
   const facts = make("p", { class: "facts" }, item.slot ? make("span", {}, item.slot) : null, make("span", {}, item.id),
-    item.price === null ? null : make("span", {}, money(item.price)), make("span", {}, `${percent(item.language)} by its words`),
+    item.price === null ? null : make("span", {}, money(item.price)), make("span", { class: "words" }, `${percent(item.language)} words`), make("span", { class: "graph" }, `${percent(1 - item.language)} graph`),
     weakest === item.id ? make("span", { class: "weak" }, "goes least well") : null, item.kept ? make("span", {}, "from the basket") : null);
   const row = make("div", { class: "row" });
   if (!item.kept) row.append(make("button", { type: "button", "aria-label": `Why ${item.title}`, onclick: () => explain(item, made, rest) }, "Why?"));
   if (!inside) row.append(make("button", { type: "button", "aria-label": `Add ${item.title} to the basket`, onclick: () => put(item.id, item.title) }, "Add"));
   if (asked.user && !item.kept) row.append(make("button", { type: "button", "aria-label": `${asked.user} bought ${item.title}`, onclick: () => bought(item) }, "Bought it"));
-  const made = make(name, { class: "card" }, make("h3", {}, item.title), split(item.language), facts, row);
+  const made = make(name, { class: "card" }, make("div", { class: "line" }, make("h3", {}, item.title), row), split(item.language), facts);
   return made;
 }
 
@@ -119,6 +121,8 @@ function outfit(one, n) {
 
 /** @param {any} item @param {HTMLElement} place @param {string[]} [rest] the other items of its outfit */
 async function explain(item, place, rest) {
+  explaining?.abort();
+  const mine = (explaining = new AbortController());
   document.querySelectorAll(".chosen").forEach((one) => one.classList.remove("chosen"));
   place.classList.add("chosen");
   document.querySelector("main")?.classList.add("explains");
@@ -129,10 +133,12 @@ async function explain(item, place, rest) {
   if (matchMedia("(max-width: 999px)").matches) why.scrollIntoView();
   const items = (rest || asked.items).filter((/** @type {string} */ id) => id !== item.id);
   try {
-    const answer = await ask("explain", { item: item.id, user: asked.user, text: asked.text, items });
-    body.replaceChildren(...reasons(answer, about));
+    const wanted = { item: item.id, user: asked.user, text: asked.text, items };
+    const paths = await ask("explain", { ...wanted, support: false }, mine.signal);
+    body.replaceChildren(make("p", { role: "status", class: "soft" }, "Measuring what each path carries …"), ...reasons(paths, about));
+    body.replaceChildren(...reasons(await ask("explain", wanted, mine.signal), about));
   } catch (error) {
-    body.replaceChildren(problem(/** @type {Error} */ (error), () => explain(item, place, rest)));
+    if (!(error instanceof DOMException)) body.replaceChildren(problem(/** @type {Error} */ (error), () => explain(item, place, rest)));
   }
 }
 
@@ -156,7 +162,7 @@ async function start() {
   by("run").textContent = `${about.items.toLocaleString("en")} items, ${about.users.toLocaleString("en")} users; run ${about.run}`;
   by("users").replaceChildren(...about.example_users.map((/** @type {string} */ user) => make("option", { value: user })));
   by("user").placeholder = about.example_users.length ? `such as ${about.example_users[0]}` : "nobody in particular";
-  by("kind-label").textContent = about.kind.replaceAll("_", " ");
+  by("kind-label").textContent = about.kind.charAt(0).toUpperCase() + about.kind.slice(1).replaceAll("_", " ");
   by("kind").append(...about.kinds.map((/** @type {string} */ name) => make("option", { value: name }, name)));
   by("kind-row").hidden = !about.kinds.length;
   by("kinds").replaceChildren(...about.kinds.map((/** @type {string} */ name) => make("option", { value: name })));

@@ -102,7 +102,7 @@ export function reasons(why, about) {
   return [
     make("h3", {}, why.item.title),
     make("p", { class: "facts" }, make("span", {}, `place ${why.rank}`), make("span", {}, `score ${why.score === null ? "?" : why.score.toFixed(2)}`),
-      make("span", {}, `${percent(why.language)} by its words, ${percent(1 - why.language)} by the graph`)),
+      make("span", { class: "words" }, `${percent(why.language)} by its words`), make("span", { class: "graph" }, `${percent(1 - why.language)} by the graph`)),
     split(why.language),
     ...(why.paths.length ? [picture(why.paths, about), make("p", { class: "legend" }, ...legend), make("ol", {}, ...why.paths.map((/** @type {any} */ path, /** @type {number} */ n) => told(path, n + 1)))]
       : [make("p", { class: "empty" }, "No path in the graph leads from this ask to the item.")]),
