@@ -90,8 +90,8 @@ def untrained(tables: Tables) -> Recommender:
     model = Hybrid(config, text, None, world.sizes, edge_keys(graph, counts), types, len(world.evidence.names))
 
     def vectors(size: int) -> Nodes:
-        parts = [torch.nn.functional.normalize(torch.randn(size, config.width), dim=1) for _ in range(3)]
-        return Nodes(*parts, torch.rand(size))
+        fused, graph, text = (torch.nn.functional.normalize(torch.randn(size, config.width), dim=1) for _ in range(3))
+        return Nodes(fused, graph, text, torch.rand(size))
 
     bank = Bank(torch.zeros(0, config.width), vectors(world.items), vectors(world.users))
     return Recommender(model, world, bank, tables, counts)

@@ -168,7 +168,7 @@ class Recommender:
         return rank_bundles(self, bundles, user, text, items, k)
 
     def explain(self, ask: Ask, item: str, k: int = 3, support: bool = True, verify: str | None = None) -> Explanation:
-        """Why an item is where it is in an answer; fusion.explain.explain has more settings, and tells what is raised."""
+        """Why an item is where it is in an answer; fusion.explain.explain has more settings."""
         from fusion.explain import explain
 
         return explain(self, ask, item, k, support, verify)

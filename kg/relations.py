@@ -133,4 +133,3 @@ def _unit(matrix: Matrix) -> Matrix:
     """Rows of length 1 or 0."""
     length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
     return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ matrix).tocsr()
-

@@ -60,8 +60,7 @@ def _live(
     from kg.neo4j import Neo4jStore
 
     if isinstance(store, Neo4jStore):
-        for tail, head, weight, time in store.rows(_query(schema, kind, asked)):
-            yield tail, head, weight, time
+        yield from ((tail, head, weight, time) for tail, head, weight, time in store.rows(_query(schema, kind, asked)))
         return
     sources, targets = (pa.array([getattr(e, end) for e in asked], pa.string()) for end in ("source", "target"))
     for batch in store.read_edges(kind, schema):

@@ -108,7 +108,8 @@ def test_a_budget_that_is_too_small_is_told_with_what_it_takes():
     message = "no combination meets slot 'top' with 1, slot 'shoes' with 1 and a budget of 10 together; the cheapest"
     with pytest.raises(InfeasibleError, match=f"{message} that meets the rest costs 11.5"):
         problem.check()
-    assert replace(problem, budget=11.5).cheapest().tolist() == [1, 2]
+    cheapest = replace(problem, budget=11.5).cheapest()
+    assert cheapest is not None and cheapest.tolist() == [1, 2]
     with pytest.raises(InfeasibleError, match=r"^no combination meets slot 'shoes' with 1$"):
         replace(problem, places=(places[0], Place("shoes", ~every, 1, 1)), budget=None).check()
 

@@ -6,13 +6,14 @@ import pytest
 from fusion.ask import Asks, Ragged
 from fusion.pool import Pool
 from fusion.recommender import Recommender
+from kg.paths import count_paths
 
 
 def together(recommender, rows, sets, user, text):
     """What the pool says beside the full score of the same sets, (B, P) each, NaN where one of them has no say."""
     found = Pool(recommender, rows, user, text).score(sets)
     hand = Ragged.of([rows[list(places)] for places in sets])
-    asks = Asks(np.full(len(sets), user), hand, (text,) * len(sets), hand, np.zeros(len(sets)))
+    asks = Asks(np.full(len(sets), user), hand, (text,) * len(sets), hand, np.zeros(len(sets), np.int64))
     scores = recommender.scores(asks)
     full = np.full((len(sets), len(recommender.items)), np.nan)
     for b in range(len(sets)):
@@ -27,7 +28,7 @@ def hybrid(small, shop):
         made = small(each=14, by_vector=14, **settings)
         for parameter in made.model.head.parameters() if made.model.head is not None else ():
             parameter.data.normal_(std=0.5)
-        return Recommender(made.model, made.world, made.bank, shop(), None)
+        return Recommender(made.model, made.world, made.bank, shop(), count_paths(made.world.graph))
 
     return make
 
@@ -59,8 +60,8 @@ def test_a_real_order_of_takings(trained):
 def test_biases_and_pairs_are_added(hybrid):
     pool = Pool(hybrid(), np.arange(5))
     before = pool.score([(), (1, 2)])
-    pool.bias = np.arange(5, dtype=np.float32)
-    pool.pair = -np.arange(25, dtype=np.float32).reshape(5, 5)
+    pool.bias = np.arange(5.0)
+    pool.pair = -np.arange(25.0).reshape(5, 5)
     after = pool.score([(), (1, 2)])
     assert (after[0] - before[0]).tolist() == pytest.approx([0, 1, 2, 3, 4], abs=1e-5)
     assert after[1, 4] - before[1, 4] == pytest.approx(4 - 14, abs=1e-5)

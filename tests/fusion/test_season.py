@@ -33,7 +33,8 @@ def test_other_times_are_refused(time, fault):
 
 
 def test_what_is_bought_in_a_month_is_preferred_then(lines_of):
-    tables = parse(*lines_of, CompleteJourney(min_purchases=1, count_until=53))
+    lines, products = lines_of
+    tables = parse(lines, products, CompleteJourney(min_purchases=1, count_until=53))
     graph = build_graph(tables)
     ice, bread = (graph.vocabs["product"].row(key) for key in ("7", "8"))
     summer, winter = (seasonal(graph, Facts(tables), month) for month in (7, 1))

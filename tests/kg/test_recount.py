@@ -32,7 +32,7 @@ def wider(tables: Tables, seed: int) -> Tables:
         EdgeType("beside", "item", "item", "relation", weight="weight"),
         EdgeType("likes", "user", "brand", "relation"),
     ]
-    schema = GraphSchema((*GraphSchema.from_dict(schema).nodes,), (*tables.schema.edges, *more))
+    wider = GraphSchema((*GraphSchema.from_dict(schema).nodes,), (*tables.schema.edges, *more))
     ends = {"beside": ("i", 14, "i", 14, 30), "likes": ("u", 6, "b", 4, 12)}
     edges = dict(tables.edges)
     for name, (a, many, b, others, count) in ends.items():
@@ -41,7 +41,7 @@ def wider(tables: Tables, seed: int) -> Tables:
         edges[name] = pa.table(columns, ["source", "target"])
         if name == "beside":
             edges[name] = edges[name].append_column("weight", pa.array(rng.random(len(rows))))
-    return Tables(schema, tables.nodes, edges)
+    return Tables(wider, tables.nodes, edges)
 
 
 def expected(counts, place):
@@ -101,9 +101,9 @@ def test_a_recount_is_a_count_of_the_graph_without_the_edges(shop, kind, seed, m
         item = int(rng.choice(np.setdiff1d(np.arange(14), hand)))
         place = Place(int(rng.integers(-1, 6)), hand, item)
         cut = {}
-        for name in rng.choice([key[1] for key, e in graph.edges.items() if len(e)], rng.integers(1, 3)):
+        for name in rng.choice([key[1] for key, e in graph.edges.items() if len(e)], int(rng.integers(1, 3))):
             (edge,) = [e for key, e in graph.edges.items() if key[1] == name]
-            cut[str(name)] = rng.choice(len(edge), min(len(edge), rng.integers(1, 5)), replace=False)
+            cut[str(name)] = rng.choice(len(edge), min(len(edge), int(rng.integers(1, 5))), replace=False)
         if trial == 0:
             cut = {}
         changed = count_paths(without(graph, cut), CONFIG)
@@ -128,6 +128,6 @@ def test_the_settings_are_read_back(shop):
     graph = build_graph(shop(1))
     recount = Recount(graph, count_paths(graph, PathConfig(2.5, 3.0)))
     assert recount.half_life == pytest.approx(2.5, rel=1e-5)
-    late = graph.events.time > np.nanmax(graph.events.time) - recount.window
-    late = np.bincount(graph.events.item[late], minlength=14)
+    recent = graph.events.time > np.nanmax(graph.events.time) - recount.window
+    late = np.bincount(graph.events.item[recent], minlength=14)
     np.testing.assert_array_equal(late, recount.counts.item["recent popularity"])

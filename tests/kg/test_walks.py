@@ -1,5 +1,7 @@
 """Walks against networkx, which looks at every path."""
 
+from typing import Any
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -49,7 +51,7 @@ def test_the_best_of_every_kind_is_found_without_looking_at_all(shop, seed):
     graph = build_graph(shop(seed))
     sources, target = draw(graph, seed)
     walks = Walks(graph)
-    best = {}
+    best: dict[Any, float] = {}
     for walk in walks.find(sources, target, each=None):
         best[walk.steps] = min(walk.cost, best.get(walk.steps, np.inf))
     few = walks.find(sources, target, each=1)
@@ -61,7 +63,7 @@ def test_paths_that_differ_in_nameless_nodes_are_one_and_counted(shop, seed):
     graph = build_graph(shop(seed))
     sources, target = [("item", 0), ("item", 3)], ("item", 5)
     few = Walks(graph, blank=("user", "bundle")).find(sources, target, hops=2, each=100)
-    many = {}
+    many: dict[Any, Any] = {}
     for nodes, steps in every_path(graph, sources, target, 2):
         named = tuple(n for n in nodes if n[0] not in {"user", "bundle"})
         many[named, steps] = many.get((named, steps), 0) + 1
