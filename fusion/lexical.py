@@ -14,6 +14,7 @@ from sklearn.preprocessing import normalize
 from torch import Tensor
 
 from kg.sparse import product, top
+from kg.tables import FloatArray, IntArray
 
 K1, B = 0.9, 0.4  # saturation of repeated words, and how much long texts are held back
 KEEP = 200  # items kept that are alike by their words
@@ -39,12 +40,18 @@ class Lexical:
         held = np.bincount(whole.indices, minlength=whole.shape[1])
         self.idf = np.log1p((len(texts) - held + 0.5) / (held + 0.5)).astype(np.float32)
         first = self.vectorizer.transform([text.partition(". ")[0] for text in texts])
-        self.terms = (self._weighted(whole) + self._weighted(first)).T.tocsr()
+        self._means = [max(float(part.sum()) / len(texts), 1e-9) for part in (whole, first)]
+        self.terms = self._weighted(whole, first).T.tocsr()
 
-    def _weighted(self, counts: sp.csr_matrix) -> sp.csr_matrix:
-        """(I, V) idf tf / (tf + K1 (1 - B + B length / mean length)), at most idf."""
+    def _weighted(self, whole: sp.csr_matrix, first: sp.csr_matrix) -> sp.csr_matrix:
+        """(N, V) of texts and their first properties together."""
+        parts = zip((whole, first), self._means, strict=True)
+        return sum((self._saturated(part, mean) for part, mean in parts), start=sp.csr_matrix(whole.shape, dtype="f4"))
+
+    def _saturated(self, counts: sp.csr_matrix, mean: float) -> sp.csr_matrix:
+        """(N, V) idf tf / (tf + K1 (1 - B + B length / mean length)), at most idf."""
         length = np.asarray(counts.sum(1)).ravel()
-        slack = K1 * (1 - B + B * length / max(length.mean(), 1e-9))
+        slack = K1 * (1 - B + B * length / mean)
         weights = self.idf[counts.indices] * counts.data / (counts.data + np.repeat(slack, np.diff(counts.indptr)))
         return sp.csr_matrix((weights.astype(np.float32), counts.indices, counts.indptr), counts.shape)
 
@@ -64,12 +71,33 @@ class Lexical:
 
         Terms that more than a tenth of the items have say little and are left out.
         """
-        held = np.diff(self.terms.indptr)
-        telling = sp.diags((held <= max(self.terms.shape[1] / 10, 2)).astype(np.float32))
-        unit = normalize((telling @ self.terms).T.tocsr())
+        unit = self._units
         found = product(unit, unit.T.tocsr(), KEEP + 1)
         found.setdiag(0)
         return top(found, KEEP)
+
+    @cached_property
+    def _telling(self) -> sp.csr_matrix:
+        """(V, V) 1 on the diagonal for terms of few items."""
+        held = np.diff(self.terms.indptr)
+        return sp.diags((held <= max(self.terms.shape[1] / 10, 2)).astype(np.float32)).tocsr()
+
+    @cached_property
+    def _units(self) -> sp.csr_matrix:
+        """(I, V) the items' telling terms, of length 1."""
+        return normalize((self._telling @ self.terms).T.tocsr())
+
+    def instead(self, text: str, words: str, rows: IntArray) -> tuple[float, FloatArray]:
+        """Had an item this text: its match with an ask's words, and (H,) its cosine to items.
+
+        How rare words are and how long texts are stay as they were counted.
+        """
+        first = text.partition(". ")[0]
+        terms = self._weighted(*(self.vectorizer.transform([part]) for part in (text, first)))
+        asked = self.vectorizer.transform([words]).sign()
+        match = float((asked @ terms.T).sum()) / max(float((2 * asked @ self.idf)[0]), 1e-9)
+        near = self._units[rows] @ normalize(terms @ self._telling).T
+        return match, near.toarray().ravel().astype(float)
 
     @staticmethod
     @lru_cache(maxsize=4)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from fusion.ask import Ask, Asks, Ragged
-from fusion.evidence import DECAY, WORDS
+from fusion.evidence import ALIKE, DECAY, WORDS
 from fusion.masks import Ends, masked_edges, message_ends
 from fusion.messages import Masked, Messages
 from fusion.model import Nodes
 from fusion.recommender import Recommender
 from fusion.world import TOGETHER, NodeTexts, World
-from kg.changes import Cut
+from kg.changes import Cut, column
 from kg.recount import Counted, Ground, Place, Recount
 from kg.tables import FloatArray
 
@@ -180,38 +180,36 @@ class Occlusion:
         """(F,) the counts of a case."""
         names = self.world.evidence.names
         phi = (self._met(spot, case.cut)[1] if case.cut and case.counted else spot.phi).clone()
-        if WORDS in names and (case.asked is not None or case.text is not None):
-            phi[names.index(WORDS)] = self._lexical(spot, case)
+        if case.asked is not None or case.text is not None:
+            for name, value in self._lexical(spot, case).items():
+                if name in names:
+                    phi[names.index(name)] = value
         for name in case.blank:
             phi[names.index(name)] = 0
         return phi
 
     def _named(self, counted: Counted, place: Place) -> dict[str, float]:
         """As Evidence names and sums them."""
-        ordered = "item-next-item" in self.recommender.counts.item_item
         lately = DECAY ** np.arange(len(place.hand))[::-1]
         found = {**counted.user_item, **counted.item, **counted.user}
         for name, values in counted.item_item.items():
-            found[name] = float(values.sum())
-            found[f"{name} best"] = float(values.max(initial=0))
-            found[f"{name} lately"] = float(values @ lately) if ordered else 0.0
+            found |= _summed(name, values)
         for name, values in counted.values.items():
             found |= {f"{name} at hand": float(values.sum()), f"{name} at hand lately": float(values @ lately)}
             found |= {f"{name} together": counted.together[name], f"{name} of user": counted.of_user[name]}
         return found
 
-    def _lexical(self, spot: Spot, case: Case) -> float:
-        lexical = self.world.evidence.lexical
+    def _lexical(self, spot: Spot, case: Case) -> dict[str, float]:
+        """What the words of a case say, as Evidence names it; of the items at hand those that pruning left."""
+        lexical, place = self.world.evidence.lexical, spot.place
         if lexical is None:
-            return 0.0
+            return {}
         asked = spot.text if case.asked is None else case.asked
-        terms = lexical.vectorizer.transform([asked]).sign()
-        kept = terms
-        if case.text is not None:
-            still = lexical.vectorizer.transform([case.text]).sign()
-            kept = terms.multiply(still)
-        most = max(float((2 * terms @ lexical.idf)[0]), 1e-9)
-        return float((kept @ lexical.terms[:, [spot.place.item]]).sum()) / most
+        if case.text is None:
+            return {WORDS: float(lexical([asked], torch.device("cpu"))[0, place.item])}
+        match, near = lexical.instead(case.text, asked, place.hand)
+        near = near * (column(lexical.alike, place.hand, place.item) > 0)
+        return {WORDS: match, **_summed(ALIKE, near)}
 
     def _scored(self, spot: Spot, cases: Sequence[Case], phi: Tensor, masked: Masked) -> Tensor:
         """(V,) through Hybrid.score, over copies of the nodes at hand in each case."""
@@ -277,6 +275,12 @@ class Occlusion:
             words = self.recommender.words(Asks(np.full(len(cases), -1), none, texts, none, np.arange(len(cases))))
         sighted = torch.tensor([not c.blind for c in cases], device=words.device).float()
         return words.detach().clone() * sighted[:, None]
+
+
+def _summed(name: str, values: FloatArray) -> dict[str, float]:
+    """Over the items at hand, as Evidence does."""
+    late = float(values @ (DECAY ** np.arange(len(values))[::-1]))
+    return {name: float(values.sum()), f"{name} best": float(values.max(initial=0)), f"{name} lately": late}
 
 
 def words_of(text: str, most: int = 16) -> list[tuple[str, str]]:

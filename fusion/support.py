@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fusion.evidence import ALIKE, WORDS
 from fusion.explanation import PathSupport, Word
 from fusion.links import Linker
 from fusion.occlusion import POPULARITY, Case, Occlusion, Spot, words_of
@@ -52,12 +53,13 @@ def of_edges(occlusion: Occlusion, spot: Spot, walks: Sequence[Walk]) -> dict[tu
 def of_words(occlusion: Occlusion, spot: Spot) -> tuple[tuple[Word, ...], dict[str, float]]:
     """The ask's and the item's words that carry anything, best first, and what the score's parts carry.
 
-    The item's words are taken out of its own vector and of the lexical match; the messages it sends stay as they are.
+    The item's words are taken out of its own vector, of the match with the ask and of the likeness to the items at
+    hand; the messages it sends stay as they are.
     """
     recommender, names = occlusion.recommender, occlusion.world.evidence.names
-    facts = {*POPULARITY, "words", "history", "items at hand"}
+    facts = {*POPULARITY, WORDS, "history", "items at hand"}
     parts = {
-        "paths": Case(blank=tuple(name for name in names if name not in facts)),
+        "paths": Case(blank=tuple(name for name in names if name not in facts and not name.startswith(ALIKE))),
         "popularity": Case(blank=tuple(name for name in names if name in POPULARITY)),
         "words": Case(asked="", text=""),
         "vectors": Case(blind=True),

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from fusion.ask import Ask
+from fusion.evidence import ALIKE, WORDS
 from fusion.occlusion import Case, Occlusion, words_of
 from fusion.recommender import Recommender
+from fusion.support import of_words
 from fusion.world import NodeTexts, World
 from kg.graph import build_graph, events_of
 from kg.paths import PathConfig, count_paths
@@ -95,3 +97,34 @@ def test_words_are_taken_out_one_by_one(made):
     again = occlusion.spot(Ask(text="thing of kind"), made.items.row("i4"))
     assert without == pytest.approx(float(occlusion.scores(again, [Case()])[0]), abs=1e-4)
     assert silent != pytest.approx(whole, abs=1e-4)
+
+
+def test_items_alike_by_their_words_are_language_and_not_paths(made):
+    """i5 and i4 are both of kind 2, and nothing else has that word."""
+    occlusion, names = Occlusion(made), made.world.evidence.names
+    spot = occlusion.spot(Ask(items=("i0", "i4"), text="kind 2"), made.items.row("i5"))
+    alike = [n for n, name in enumerate(names) if name.startswith(ALIKE)]
+    assert len(alike) == 3 and (spot.phi[alike] > 0).all()  # the sum, the best, and lately
+
+    def phi(case):
+        return occlusion._phi(spot, case)
+
+    torch.testing.assert_close(phi(Case(asked="kind 2", text="thing of kind 2")), spot.phi)
+    every = {key[1]: np.arange(len(edge)) for key, edge in made.world.graph.edges.items()}
+    torch.testing.assert_close(phi(Case(every))[alike], spot.phi[alike])
+    torch.testing.assert_close(phi(Case(asked=""))[alike], spot.phi[alike])
+    assert not phi(Case(text="thing of kind"))[alike].any()
+    assert not phi(Case(text="thing of kind 0"))[alike].any()  # which is as i0, but i0 was none of its likes
+    (half,) = phi(Case(text="2 more"))[[alike[0]]] / spot.phi[[alike[0]]]
+    assert half == pytest.approx(1)  # words that nothing else has do not count
+    asked, match = phi(Case(asked="kind"))[names.index(WORDS)], spot.phi[names.index(WORDS)]
+    assert 0 < phi(Case(text="kind 3"))[names.index(WORDS)] < match
+    again = occlusion.spot(Ask(items=("i0", "i4"), text="kind"), made.items.row("i5"))
+    assert asked == pytest.approx(float(again.phi[names.index(WORDS)]))
+    # all paths blank: what is left of the counts between ask and item is its words
+    seen = []
+    occlusion.scores = lambda spot, cases: (seen.extend(cases), np.zeros(len(cases)))[1]
+    of_words(occlusion, spot)
+    paths, words = seen[1], seen[3]
+    assert not any(name.startswith(ALIKE) for name in paths.blank) and "item-user-item cosine" in paths.blank
+    assert not phi(words)[[*alike, names.index(WORDS)]].any()
