@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from string import Formatter
 from typing import Any, Self
 
 from kg.schema import GraphSchema
 
 _FOLDER = Path(__file__).parent / "phrases"
+_NAMES = dict.fromkeys(["a", "b", "via", "n", "type", "relation", "when", "unit", "time", "id", "bundle", "user"], "")
 _DATES = re.compile(r"date|day|time|_at$|_on$", re.IGNORECASE)
 
 
@@ -84,19 +86,19 @@ class Phrases:
 
     def quote(self, name: str) -> str:
         """A title among other words."""
-        return str(self.table["quote"]).format(name)
+        return _fill(self.table["quote"], name)
 
     def nameless(self, kind: str, key: str) -> str:
         """What a node without a title is called."""
-        return str(self.table["nameless"]).format(type=spoken(kind), id=key)
+        return _fill(self.table["nameless"], type=spoken(kind), id=key)
 
     def at_hand(self, name: str) -> str:
         """How an item at hand is told from others."""
-        return str(self.table["at_hand"]).format(name)
+        return _fill(self.table["at_hand"], name)
 
     def note(self, name: str, *values: str) -> str:
         """One of the notes."""
-        return str(self.table["notes"][name]).format(*values)
+        return _fill(self.table["notes"][name], *values)
 
     def sentence(self, clauses: Sequence[Clause], before: str = "") -> str:
         """One sentence for a path; two relations that meet in an attribute are said as one."""
@@ -106,7 +108,7 @@ class Phrases:
             if two is not None and self._shared(one, two):
                 own = self.table["relations"].get(one.relation, {})
                 form = own.get("share", self.table["links"]["share"])
-                said.append(form.format(a=one.a, b=two.b, via=one.b, type=spoken(one.b_type), n=1, **self._names))
+                said.append(_fill(form, a=one.a, b=two.b, via=one.b, type=spoken(one.b_type), n="1", **self._names))
                 at += 2
                 continue
             said.append(self._said(one))
@@ -129,20 +131,20 @@ class Phrases:
                 default = links["likes" if ends[0] == "user" else form]
             kind = clause.a_type if clause.back else clause.b_type
             own = self.table["relations"].get(clause.relation, {})
-            return str(own.get(form, default)).format(type=spoken(kind), **names)
+            return _fill(own.get(form, default), type=spoken(kind), **names)
         kind = clause.kind
         if kind == "took" and clause.time is None:
             kind = "took_undated"
         form = links[kind]["one" if clause.times == 1 else "many"]
-        return str(form).format(n=f"{clause.times:,}", when=self._when(clause), **names)
+        return _fill(form, n=f"{clause.times:,}", when=self._when(clause), **names)
 
     def _when(self, clause: Clause) -> str:
         if clause.time is None:
             return ""
         if _DATES.search(clause.unit) and 3650 < clause.time < 73000:  # days since 1970, of the years 1980 to 2169
             day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=clause.time)
-            return str(self.table["dated"]).format(time=f"{day:%Y-%m-%d}")
-        return str(self.table["when"]).format(unit=spoken(clause.unit), time=f"{clause.time:g}")
+            return _fill(self.table["dated"], time=f"{day:%Y-%m-%d}")
+        return _fill(self.table["when"], unit=spoken(clause.unit), time=f"{clause.time:g}")
 
 
 def spoken(name: str) -> str:
@@ -164,11 +166,36 @@ def _over(table: dict[str, Any], more: dict[str, Any], schema: GraphSchema, wher
             raise PhraseError(f"{where}: {key}.{min(unknown)} is none of {', '.join(sorted(known))}")
         merged[key] |= value
     for name, forms in merged["relations"].items():
-        for form, text in forms.items() if isinstance(forms, dict) else [("", forms)]:
-            if form not in {"share", "forward", "back"}:
-                raise PhraseError(f"{where}: relations.{name} has share, forward and back, not {form!r}")
-            try:
-                str(text).format(a="", b="", via="", type="", relation="", n="", **{"bundle": "", "user": ""})
-            except (KeyError, IndexError, ValueError) as error:
-                raise PhraseError(f"{where}: relations.{name}.{form} cannot be filled in: {error}") from error
+        if not isinstance(forms, dict) or set(forms) - {"share", "forward", "back"}:
+            raise PhraseError(f"{where}: relations.{name} is a table of share, forward and back")
+        for form, text in forms.items():
+            _check(f"{where}: relations.{name}.{form}", text, "")
+    for key in more:
+        _alike(f"{where}: {key}", merged[key], table[key])
     return merged
+
+
+def _alike(where: str, own: Any, shipped: Any) -> None:
+    """Whether a template, or a table of them, can stand in for the shipped one."""
+    if not isinstance(shipped, dict):
+        _check(where, own, shipped)
+        return
+    for name, part in shipped.items():
+        if not isinstance(own, dict) or name not in own:
+            raise PhraseError(f"{where} lacks {name!r}; it has {', '.join(shipped)}")
+        _alike(f"{where}.{name}", own[name], part)
+
+
+def _check(where: str, text: Any, shipped: str) -> None:
+    if not isinstance(text, str):
+        raise PhraseError(f"{where} is no text")
+    count = sum(name == "" for _, name, _, _ in Formatter().parse(shipped))
+    try:
+        _fill(text, *[""] * count)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise PhraseError(f"{where} cannot be filled in: {error}") from error
+
+
+def _fill(form: str, *values: str, **names: str) -> str:
+    """A template filled in; what it names and this place does not have is left out."""
+    return form.format(*values, **{**_NAMES, **names})
