@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 import tempfile
@@ -64,9 +63,9 @@ def _serve(given: Sequence[str]) -> int:
 def _listen(settings: Settings) -> None:
     import uvicorn
 
-    from serve.app import SETTINGS, create_app
+    from serve.app import SETTINGS, create_app, log_to_stderr
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     options = {"host": settings.host, "port": settings.port, "access_log": False, "server_header": False,
                "timeout_graceful_shutdown": GRACE, "timeout_keep_alive": 15, "log_config": None}  # fmt: skip
     if settings.workers == 1:

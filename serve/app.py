@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -116,8 +117,7 @@ def _open(app: FastAPI) -> None:
     @app.get("/health/ready", response_model=answers.Health, tags=["health"])
     async def ready(request: Request) -> Response:
         """Whether questions can be answered; "degraded" where something that not all need is down."""
-        _, health = state_of(request).health()
-        return reply(answers.Health(**health))
+        return reply(answers.Health(**state_of(request).health()))
 
     reference: list[str] = []
 
@@ -134,6 +134,12 @@ def _open(app: FastAPI) -> None:
         return HTMLResponse((EXPLORER / "index.html").read_text(encoding="utf-8"))
 
 
+def log_to_stderr() -> None:
+    """A line an event, a line of JSON a request."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
 def from_environment() -> FastAPI:
     """An app for a worker process."""
+    log_to_stderr()
     return create_app(Settings.from_json(os.environ[SETTINGS]))
