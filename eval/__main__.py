@@ -21,12 +21,11 @@ from eval.bench import ABLATIONS, ablate, missing, recipe_of, run, write
 from eval.benchmarks import BENCHMARKS, Benchmark
 from eval.contenders import RIVALS
 from eval.experiment import load_recipe
-from eval.explanations import held_asks, measure
+from eval.explanations import held_asks, measure, warmed
 from eval.tables import RESULTS, update
 from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
 from fusion.runs import RunError, open_run
-from fusion.runs import RunError
 from kg.graph import build_graph
 from kg.schema import GraphSchema, SchemaError
 from kg.store import StoreError, open_store, read_tables
@@ -105,8 +104,9 @@ def explanations(options: argparse.Namespace) -> int:
     folder = open_run(options.run_folder)
     recommender = Recommender.load(folder)
     every = held_asks(recommender, folder)
+    explainer, ready = warmed(recommender)
     found = {
-        task: measure(recommender, asks, options.asks, options.sufficient, options.seed, not options.quiet)
+        task: measure(explainer, asks, options.asks, options.sufficient, options.seed, not options.quiet)
         for task, asks in every.items()
     }
     file = Path(options.out) / "explanations.json"
@@ -114,7 +114,7 @@ def explanations(options: argparse.Namespace) -> int:
     flags = ["--asks", str(options.asks), "--sufficient", str(options.sufficient), "--seed", str(options.seed)]
     words = ["python", "-m", "eval", "explanations", f"runs/{folder.name}", *flags]
     name = options.name or re.sub(r"^\d{8}-\d{6}-", "", folder.name)
-    write({**before, name: {"command": shlex.join(words), "tasks": found}}, file)
+    write({**before, name: {"command": shlex.join(words), "seconds until ready": ready, "tasks": found}}, file)
     print(json.dumps(found, indent=2))
     print(f"saved    {file}")
     return 0

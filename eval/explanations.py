@@ -49,12 +49,15 @@ class _Found:
 
 
 def measure(
-    recommender: Recommender, asks: Asks, count: int, sufficient: int, seed: int = 0, progress: bool = True
+    explainer: Explainer, asks: Asks, count: int, sufficient: int, seed: int = 0, progress: bool = True
 ) -> dict[str, Any]:
-    """Explain items of answers to some asks; see docs/explanations.md for what each figure means.
+    """Explain items of answers to some asks: are their paths there, do they carry the score, how long does one take.
+
+    "best" is the path that carries most, "blind" the one chosen without measuring; both are taken out, beside a random
+    path of the same kind. "places lost" are ranks. LIR, SEP and ETD: Balloccu et al., SIGIR 2022.
 
     Args:
-        recommender: Whose answers.
+        explainer: Of whose answers.
         asks: Held out.
         count: How many are drawn; of each answer's first ten, one is explained with support, all without.
         sufficient: Of how many of these sufficiency is measured, which takes a pass over the whole graph each.
@@ -63,11 +66,7 @@ def measure(
     """
     rng = np.random.default_rng(seed)
     drawn = asks.take(np.sort(rng.choice(len(asks), min(count, len(asks)), replace=False)))
-    started = time.perf_counter()
-    explainer = Explainer(recommender)
-    first = named(recommender, drawn, 0)
-    explainer.explain(first, recommender.answer(first)[0].id)
-    ready, found, known = time.perf_counter() - started, _Found(), _Known(explainer)
+    recommender, found, known = explainer.recommender, _Found(), _Known(explainer)
     for b in tqdm(range(len(drawn)), desc="explanations", disable=not progress):
         ask = named(recommender, drawn, b)
         answer = recommender.answer(ask)
@@ -86,7 +85,15 @@ def measure(
         if made.paths:
             _judge(explainer, known, ask, made, found, rng, b < sufficient)
             found.groups.append(int(drawn.groups[b]))
-    return _summary(found, ready, len(drawn))
+    return _summary(found, len(drawn))
+
+
+def warmed(recommender: Recommender) -> tuple[Explainer, float]:
+    """What explaining needs, and the seconds that it takes to make it."""
+    started = time.perf_counter()
+    explainer = Explainer(recommender)
+    explainer.explain(Ask(), recommender.answer(Ask())[0].id)
+    return explainer, time.perf_counter() - started
 
 
 def named(recommender: Recommender, asks: Asks, b: int) -> Ask:
@@ -112,20 +119,17 @@ def _judge(
     spot = occlusion.spot(ask, row)
     walks = explainer.pool(spot, explainer.matches(spot), 10)
     supports, chosen = choose(occlusion, linker, spot, walks, PATHS)
+    same = [_same(explainer, spot, walk) for walk in (chosen[0], walks[0])]
     cuts: list[Cut] = [linker.cut(chosen[0]), linker.cut(walks[0])]
-    cuts += [
-        linker.cut(other) for other in (_like(explainer, spot, walk, rng) for walk in (chosen[0], walks[0])) if other
-    ]
+    cuts += [linker.cut(others[int(rng.integers(len(others)))]) for others in same if others]
     base, *scores = occlusion.scores(spot, [Case(), *map(Case, cuts)]).tolist()
     lost = [base - score for score in scores]
     fell = [spot.rank(spot.served - part) - spot.rank(spot.served) for part in lost]
     found.add(lost_best=lost[0], fell_best=fell[0], lost_blind=lost[1], fell_blind=fell[1])
-    others = [bool(_same(explainer, spot, walk)) for walk in (chosen[0], walks[0])]
-    for name, has in zip(("best", "blind"), others, strict=True):
-        at = 2 + int(others[0]) * (name == "blind")
-        found.add(
-            **{f"lost_like_{name}": lost[at] if has else np.nan, f"fell_like_{name}": fell[at] if has else np.nan}
-        )
+    rest = iter(zip(lost[2:], fell[2:], strict=True))
+    for name, others in zip(("best", "blind"), same, strict=True):
+        part, places = next(rest) if others else (np.nan, np.nan)
+        found.add(**{f"lost_like_{name}": part, f"fell_like_{name}": places})
     found.pairs += [(support.estimate, support.lost) for support in supports.values()]
     found.add(carried=float(max(s.lost for s in supports.values()) >= 0.01), language=made.language)
     found.add(**known.qualities(made, spot))
@@ -135,14 +139,10 @@ def _judge(
 
 def _same(explainer: Explainer, spot: Spot, walk: Walk) -> list[Walk]:
     """Other paths of a path's kind."""
-    sources = [node for node in explainer.sources(spot)]
-    every = explainer.walks.find(sources, walk.nodes[-1], len(walk.steps), each=50)
+    every = explainer.walks.find(
+        [*explainer.sources(spot), *explainer.matches(spot)], walk.nodes[-1], len(walk.steps), each=50
+    )
     return [w for w in every if w.steps == walk.steps and w.nodes != walk.nodes]
-
-
-def _like(explainer: Explainer, spot: Spot, walk: Walk, rng: np.random.Generator) -> Walk | None:
-    same = _same(explainer, spot, walk)
-    return same[int(rng.integers(len(same)))] if same else None
 
 
 def _sufficiency(explainer: Explainer, spot: Spot, walks: Sequence[Walk]) -> dict[str, float]:
@@ -169,7 +169,6 @@ class _Known:
         self.edges = {
             name: set(zip(t["source"].to_pylist(), t["target"].to_pylist(), strict=True)) for name, t in tables.items()
         }
-        self._popular: dict[str, FloatArray] = {}
 
     def valid(self, made: Explanation) -> list[bool]:
         """A path, whether each of its edges is in the training tables and no node stands twice."""
@@ -221,11 +220,8 @@ def _smoothed(values: FloatArray, at: float) -> float:
         found = value if n == 0 else (1 - BETA) * found + BETA * value
         average[n] = found
     spread = average[-1] - average[0]
-    return (
-        float((average[np.searchsorted(ordered, at).clip(max=len(ordered) - 1)] - average[0]) / spread)
-        if spread
-        else 1.0
-    )
+    place = np.searchsorted(ordered, at).clip(max=len(ordered) - 1)
+    return float((average[place] - average[0]) / spread) if spread else 1.0
 
 
 def _clocks() -> tuple[float, float]:
@@ -237,7 +233,7 @@ def _since(began: tuple[float, float]) -> tuple[float, float]:
     return wall - began[0], processor - began[1]
 
 
-def _summary(found: _Found, ready: float, asks: int) -> dict[str, Any]:
+def _summary(found: _Found, asks: int) -> dict[str, Any]:
     groups = np.array(found.groups, np.int64)
     values = {name: np.array(v) for name, v in found.values.items()}
     covered = np.array(found.covered, bool).reshape(-1, 2)
@@ -269,7 +265,7 @@ def _summary(found: _Found, ready: float, asks: int) -> dict[str, Any]:
             }
             | {"of": len(s)}
             for name, s in found.seconds.items()
-        } | {"ready": ready},
+        },
     }  # fmt: skip
     if not len(groups):
         return report
