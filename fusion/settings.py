@@ -12,8 +12,8 @@ from fusion.ask import Asks
 from fusion.folds import FoldConfig
 from fusion.model import FusionConfig
 from fusion.recipe import Component
+from fusion.schedule import TrainingConfig
 from fusion.tasks.basket import BasketCompletion
-from fusion.trainer import TrainingConfig
 from kg.graph import Events, Graph
 from kg.paths import PathConfig
 from kg.sources.completejourney import CompleteJourney

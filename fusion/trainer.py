@@ -29,12 +29,17 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class TrainingFold:
-    """A world, the asks about what it does not hold, the bank of its vectors, and asks for settling alone."""
+    """A world, the asks about what it does not hold, its vectors, and asks for settling alone."""
 
     world: World
     asks: Asks
     bank: Bank
     settling: Asks | None = None
+
+    @property
+    def every(self) -> Asks:
+        """All of its asks."""
+        return self.asks if self.settling is None else join([self.asks, self.settling])
 
 
 class _Wrapped(nn.Module):
@@ -184,11 +189,9 @@ class Trainer:
 
     def texts(self, progress: bool = False) -> Tensor | None:
         """(U, D) all texts' vectors by the weights as they are, None where words are not used; no gradient."""
-        if self.source is None:
-            return None
-        if self._encoded is None or self._encoded[0] != self.done:
+        if self.source is not None and (self._encoded is None or self._encoded[0] != self.done):
             self._encoded = (self.done, self.source.encode_all(progress))
-        return self._encoded[1]
+        return self._encoded[1] if self._encoded is not None else None
 
     @torch.no_grad()
     def refresh(self, texts: bool) -> None:
@@ -225,14 +228,9 @@ class Trainer:
     def _warm(self, progress: bool = False) -> None:
         """Let the head learn the counts; every process does the same."""
         if self.model.head is not None:
-            folds = [
-                (fold.world.evidence, join([fold.asks, fold.settling]) if fold.settling is not None else fold.asks)
-                for fold in self.folds
-            ]
-            config = self.config
-            warm_head(
-                self.model.head, folds, self.model.config.each, config.warm, self.seed, config.weight_decay, progress
-            )
+            folds = [(fold.world.evidence, fold.every) for fold in self.folds]
+            config, each = self.config, self.model.config.each
+            warm_head(self.model.head, folds, each, config.warm, self.seed, config.weight_decay, progress)
 
     def _settle(self, progress: bool) -> None:
         """Let the head learn what vectors add, now that they stay; every process does the same."""
@@ -241,12 +239,10 @@ class Trainer:
             return
 
         def scores(world: World) -> Callable[[Asks], Scores]:
-            bank = model.encode(world, self.texts())
-            return lambda asks: model.score(
-                world, asks, bank.items, bank.users, encode_words(model, asks, world.device)
-            )
+            bank, on = model.encode(world, self.texts()), world.device
+            return lambda asks: model.score(world, asks, bank.items, bank.users, encode_words(model, asks, on))
 
-        folds = [(scores(f.world), f.asks if f.settling is None else f.settling) for f in self.folds]
+        folds = [(scores(f.world), f.settling or f.asks) for f in self.folds]
         settle_head(model, folds, config.settle, self.seed, config.weight_decay, progress)
 
     def _save(self) -> None:
@@ -301,6 +297,3 @@ def _groups(model: Hybrid, config: TrainingConfig) -> list[dict[str, Any]]:
             decay = config.weight_decay if parameter.ndim > 1 else 0.0
             groups.setdefault((rate, decay), []).append(parameter)
     return [{"params": p, "lr": r, "base_lr": r, "weight_decay": d} for (r, d), p in groups.items()]
-
-
-__all__ = ["Trainer", "TrainingConfig", "TrainingFold", "schedule"]

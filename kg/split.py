@@ -2,72 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kg.graph import Events, Graph, build_graph
-from kg.schema import NodeRole
-from kg.tables import DataError, FloatArray, IntArray, Tables, hash_rows
+from kg.graph import Graph, build_graph
+from kg.held import BoolArray, Held, Split, events_table, named
+from kg.tables import DataError, FloatArray, IntArray, Tables
+
+__all__ = ["GroupedSplit", "Held", "LeaveLast", "Split", "TimeSplit", "events_table"]
 
 Group = Literal["user", "bundle"]
-BoolArray = npt.NDArray[np.bool_]
 _TRAIN, _VALID, _TEST, _UNUSED = range(4)
-
-
-@dataclass(frozen=True)
-class Held:
-    """Held-out events, as `events_table` gives them."""
-
-    events: pa.Table
-
-    def __len__(self) -> int:
-        return len(self.events)
-
-
-@dataclass(frozen=True)
-class Split:
-    """The facts to train on, and the events held out.
-
-    Attributes:
-        train: All users, items and attributes, but no bundle, interaction or membership that is held out or unused.
-        valid: What to choose on.
-        test: What to report, once.
-        cold: (items,) in the rows of train's item table: those that no training event names.
-        later: The same once all is chosen, where the split says so: its training tables hold the validation events,
-            too, and what is served and tested looks at those. None where both look at the same.
-    """
-
-    train: Tables
-    valid: Held
-    test: Held
-    cold: BoolArray
-    later: Split | None = None
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """SHA-256 of the training tables and the held-out events, whatever the order of rows."""
-        digest = hashlib.sha256(self.train.fingerprint().encode())
-        for held in (self.valid, self.test):
-            digest.update(hash_rows(held.events))
-        return digest.hexdigest()
-
-
-def events_table(tables: Tables) -> pa.Table:
-    """Who took which item, when, together with what.
-
-    Returns:
-        Columns user, bundle (null where there is none), item (string ids), time (float64, NaN where unknown) and, where
-        bundles have text, words: the bundle's.
-    """
-    graph = build_graph(tables)
-    return _named(graph, graph.events)
 
 
 @dataclass(frozen=True)
@@ -272,8 +221,8 @@ def _split(
     train_items = np.zeros(graph.size(item), bool)
     train_items[events.item[seen]] = True
     valid, test = (
-        valid or Held(_named(graph, events.take(part == _VALID))),
-        Held(_named(graph, events.take(part == _TEST))),
+        valid or Held(named(graph, events.take(part == _VALID))),
+        Held(named(graph, events.take(part == _TEST))),
     )
     return Split(tables.with_tables(nodes, edges), valid, test, ~train_items)
 
@@ -298,19 +247,6 @@ def _times(config: TimeSplit | LeaveLast, graph: Graph) -> FloatArray:
     latest = np.full(taking.max(initial=0) + 1, -np.inf)
     np.maximum.at(latest, taking, events.time)
     return np.where(events.bundle < 0, events.time, latest[taking])
-
-
-def _named(graph: Graph, events: Events) -> pa.Table:
-    columns: dict[str, pa.Array] = {}
-    roles: tuple[NodeRole, ...] = ("user", "bundle", "item")
-    for role, rows in zip(roles, (events.user, events.bundle, events.item), strict=True):
-        node = graph.schema.of_role(role)
-        ids = graph.vocabs[node.name].ids if node else pa.array([], pa.string())
-        columns[role] = ids.take(pa.array(rows, mask=rows < 0))
-    columns["time"] = pa.array(events.time, pa.float64())
-    if events.words:
-        columns["words"] = pa.array(events.words, pa.string()).take(pa.array(events.bundle, mask=events.bundle < 0))
-    return pa.table(columns)
 
 
 def _ranks(ids: pa.Array) -> IntArray:

@@ -113,7 +113,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[str]]:
     """The command line of a quick checkerboard run into tmp_path/runs: command("--flag", ..., "key=value", ...)."""
     folders = ["--quiet", "--device", "cpu", "--out", str(tmp_path / "runs"), "--data", str(data)]
-    quick = ["training.epochs=1", "evaluation.parts=false", "evaluation.baselines=false", "evaluation.draws=10"]
+    quick = [
+        "training.epochs=1",
+        "training.settle_share=0.0",
+        "evaluation.parts=false",
+        "evaluation.baselines=false",
+        "evaluation.draws=10",
+    ]
 
     def made(*arguments: str) -> list[str]:
         if "--resume" in arguments:

@@ -12,9 +12,9 @@ from eval.suite import baselines, judge, measure
 from fusion.folds import held_events
 from fusion.model import FusionConfig
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
+from fusion.schedule import TrainingConfig
 from fusion.settings import EvaluationConfig, Recipe
 from fusion.tasks.catalogue import CatalogueQueries
-from fusion.trainer import TrainingConfig
 from kg.catalogue import CatalogueSplit
 from kg.graph import build_graph
 from kg.sources.icecat import Icecat

@@ -99,7 +99,7 @@ def test_words_are_taken_out_one_by_one(made):
     assert silent != pytest.approx(whole, abs=1e-4)
 
 
-def test_items_alike_by_their_words_are_language_and_not_paths(made):
+def test_items_alike_by_their_words_are_language_and_not_paths(made, monkeypatch):
     """i5 and i4 are both of kind 2, and nothing else has that word."""
     occlusion, names = Occlusion(made), made.world.evidence.names
     spot = occlusion.spot(Ask(items=("i0", "i4"), text="kind 2"), made.items.row("i5"))
@@ -122,8 +122,13 @@ def test_items_alike_by_their_words_are_language_and_not_paths(made):
     again = occlusion.spot(Ask(items=("i0", "i4"), text="kind"), made.items.row("i5"))
     assert asked == pytest.approx(float(again.phi[names.index(WORDS)]))
     # all paths blank: what is left of the counts between ask and item is its words
-    seen = []
-    occlusion.scores = lambda spot, cases: (seen.extend(cases), np.zeros(len(cases)))[1]
+    seen: list[Case] = []
+
+    def noted(spot, cases):
+        seen.extend(cases)
+        return np.zeros(len(cases))
+
+    monkeypatch.setattr(occlusion, "scores", noted)
     of_words(occlusion, spot)
     paths, words = seen[1], seen[3]
     assert not any(name.startswith(ALIKE) for name in paths.blank) and "item-user-item cosine" in paths.blank

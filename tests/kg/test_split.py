@@ -3,7 +3,6 @@
 import importlib
 import pkgutil
 from collections import defaultdict
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -241,24 +240,6 @@ def timeless() -> Tables:
 def test_events_without_a_time_cannot_be_ordered(config):
     with pytest.raises(DataError, match="6 of 6 events have no time, one of them of item 'x'"):
         config(timeless())
-
-
-@pytest.mark.parametrize(
-    "config", [TimeSplit(1, 2, refit=True), TimeSplit(1, 2, cold_fraction=0.2, refit=True), LeaveLast()]
-)
-def test_later_the_training_tables_hold_the_validation_events_and_still_nothing_of_the_test(config):
-    tables = Checkerboard(baskets=6).load()
-    split = config(tables)
-    later = split.later
-    assert later is not None and replace(config, refit=False)(tables).later is None
-    assert replace(config, refit=False)(tables).fingerprint == split.fingerprint
-    assert later.valid.events.equals(split.valid.events) and later.test.events.equals(split.test.events)
-    before, after = events(events_table(split.train)), events(events_table(later.train))
-    gone = set(split.train.vocab("item").ids.filter(pa.array(split.cold)).to_pylist())
-    known = {row for row in events(split.valid.events) if not (isinstance(config, TimeSplit) and row[2] in gone)}
-    assert before < after and after - before == known
-    assert not after & events(split.test.events)
-    assert (later.cold <= split.cold).all()
 
 
 class TestLeaveLast:

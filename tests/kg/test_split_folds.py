@@ -1,10 +1,13 @@
-"""Folds of a grouped split, and what a split's events say of bundles that have words."""
+"""Folds of a grouped split, what is refitted, and what a split's events say of bundles that have words."""
+
+from dataclasses import replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from kg.sources.checkerboard import Checkerboard
-from kg.split import GroupedSplit, events_table
+from kg.split import GroupedSplit, LeaveLast, TimeSplit, events_table
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 7])
@@ -34,3 +37,25 @@ def test_events_carry_their_bundles_words_where_there_are_any(worded, shop):
     rows = events_table(worded()).to_pylist()
     named = {b: None if b is None else "" if b == "b3" else f"what {b} is for" for b in {row["bundle"] for row in rows}}
     assert None in named and all(row["words"] == named[row["bundle"]] for row in rows)
+
+
+def events(table):
+    return {tuple(row.values()) for row in table.to_pylist()}
+
+
+@pytest.mark.parametrize(
+    "config", [TimeSplit(1, 2, refit=True), TimeSplit(1, 2, cold_fraction=0.2, refit=True), LeaveLast()]
+)
+def test_later_the_training_tables_hold_the_validation_events_and_still_nothing_of_the_test(config):
+    tables = Checkerboard(baskets=6).load()
+    split = config(tables)
+    later = split.later
+    assert later is not None and replace(config, refit=False)(tables).later is None
+    assert replace(config, refit=False)(tables).fingerprint == split.fingerprint
+    assert later.valid.events.equals(split.valid.events) and later.test.events.equals(split.test.events)
+    before, after = events(events_table(split.train)), events(events_table(later.train))
+    gone = set(split.train.vocab("item").ids.filter(pa.array(split.cold)).to_pylist())
+    known = {row for row in events(split.valid.events) if not (isinstance(config, TimeSplit) and row[2] in gone)}
+    assert before < after and after - before == known
+    assert not after & events(split.test.events)
+    assert (later.cold <= split.cold).all()
