@@ -158,11 +158,14 @@ def test_kill_9_loses_no_acknowledged_event(runs, tmp_path):
     """Writers post as fast as they can, the server is killed; all that was acknowledged is there afterwards."""
     file = tmp_path / "events.sqlite"
     command = [sys.executable, "-m", "serve", "--run", str(runs[0]), "--insecure", "--port", "0", "--state", str(file)]
-    server = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    log = tmp_path / "server.log"  # not a pipe: the server would wait for it once it is full
+    with log.open("w") as written:
+        server = subprocess.Popen(command, cwd=ROOT, stderr=written, text=True)
     try:
-        assert server.stderr is not None
-        found = (re.search(r"running on (http://\S+)", line) for line in server.stderr)
-        address = next(match.group(1) for match in found if match)
+        while (found := re.search(r"running on (http://\S+)\s", log.read_text())) is None:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        address = found.group(1)
         acknowledged: list[str] = []
         until = time.monotonic() + 1.5
         with httpx.Client(base_url=address, timeout=30) as client:
