@@ -75,7 +75,9 @@ _BEAUTY = Benchmark(
     folder="amazon_beauty_kg",
     tasks={"next": RECALL},
     protocol="5-core reviews in order; each user's last item is the test, the one before it validation; all 12,101 "
-    "items are ranked but the 50 latest of the user, which are at hand.",
+    "items are ranked but the 50 latest of the user, which are at hand. The test is asked of a graph that holds the "
+    "validation items, too: the baselines are made anew of it with what validation chose, and the hybrid, its parts "
+    "and the rankers look at it with weights that have not seen those items.",
     traps="Papers differ in whether the user's history is ranked, choose epochs on the test set, or rank a sample. The "
     "order is known, the times are not. Brand and category alone are in the graph: also_bought, also_viewed and "
     "bought_together were computed by Amazon over all time, the test period included.",

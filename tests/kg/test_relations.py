@@ -166,3 +166,15 @@ def test_a_new_item_has_kin_at_once():
     graph = build_graph(tables.with_tables(nodes, edges))
     wide, whole = widen(counts, graph).item_item["item-kin-item"], count_paths(graph).item_item["item-kin-item"]
     assert np.allclose(wide.toarray(), whole.toarray()) and wide[0, 40] > 0 and wide[40, 0] > 0
+
+
+def test_a_new_item_brings_no_path_that_nothing_was_trained_on():
+    tables = wardrobe(items=10)
+    own = {name: pa.table({"source": [f"t{n:02}" for n in range(10)], "target": [f"{name[0]}{n}" for n in range(10)]})
+           for name in ("kind", "colour")}  # fmt: skip
+    tables = tables.with_tables({}, {"is_a": own["kind"], "in_colour": own["colour"]})
+    counts = count_paths(build_graph(tables))
+    assert "item-kin-item" not in counts.item_item
+    nodes = {"thing": pa.concat_tables([tables.nodes["thing"], pa.table({"id": ["new"]})])}
+    edges = {"is_a": pa.concat_tables([tables.edges["is_a"], pa.table({"source": ["new"], "target": ["k0"]})])}
+    assert widen(counts, build_graph(tables.with_tables(nodes, edges))).item_item.keys() == counts.item_item.keys()
