@@ -56,6 +56,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "without words": ("fusion.words=false",),
     "gate": ("fusion.fuse=gate",),
     "concatenation": ("fusion.fuse=concatenation",),
+    "sum": ("fusion.fuse=sum",),
     "modality_drop 0": ("fusion.modality_drop=0.0",),
     "modality_drop 0.1": ("fusion.modality_drop=0.1",),
     "text_budget 0": ("training.text_budget=0",),

@@ -59,3 +59,14 @@ class Concatenation(nn.Module):
             left = left.masked_fill((chance > 1 - self.drop) & words[:, None], 0.0)
         share = right.norm(dim=1) / (left.norm(dim=1) + right.norm(dim=1)).clamp(min=1e-9)
         return nn.functional.normalize(left + right, dim=1), share
+
+
+class Sum(Gate):
+    """The plainest: z = normalise(h_graph + h_text), a gate that stays half open."""
+
+    def __init__(self, width: int, drop: float = 0.1) -> None:
+        super().__init__(width, drop)
+        self.linear.requires_grad_(False)
+
+
+FUSIONS: dict[str, type[Gate] | type[Concatenation]] = {"gate": Gate, "concatenation": Concatenation, "sum": Sum}

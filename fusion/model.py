@@ -13,7 +13,7 @@ from encoders.graph import GraphConfig, NodeInputs, Sage
 from encoders.text import TextEncoder, TextSource
 from fusion.ask import Asks
 from fusion.context import ITEM, USER, WORDS, ContextEncoder
-from fusion.gate import Concatenation, Gate
+from fusion.gate import FUSIONS
 from fusion.head import EvidenceHead
 from fusion.world import World
 from kg.graph import EdgeKey
@@ -25,7 +25,7 @@ class FusionConfig:
 
     Attributes:
         width: D, of every vector.
-        fuse: "gate" or "concatenation".
+        fuse: "gate", "concatenation" or "sum".
         modality_drop: Chance that one side of a node's fusion is dropped in training.
         words: Use texts. At least one of words, graph and paths must be used.
         graph: Use the GNN.
@@ -60,8 +60,8 @@ class FusionConfig:
     def __post_init__(self) -> None:
         if not (self.words or self.graph or self.paths):
             raise ValueError("fusion: at least one of words, graph and paths must be used")
-        if self.fuse not in {"gate", "concatenation"}:
-            raise ValueError(f'fusion.fuse = {self.fuse!r}: it is "gate" or "concatenation"')
+        if self.fuse not in FUSIONS:
+            raise ValueError(f"fusion.fuse = {self.fuse!r}: it is one of {', '.join(FUSIONS)}")
         for name in ("width", "each", "by_vector", "hidden"):
             if getattr(self, name) < 1:
                 raise ValueError(f"fusion.{name} must be at least 1, not {getattr(self, name)}")
@@ -151,7 +151,7 @@ class Hybrid(nn.Module):
         if config.graph:
             self.inputs = NodeInputs(config.width, list(sizes), sizes if learned is None else learned)
             self.gnn = (gnn or Sage()).build(config.width, list(keys), list(sizes))
-        self.gate = (Gate if config.fuse == "gate" else Concatenation)(config.width, config.modality_drop)
+        self.gate = FUSIONS[config.fuse](config.width, config.modality_drop)
         self.context = ContextEncoder(config.width)
         self.head = EvidenceHead(paths, 3, config.hidden, config.head_dropout) if config.paths else None
         # 1/tau: one for the search over the catalogue, one for the vectors' say in the score beside the counts.

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from fusion.gate import Concatenation, Gate
+from fusion.gate import Concatenation, Gate, Sum
 
 N, D = 200, 6
 KINDS = pytest.mark.parametrize("kind", [Gate, Concatenation])
@@ -54,6 +54,14 @@ def test_an_untrained_gate_is_the_mean_of_both(nodes):
     fused, share = Gate(D).eval()(graph, text, degree, torch.ones(N, dtype=torch.bool))
     assert torch.allclose(fused, normalize(normalize(graph) + normalize(text)), atol=1e-6)
     assert (share == 0.5).all()
+
+
+def test_a_sum_learns_nothing_and_stays_one(nodes):
+    graph, text, degree, words = nodes
+    module = Sum(D).eval()
+    fused, _ = module(graph, text, degree, words)
+    assert torch.allclose(fused, normalize(normalize(graph) + normalize(text) * words[:, None]), atol=1e-6)
+    assert not any(p.requires_grad for p in module.parameters())
 
 
 def test_the_degree_moves_the_gate(nodes):

@@ -20,6 +20,7 @@ PARTS: list[dict[str, Any]] = [
     {"words": False, "paths": False},
     {"words": False, "graph": False},
     {"fuse": "concatenation"},
+    {"fuse": "sum"},
 ]
 
 
@@ -227,7 +228,7 @@ def test_live_rows_are_targets_users_and_some_of_what_is_at_hand(small, asks, ha
     ("wrong", "said"),
     [
         ({"words": False, "graph": False, "paths": False}, "at least one"),
-        ({"fuse": "sum"}, '"gate" or "concatenation"'),
+        ({"fuse": "glue"}, "one of gate, concatenation, sum"),
         ({"width": 0}, "fusion.width"),
         ({"each": 0}, "fusion.each"),
     ],

@@ -35,7 +35,7 @@ def test_the_defaults_make_a_recipe():
         ("evaluation.limit=-1", "evaluation.limit must be at least 0"),
         ("evaluation.ease=[]", "the baselines need at least one penalty"),
         ("fusion.fanout=[8]", "fusion.fanout has 1 hops, the GNN 2 layers: make them equal"),
-        ("fusion.fuse=glue", "fusion.fuse = 'glue': it is \"gate\" or \"concatenation\""),
+        ("fusion.fuse=glue", "fusion.fuse = 'glue': it is one of gate, concatenation, sum"),
         ("fusion.width=0", "fusion.width must be at least 1"),
         ("text.tune=some", "tune = 'some'"),
         ("gnn.class=encoders.graph:Nothing", "encoders.graph has no dataclass 'Nothing'"),
