@@ -92,7 +92,7 @@ def load_parts(folder: str | Path) -> Parts:
         shape = json.loads((path / "model.json").read_text(encoding="utf-8"))
         tables = load_tables(path / "graph")
         arrays = load_arrays(path / "counts.safetensors")
-        counts = load_counts({name: arrays[str(n)] for n, name in enumerate(shape["counts"])})
+        counts = load_counts({name: arrays[str(n)] for n, name in enumerate(shape["counts"])}, recipe.paths)
         text = TextEncoder.from_pretrained(path / "text") if recipe.fusion.words else None
         model = make_model(recipe, text, tables, counts, len(shape["paths"]), shape["learned"])
         missing, unknown = model.load_state_dict(load_file(path / "model.safetensors"), strict=False)

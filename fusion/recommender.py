@@ -24,8 +24,8 @@ from fusion.season import seasonal
 from fusion.step import encode_words
 from fusion.world import NodeTexts, World
 from kg.graph import build_graph
-from kg.paths import PathCounts, widen
-from kg.tables import DataError, IntArray, Tables
+from kg.paths import PathCounts
+from kg.tables import IntArray, Tables
 
 if TYPE_CHECKING:
     from fusion.combinations import Judgement, RankedBundle
@@ -259,7 +259,7 @@ class Recommender:
         """(I,) which items the constraints leave; DataError where one names what is not there."""
         return self.facts.allowed(where)
 
-    def add_items(self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None) -> Recommender:
+    def add_items(self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None) -> Self:
         """A recommender that knows further items, without training.
 
         Args:
@@ -272,27 +272,27 @@ class Recommender:
         Raises:
             DataError: An id is there already, or a table breaks the schema.
         """
-        node = self.tables.schema.item
-        for name in set(node.properties) - {*node.text, *items.column_names}:
-            items = items.append_column(name, pa.nulls(len(items)))
-        nodes = _appended(f"items of type {self.world.item!r}", self.tables.nodes[self.world.item], items)
-        known = self.items.rows(items["id"])
-        if (known >= 0).any():
-            raise DataError(f"item {self.items.key(int(known[known >= 0][0]))!r} is in the catalogue already")
-        new_edges = {}
-        for name, table in (edges or {}).items():
-            if name not in self.tables.edges:
-                raise DataError(f"there are no edges {name!r}; there are {', '.join(self.tables.edges)}")
-            new_edges[name] = _appended(f"edges {name!r}", self.tables.edges[name], table)
-        tables = self.tables.with_tables({self.world.item: nodes}, new_edges)
-        return Recommender.assemble(self.model, tables, widen(self.counts, build_graph(tables)), self.world.device)
+        from fusion.fold_in import add_items
 
+        return add_items(self, items, edges)
 
-def _appended(what: str, before: pa.Table, more: pa.Table) -> pa.Table:
-    missing = [column for column in before.column_names if column not in more.column_names]
-    if missing:
-        raise DataError(f"{what}: no column {', '.join(missing)}")
-    try:
-        return pa.concat_tables([before, more.select(before.column_names).cast(before.schema)])
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise DataError(f"{what}: {error}") from error
+    def with_events(self, events: pa.Table) -> Self:
+        """A recommender that knows what users did since, without training.
+
+        Its graph, counted paths and vectors are those that the weights give over the graph with these events. What is
+        in the graph already changes nothing.
+
+        Args:
+            events: Columns user and item, ids; time, in the graph's unit (its latest moment where there is none); and
+                bundle, the id of what was taken together (all that a user took at one moment where there is none).
+                Users may be new.
+
+        Returns:
+            A new recommender, or this one where nothing is new; this one stays as it is.
+
+        Raises:
+            DataError: An item is not in the catalogue, a column is missing or wrong, or users take nothing in it.
+        """
+        from fusion.fold_in import with_events
+
+        return with_events(self, events)

@@ -70,6 +70,7 @@ class PathCounts:
         item: By name, (I,) facts of the item alone.
         user: By name, (U,) facts of the user alone.
         attributes: One for each relation from items to attributes.
+        config: How they were counted.
     """
 
     user_item: dict[str, Matrix]
@@ -77,6 +78,7 @@ class PathCounts:
     item: dict[str, FloatArray]
     user: dict[str, FloatArray]
     attributes: list[AttributePaths] = field(default_factory=list)
+    config: PathConfig = PathConfig()
 
 
 def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
@@ -116,7 +118,7 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
         profile = sp.diags(1 / np.maximum(np.asarray(recent.sum(1)).ravel(), 1e-9)) @ recent
         user_item["user-item-item"] = product(profile.tocsr(), best, config.keep)
     user_item |= user_relations(graph, events, config.keep)
-    return PathCounts(user_item, item_item, item, user, list(_attributes(graph, decay, groups)))
+    return PathCounts(user_item, item_item, item, user, list(_attributes(graph, decay, groups)), config)
 
 
 def _decay(events: Events, half_life: float) -> FloatArray:
@@ -233,6 +235,7 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
         item,
         {k: np.pad(v, (0, users - len(v))) for k, v in counts.user.items()},
         attributes,
+        counts.config,
     )
 
 
@@ -259,8 +262,8 @@ def save_counts(counts: PathCounts) -> dict[str, npt.NDArray[np.generic]]:
     return arrays
 
 
-def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]]) -> PathCounts:
-    """From what save_counts gave, in any order of names; the paths come back in theirs."""
+def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]], config: PathConfig | None = None) -> PathCounts:
+    """From what save_counts gave, in any order of names, and how it was counted; the paths come back in theirs."""
     matrices: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
     facts: dict[str, dict[str, FloatArray]] = {"item": {}, "user": {}}
     for name, array in arrays.items():
@@ -283,4 +286,5 @@ def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]]) -> PathCounts:
         AttributePaths(name, *(whole[f"attributes/{name}/{part}"] for part in ("items", "users", "together")))
         for name in names
     ]
-    return PathCounts(chosen["user_item"], chosen["item_item"], facts["item"], facts["user"], attributes)
+    found = (chosen["user_item"], chosen["item_item"], facts["item"], facts["user"])
+    return PathCounts(*found, attributes, config or PathConfig())
