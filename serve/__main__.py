@@ -43,6 +43,8 @@ def _serve(given: Sequence[str]) -> int:
     parser.add_argument("--audit", default="", metavar="FILE", help="append administrative acts to this file")
     parser.add_argument("--workers", type=int, default=1, help="processes, each with the run in memory (default: 1)")
     parser.add_argument("--threads", type=int, default=4, help="answers at once in each (default: 4)")
+    parser.add_argument("--fold-in", type=float, default=10.0, metavar="MINUTES", help="how often purchases are folded "
+                        "into the graph that is served, without training (default: 10; 0: never)")  # fmt: skip
     options = parser.parse_args(given)
     run = options.run
     if run is None:
@@ -53,7 +55,7 @@ def _serve(given: Sequence[str]) -> int:
     settings = Settings(
         run, options.keys, options.insecure, options.host, options.port, options.graph, options.state,
         tuple(options.cors), options.audit, options.workers, options.threads,
-        launch=uuid.uuid4().hex,
+        launch=uuid.uuid4().hex, fold_minutes=options.fold_in,
     )  # fmt: skip
     open_run(run)  # before any worker starts, so that a damaged one is one line
     _listen(settings)

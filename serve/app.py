@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         state = await asyncio.to_thread(State, settings, guard, metrics)
         await state.catch_up()
         app.state.held = state
-        beside = [asyncio.create_task(state.follow()), asyncio.create_task(state.write())]
+        beside = [asyncio.create_task(task) for task in (state.follow(), state.write(), state.fold())]
         try:
             yield
         finally:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Self
 
+import numpy as np
 import pyarrow as pa
 
-from kg.schema import EdgeType, GraphSchema
+from fusion.fold_in import as_tables, bundle_id
+from kg.graph import Graph
+from kg.schema import GraphSchema
 from kg.store import GraphStore
+from kg.tables import Vocab
 
 log = logging.getLogger("serve")
 TAKEN = ("purchase",)  # kinds that become edges of the graph
+DAYS = (9_000, 40_000)  # what counts days since 1970 is now within; any other clock is the graph's own
 AT_HAND = ("view", "like", "cart", "purchase")  # kinds that enter a user's asks
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
@@ -29,6 +32,7 @@ CREATE TABLE IF NOT EXISTS event (
 CREATE INDEX IF NOT EXISTS of_user ON event (user, time);
 CREATE INDEX IF NOT EXISTS unwritten ON event (number) WHERE written = 0;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS used (day TEXT, key TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, key));
 """
 
 
@@ -41,6 +45,47 @@ class Event:
     kind: str
     time: float
     id: str | None = None
+
+
+class Purchase(NamedTuple):
+    """An event that becomes an edge: its number in the queue, who, what, when (seconds since 1970)."""
+
+    number: int
+    user: str
+    item: str
+    time: float
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the graph of a run has.
+
+    Attributes:
+        users: Their ids.
+        items: Their ids.
+        last: Its latest moment; NaN where it has no times.
+    """
+
+    users: Vocab
+    items: Vocab
+    last: float
+
+    @classmethod
+    def of(cls, graph: Graph) -> Self:
+        """Of a run's own graph."""
+        users = graph.vocabs[graph.user] if graph.user else Vocab([])
+        return cls(users, graph.vocabs[graph.item], float(np.fmax.reduce(graph.events.time, initial=np.nan)))
+
+    def purchases(self, rows: Sequence[Purchase], latest: float = np.inf) -> pa.Table:
+        """As fusion.fold_in takes them, in the graph's unit of time, none after `latest`.
+
+        What counts days since 1970 goes on; in a graph with a clock of its own all happens at its latest moment.
+        """
+        own = not DAYS[0] < self.last < DAYS[1]
+        times = [np.nan_to_num(self.last) if own else min(row.time / 86_400, latest) for row in rows]
+        columns = [[row.user for row in rows], [row.item for row in rows], [bundle_id(r.user, r.time) for r in rows]]
+        kinds = {"user": pa.string(), "item": pa.string(), "bundle": pa.string(), "time": pa.float64()}
+        return pa.table([*columns, times], schema=pa.schema(list(kinds.items())))
 
 
 class Events:
@@ -94,44 +139,74 @@ class Events:
             raise
         return new
 
-    def session(self, user: str, most: int, since: float) -> tuple[str, ...]:
-        """The items a user did something with lately, the latest last; without those disliked after."""
+    def session(self, user: str, most: int, since: float, folded: int = 0) -> tuple[str, ...]:
+        """The items a user did something with lately, the latest last; without those disliked after.
+
+        Purchases up to the number `folded` are in the graph, and so not in the session.
+        """
         rows = self._connection().execute(
-            "SELECT item, kind FROM event WHERE user = ? AND time >= ? ORDER BY time DESC, number DESC LIMIT ?",
+            "SELECT item, kind, number FROM event WHERE user = ? AND time >= ? ORDER BY time DESC, number DESC LIMIT ?",
             (user, since, 4 * most),
         )
         found: dict[str, bool] = {}
-        for item, kind in rows:
-            found.setdefault(item, kind in AT_HAND)
+        for item, kind, number in rows:
+            found.setdefault(item, kind in AT_HAND and not (kind in TAKEN and number <= folded))
         return tuple([item for item, liked in found.items() if liked][:most])[::-1]
+
+    def purchases(self, after: int) -> list[Purchase]:
+        """All with a number above `after`, in order."""
+        rows = self._connection().execute(
+            "SELECT number, user, item, time FROM event WHERE number > ? AND kind = ? ORDER BY number", (after, *TAKEN)
+        )
+        return [Purchase(*row) for row in rows]
+
+    def spend(self, day: str, more: Mapping[str, int]) -> dict[str, int]:
+        """Add to what keys have used on a day; returns what each has by now, in all workers together."""
+        connection = self._connection()
+        if more:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                connection.executemany(
+                    "INSERT INTO used VALUES (?, ?, ?) "
+                    "ON CONFLICT (day, key) DO UPDATE SET count = count + excluded.count",
+                    [(day, key, count) for key, count in more.items()],
+                )
+                connection.execute("DELETE FROM used WHERE day < ?", (day,))
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+        return dict(connection.execute("SELECT key, count FROM used WHERE day = ?", (day,)).fetchall())
 
     def waiting(self) -> int:
         """How many are not yet in the graph."""
         (count,) = self._connection().execute("SELECT count(*) FROM event WHERE written = 0").fetchone()
         return int(count)
 
-    def write_out(
-        self, store: GraphStore, schema: GraphSchema, known: Known, moment: float | None, most: int = 1000
-    ) -> int:
+    def write_out(self, store: GraphStore, schema: GraphSchema, known: Known, most: int = 1000) -> int:
         """Write the oldest waiting events to a graph, and mark them; returns how many were looked at.
 
-        A purchase becomes an edge from its user to its item where the schema has such an interaction, or else a bundle
-        of one item. Whoever is not in the graph, and other kinds of events, are marked and left. Both sides are
-        idempotent: a write that was cut off is done again, to the same edges. An edge's time is the event's in days
-        since 1970, or `moment` where the graph has a clock of its own.
+        A purchase becomes an edge from its user to its item where the schema has such an interaction, or else one of a
+        bundle. Whoever is not in the graph, and other kinds of events, are marked and left. Both sides are idempotent:
+        a write that was cut off is done again, to the same edges.
 
         Raises:
             StoreError: The store cannot be written; all is tried again.
         """
         connection = self._connection()
         rows = connection.execute(
-            "SELECT number, id, user, item, kind, time FROM event WHERE written = 0 ORDER BY number LIMIT ?", (most,)
+            "SELECT number, user, item, time, kind FROM event WHERE written = 0 ORDER BY number LIMIT ?", (most,)
         ).fetchall()
         if not rows:
             return 0
-        taken = [r for r in rows if r[4] in TAKEN and r[2] in known.users and r[3] in known.items]
+        taken = [Purchase(*row[:4]) for row in rows if row[4] in TAKEN]
+        taken = [one for one in taken if known.users.row(one.user) >= 0 and known.items.row(one.item) >= 0]
         if taken:
-            _write(store, schema, taken, moment)
+            nodes, edges = as_tables(schema, known.purchases(taken))
+            for name, table in nodes.items():
+                store.write_nodes(schema.node(name), table.to_batches())
+            for name, table in edges.items():
+                store.write_edges(schema.edge(name), schema, table.to_batches())
         connection.execute("UPDATE event SET written = 1 WHERE written = 0 AND number <= ?", (rows[-1][0],))
         log.info("%d events looked at, %d written to the graph", len(rows), len(taken))
         return len(rows)
@@ -152,42 +227,6 @@ class Events:
                 connection.close()
             self._open.clear()
         self._local = threading.local()
-
-
-@dataclass(frozen=True)
-class Known:
-    """Which users and items the graph has."""
-
-    users: frozenset[str]
-    items: frozenset[str]
-
-
-def _write(store: GraphStore, schema: GraphSchema, taken: Sequence[tuple[Any, ...]], moment: float | None) -> None:
-    user, item, bundle = schema.of_role("user"), schema.item, schema.of_role("bundle")
-    users, items = ([row[n] for row in taken] for n in (2, 3))
-    times = [row[5] / 86_400 if moment is None else moment for row in taken]
-    made = {(e.role, e.source, e.target): e for e in reversed(schema.edges)}
-    direct = made.get(("interaction", user.name, item.name)) if user else None
-    if direct is not None:
-        store.write_edges(direct, schema, [_edges(direct, users, items, times)])
-    elif user and bundle:
-        ids = [f"event-{hashlib.sha256(json.dumps(row).encode()).hexdigest()[:24]}" for row in taken]
-        blank = {name: pa.nulls(len(ids), pa.string()) for name in bundle.columns}
-        store.write_nodes(bundle, [pa.RecordBatch.from_pydict({"id": ids, **blank})])
-        for edge in schema.edges:
-            if (edge.role, edge.source, edge.target) == ("interaction", user.name, bundle.name):
-                store.write_edges(edge, schema, [_edges(edge, users, ids, times)])
-            if (edge.role, edge.source, edge.target) == ("membership", bundle.name, item.name):
-                store.write_edges(edge, schema, [_edges(edge, ids, items, times)])
-
-
-def _edges(edge: EdgeType, sources: Sequence[str], targets: Sequence[str], times: Sequence[float]) -> pa.RecordBatch:
-    columns: dict[str, object] = {"source": list(sources), "target": list(targets)}
-    if edge.weight:
-        columns["weight"] = [1.0] * len(sources)
-    if edge.time:
-        columns["time"] = list(times)
-    return pa.RecordBatch.from_pydict(columns)
 
 
 def now() -> float:

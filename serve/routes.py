@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Annotated, Any
@@ -14,9 +13,9 @@ from fusion.ask import Ask
 from fusion.plan import Combination, Plan
 from fusion.recommender import Recommendation
 from serve import answers, schemas
-from serve.engine import Loaded
 from serve.errors import Problem, refused
 from serve.events import Event, now
+from serve.loaded import Loaded
 from serve.middleware import pseudonym
 from serve.state import State
 
@@ -45,16 +44,10 @@ def mean(shares: Sequence[float]) -> float | None:
     return sum(shares) / len(shares) if shares else None
 
 
-async def session(request: Request, user: str | None, wanted: bool) -> tuple[str, ...]:
-    """The latest items of a user, and a note of who it is for the log, which gets no id."""
-    if user is None:
-        return ()
-    request.state.user = pseudonym(user)
-    state = state_of(request)
-    if not wanted or not state.settings.session:
-        return ()
-    since = now() - 3600 * state.settings.session_hours
-    return await asyncio.to_thread(state.events.session, user, state.settings.session, since)
+def noted(request: Request, user: str | None) -> None:
+    """Who it is for, for the log, which gets no id."""
+    if user is not None:
+        request.state.user = pseudonym(user)
 
 
 def items_out(loaded: Loaded, found: Sequence[Recommendation], ask: Ask | None, paths: int) -> list[answers.ItemOut]:
@@ -70,56 +63,62 @@ def items_out(loaded: Loaded, found: Sequence[Recommendation], ask: Ask | None, 
     return out
 
 
-async def answered(request: Request, ask: Ask, paths: int, session: Sequence[str] = ()) -> Response:
-    """The answer to an ask."""
-    loaded = state_of(request).engine.now
+async def answered(request: Request, body: schemas.RecommendIn | schemas.SearchIn) -> Response:
+    """The answer to an ask for a user, words or both."""
+    noted(request, body.user)
+    state = state_of(request)
+    loaded = state.engine.now
 
-    def work() -> list[answers.ItemOut]:
+    def work() -> bytes:
+        words = body.text if isinstance(body, schemas.SearchIn) else None
+        latest = state.session(loaded, body.user) if isinstance(body, schemas.RecommendIn) and body.session else ()
         with refused():
-            return items_out(loaded, loaded.recommender.answer(ask), ask, paths)
+            ask = Ask(body.user, latest, words, body.k, body.where.constraints())
+            items = items_out(loaded, loaded.recommender.answer(ask), ask, body.paths)
+        return answer_of(request, loaded, items, latest)
 
-    items = await state_of(request).engine.run(work, slow=paths > 0)
+    return Response(await state.engine.run(work, slow=body.paths > 0), media_type="application/json")
+
+
+def answer_of(request: Request, loaded: Loaded, items: list[answers.ItemOut], session: Sequence[str] = ()) -> bytes:
+    """Items as JSON."""
     share = mean([item.language for item in items])
-    return reply(answers.ItemsAnswer(**head(request, loaded), items=items, language=share, session=list(session)))
+    made = answers.ItemsAnswer(**head(request, loaded), items=items, language=share, session=list(session))
+    return made.model_dump_json().encode()
 
 
 @router.post("/recommend", response_model=answers.ItemsAnswer)
 async def recommend(request: Request, body: schemas.RecommendIn) -> Response:
     """What a user may want next; what the user did in the last hours counts."""
-    latest = await session(request, body.user, body.session)
-    with refused():
-        ask = Ask(user=body.user, items=latest, k=body.k, where=body.where.constraints())
-    return await answered(request, ask, body.paths, latest)
+    return await answered(request, body)
 
 
 @router.post("/complete", response_model=answers.ItemsAnswer)
 async def complete(request: Request, body: schemas.CompleteIn) -> Response:
     """What goes with items: an outfit, a basket, a bundle."""
-    latest = await session(request, body.user, body.session)
-    loaded, items = state_of(request).engine.now, tuple(dict.fromkeys((*latest, *body.items)))
-    with refused():
-        where = body.where.constraints()
+    noted(request, body.user)
+    state = state_of(request)
+    loaded = state.engine.now
 
-    def work() -> list[answers.ItemOut]:
+    def work() -> bytes:
+        latest = state.session(loaded, body.user) if body.session else ()
+        items = tuple(dict.fromkeys((*latest, *body.items)))
         with refused():
+            where = body.where.constraints()
             found = loaded.recommender.complete(
                 items, body.user, body.text, body.k, where, body.one_per, body.diversity, body.complements, body.season
             )
-            return items_out(loaded, found, Ask(body.user, items, body.text, body.k, where), body.paths)
+            ask = Ask(body.user, items, body.text, body.k, where)
+            return answer_of(request, loaded, items_out(loaded, found, ask, body.paths), latest)
 
     slow = bool(body.paths or body.one_per or body.diversity or body.complements)
-    made = await state_of(request).engine.run(work, slow)
-    share = mean([item.language for item in made])
-    return reply(answers.ItemsAnswer(**head(request, loaded), items=made, language=share, session=list(latest)))
+    return Response(await state.engine.run(work, slow), media_type="application/json")
 
 
 @router.post("/search", response_model=answers.ItemsAnswer)
 async def search(request: Request, body: schemas.SearchIn) -> Response:
     """What words mean, for this user where one is given."""
-    await session(request, body.user, False)
-    with refused():
-        ask = Ask(user=body.user, text=body.text, k=body.k, where=body.where.constraints())
-    return await answered(request, ask, body.paths)
+    return await answered(request, body)
 
 
 @router.post("/similar", response_model=answers.ItemsAnswer)
@@ -128,13 +127,12 @@ async def similar(request: Request, body: schemas.SimilarIn) -> Response:
     loaded = state_of(request).engine.now
     there(loaded, body.item)
 
-    def work() -> list[answers.ItemOut]:
+    def work() -> bytes:
         with refused():
-            return items_out(loaded, loaded.recommender.similar(body.item, body.k, body.where.constraints()), None, 0)
+            found = loaded.recommender.similar(body.item, body.k, body.where.constraints())
+            return answer_of(request, loaded, items_out(loaded, found, None, 0))
 
-    items = await state_of(request).engine.run(work)
-    share = mean([item.language for item in items])
-    return reply(answers.ItemsAnswer(**head(request, loaded), items=items, language=share))
+    return Response(await state_of(request).engine.run(work), media_type="application/json")
 
 
 def combination_out(loaded: Loaded, one: Combination) -> answers.CombinationOut:
@@ -148,7 +146,7 @@ def combination_out(loaded: Loaded, one: Combination) -> answers.CombinationOut:
 @router.post("/build", response_model=answers.BuildAnswer)
 async def build(request: Request, body: schemas.BuildIn) -> Response:
     """Whole combinations under a plan; 422 names the conditions at odds where none meets it."""
-    await session(request, body.user, False)
+    noted(request, body.user)
     loaded = state_of(request).engine.now
 
     def work() -> list[answers.CombinationOut]:
@@ -164,7 +162,7 @@ async def build(request: Request, body: schemas.BuildIn) -> Response:
 @router.post("/judge", response_model=answers.JudgeAnswer)
 async def judge(request: Request, body: schemas.JudgeIn) -> Response:
     """How well items go together, the weakest, and the best single swap."""
-    await session(request, body.user, False)
+    noted(request, body.user)
     loaded = state_of(request).engine.now
 
     def work() -> answers.JudgeAnswer:
@@ -184,7 +182,7 @@ async def judge(request: Request, body: schemas.JudgeIn) -> Response:
 @router.post("/bundles/rank", response_model=answers.BundlesAnswer)
 async def rank_bundles(request: Request, body: schemas.BundlesIn) -> Response:
     """Bundles, the graph's own or others, for a user, words or items at hand."""
-    await session(request, body.user, False)
+    noted(request, body.user)
     loaded = state_of(request).engine.now
 
     def work() -> answers.BundlesAnswer:
@@ -201,7 +199,7 @@ async def rank_bundles(request: Request, body: schemas.BundlesIn) -> Response:
 @router.post("/explain", response_model=answers.ExplainAnswer)
 async def explain(request: Request, body: schemas.ExplainIn) -> Response:
     """Why an item is in an answer: paths, what each carries, in words and as Cypher."""
-    latest = await session(request, body.user, body.session)
+    noted(request, body.user)
     state = state_of(request)
     loaded = state.engine.now
     there(loaded, body.item)
@@ -209,6 +207,7 @@ async def explain(request: Request, body: schemas.ExplainIn) -> Response:
         raise Problem(422, "verify: this server was started without --graph", [("verify", "no graph store is known")])
 
     def work() -> answers.ExplainAnswer:
+        latest = state.session(loaded, body.user) if body.session else ()
         with refused(), state.graph.store() if body.verify else nullcontext() as store:
             made = loaded.explain(body.ask(latest), body.item, k=body.paths, support=body.support, verify=store,
                                   language=body.language)  # fmt: skip

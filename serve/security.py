@@ -12,7 +12,8 @@ import secrets
 import threading
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -152,12 +153,10 @@ def hash_of(key: str) -> str:
 
 @dataclass
 class _Use:
-    """What a key has used."""
+    """What a key has left of its rate."""
 
     tokens: float
     at: float
-    day: str = ""
-    count: int = 0
 
 
 @dataclass
@@ -166,7 +165,8 @@ class Guard:
 
     Args:
         file: Of keys, read again when it changes; None lets everybody do everything.
-        share: This process's part of every rate and quota: 1 / workers.
+        share: This process's part of every rate: 1 / workers. A quota is all workers' together: what is used of it goes
+            to and fro by `pending` and `settle`.
     """
 
     file: str | None
@@ -174,6 +174,9 @@ class Guard:
     _keys: dict[str, Key] = field(default_factory=dict)
     _read: tuple[float, tuple[int, int, int]] = (-1.0, (0, 0, 0))
     _uses: dict[str, _Use] = field(default_factory=dict)
+    _day: str = ""
+    _used: Mapping[str, int] = field(default_factory=dict)  # today, by all workers, as settled last
+    _more: Counter[str] = field(default_factory=Counter)  # since then, by this one
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -236,16 +239,15 @@ class Guard:
         return Caller(key.name, key.role), key
 
     def _count(self, key: Key) -> None:
-        now, today = time.monotonic(), f"{datetime.now(UTC):%Y-%m-%d}"
+        now = time.monotonic()
         with self._lock:
-            most = max(1.0, 2 * (key.rate or 0) * self.share)
-            use = self._uses.setdefault(key.name, _Use(most, now))
-            if use.day != today:
-                use.day, use.count = today, 0
-            if key.quota is not None and use.count >= key.quota * self.share:
+            self._today()
+            if key.quota is not None and self._used.get(key.name, 0) + self._more[key.name] >= key.quota:
                 raise Problem(429, f"the key {key.name!r} has used its {key.quota} requests of today",
                               headers={"Retry-After": str(_until_tomorrow())})  # fmt: skip
             if key.rate is not None:
+                most = max(1.0, 2 * key.rate * self.share)
+                use = self._uses.setdefault(key.name, _Use(most, now))
                 use.tokens = min(most, use.tokens + (now - use.at) * key.rate * self.share)
                 use.at = now
                 if use.tokens < 1:
@@ -253,7 +255,26 @@ class Guard:
                     raise Problem(429, f"the key {key.name!r} may ask {key.rate:g} times a second",
                                   headers={"Retry-After": str(int(wait) + 1)})  # fmt: skip
                 use.tokens -= 1
-            use.count += 1
+            if key.quota is not None:
+                self._more[key.name] += 1
+
+    def _today(self) -> None:
+        today = f"{datetime.now(UTC):%Y-%m-%d}"
+        if self._day != today:
+            self._day, self._used, self._more = today, {}, Counter()
+
+    def pending(self) -> tuple[str, dict[str, int]]:
+        """Today, and what was used of quotas here that the other workers do not know of."""
+        with self._lock:
+            self._today()
+            return self._day, {name: count for name, count in self._more.items() if count}
+
+    def settle(self, day: str, told: Mapping[str, int], used: Mapping[str, int]) -> None:
+        """What was pending is told, and all have used this."""
+        with self._lock:
+            if day == self._day:
+                self._used = used
+                self._more.subtract(told)
 
 
 def needed(path: str) -> str:

@@ -34,6 +34,7 @@ class Settings:
         launch: Which start of the server this is: its workers serve the run that one of them was told to.
         session: How many of a user's latest events enter that user's asks.
         session_hours: How old these may be.
+        fold_minutes: How often purchases are folded into the graph that is served; 0 for never.
     """
 
     run: str
@@ -53,6 +54,7 @@ class Settings:
     launch: str = ""
     session: int = 20
     session_hours: float = 24.0
+    fold_minutes: float = 10.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "cors", tuple(self.cors))
@@ -70,6 +72,8 @@ class Settings:
         for name in ("workers", "threads", "waiting", "body"):
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.fold_minutes >= 0:
+            raise SettingsError(f"--fold-in takes minutes, 0 for never, not {self.fold_minutes}")
 
     def to_json(self) -> str:
         """For the environment of worker processes."""

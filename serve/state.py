@@ -13,21 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fusion.runs import RunError
 from kg.store import GraphStore, StoreError, open_store
 from kg.tables import DataError
 from serve.engine import Engine
 from serve.errors import Problem
-from serve.events import Event, Events, Known
+from serve.events import Event, Events, now
+from serve.loaded import Loaded
 from serve.metrics import Metrics
 from serve.security import Caller, Guard
 from serve.settings import Settings
 
 log = logging.getLogger("serve")
 audit = logging.getLogger("serve.audit")
-DAYS = (9_000, 40_000)  # what counts days since 1970 is now within; any other clock is the graph's own
 FOLLOW, LOOK = 1.0, 5.0  # seconds between looks at the shared settings, and at the store
 
 
@@ -96,6 +94,20 @@ class State:
         self._row = f"run {settings.launch}"
         self.followed = ""
         self.durable = "up"
+        self.spend()
+
+    def session(self, loaded: Loaded, user: str | None) -> tuple[str, ...]:
+        """The latest items of a user that are not yet in the graph."""
+        if user is None or not self.settings.session:
+            return ()
+        since = now() - 3600 * self.settings.session_hours
+        return self.events.session(user, self.settings.session, since, loaded.folded)
+
+    def spend(self) -> None:
+        """Tell the other workers, and the next start, what was used of quotas, and hear it from them."""
+        if self.settings.keys is not None:
+            day, more = self.guard.pending()
+            self.guard.settle(day, more, self.events.spend(day, more))
 
     async def keep(self, events: Sequence[Event]) -> int:
         """Put events on the disk; 503 where that cannot be done."""
@@ -141,9 +153,23 @@ class State:
         return {"status": status, "run": self.engine.now.run, "parts": parts}
 
     async def follow(self) -> None:
-        """Take over the run that another worker was told to serve."""
+        """Take over the run that another worker was told to serve, and what others used of quotas."""
         while True:
             await self.catch_up()
+            try:
+                await asyncio.to_thread(self.spend)
+            except sqlite3.Error as error:
+                log.error("quotas cannot be kept: %s", error)
+            await asyncio.sleep(FOLLOW)
+
+    async def fold(self) -> None:
+        """Fold purchases in, at once after a start or a reload, and then every so many minutes."""
+        while self.settings.fold_minutes:
+            if now() - self.engine.now.looked >= 60 * self.settings.fold_minutes:
+                try:
+                    await self.engine.fold(self.events)
+                except Exception as error:  # what is served goes on, and it is tried again
+                    log.error("purchases cannot be folded in: %s", type(error).__name__)
             await asyncio.sleep(FOLLOW)
 
     async def catch_up(self) -> None:
@@ -165,15 +191,10 @@ class State:
 
     def write_out(self) -> int:
         """Write what is waiting to the graph; returns how many events were looked at."""
-        recommender, done = self.engine.now.recommender, 0
-        world = recommender.world
-        users = world.graph.vocabs[world.user].ids.to_pylist() if world.user else []
-        known = Known(frozenset(users), frozenset(recommender.items.ids.to_pylist()))
-        last = float(np.fmax.reduce(world.graph.events.time, initial=-np.inf))
-        moment = None if DAYS[0] < last < DAYS[1] else last if np.isfinite(last) else 0.0
+        loaded, done = self.engine.now, 0
         try:
             with self.graph.store(write=True) as store:
-                while count := self.events.write_out(store, world.graph.schema, known, moment):
+                while count := self.events.write_out(store, loaded.recommender.tables.schema, loaded.known):
                     done += count
         except (StoreError, DataError, sqlite3.Error, OSError) as error:
             log.warning("events wait: %s", type(error).__name__)
@@ -182,5 +203,7 @@ class State:
     def close(self) -> None:
         """Let go of everything."""
         self.engine.close()
+        with suppress(sqlite3.Error):
+            self.spend()
         self.events.close()
         self.graph.close()

@@ -1,20 +1,25 @@
 """Events are on the disk before they are acknowledged, in answers at once, and in the graph in batches."""
 
+import asyncio
 import os
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
 import pyarrow as pa
 import pytest
 
+from fusion.ask import Ask
 from kg.store import open_store, write_tables
-from serve.events import Event, Events, Known
+from kg.tables import Vocab
+from serve.events import Event, Events, Known, Purchase
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +33,17 @@ def events(tmp_path):
 
 def ids(answer):
     return [item["id"] for item in answer.json()["items"]]
+
+
+def ids_of(found):
+    return [one.id for one in found]
+
+
+@contextmanager
+def sqlite_of(folder):
+    made = Events(folder / "events.sqlite")
+    yield made
+    made.close()
 
 
 def test_an_event_changes_the_next_answer_of_its_user_alone(serving):
@@ -95,7 +111,7 @@ def test_events_are_all_or_none(events):
 
 def test_purchases_become_edges_once(events, shop, tmp_path):
     tables = shop()
-    known = Known(frozenset(f"u{n}" for n in range(6)), frozenset(f"i{n}" for n in range(14)))
+    known = Known(Vocab([f"u{n}" for n in range(6)]), Vocab([f"i{n}" for n in range(14)]), 5.0)
     events.add([
         Event("u0", "i13", "purchase", 86_400.0), Event("u1", "i13", "view", 1.0), Event("u9", "i1", "purchase", 1.0),
         Event("u1", "nothing", "purchase", 1.0),
@@ -103,8 +119,8 @@ def test_purchases_become_edges_once(events, shop, tmp_path):
     with open_store(str(tmp_path / "graph.duckdb"), create=True) as store:
         write_tables(store, tables)
         before = store.count(tables.schema)["bought"]
-        assert events.write_out(store, tables.schema, known, 5.0) == 4
-        assert events.write_out(store, tables.schema, known, 5.0) == 0
+        assert events.write_out(store, tables.schema, known) == 4
+        assert events.write_out(store, tables.schema, known) == 0
         assert store.count(tables.schema)["bought"] == before + 1
         rows = pa.Table.from_batches(list(store.read_edges(tables.schema.edge("bought"), tables.schema))).to_pylist()
         assert {"source": "u0", "target": "i13", "time": 5.0} in rows
@@ -119,16 +135,18 @@ def test_purchases_become_bundles_where_users_take_bundles(events, shop, tmp_pat
         {**tables.schema.to_dict(), "edges": [e for e in tables.schema.to_dict()["edges"] if e["name"] != "bought"]}
     )
     tables = Tables(schema, tables.nodes, {n: t for n, t in tables.edges.items() if n != "bought"})
-    known = Known(frozenset({"u0"}), frozenset({"i13"}))
-    events.add([Event("u0", "i13", "purchase", 20_000 * 86_400.0)])
+    known = Known(Vocab(["u0"]), Vocab(["i12", "i13"]), 19_000.0)  # days since 1970
+    events.add([Event("u0", item, "purchase", 20_000 * 86_400.0) for item in ("i12", "i13")])
     with open_store(str(tmp_path / "graph.duckdb"), create=True) as store:
         write_tables(store, tables)
         before = store.count(schema)
-        events.write_out(store, schema, known, None)
+        events.write_out(store, schema, known)
         after = store.count(schema)
         assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {
-            "bundle": 1, "holds": 1, "made": 1,
+            "bundle": 1, "holds": 2, "made": 1,
         }  # fmt: skip
+        rows = pa.Table.from_batches(list(store.read_edges(schema.edge("made"), schema))).to_pylist()
+        assert 20_000.0 in [row["time"] for row in rows]
 
 
 def test_events_wait_while_the_graph_is_away(serving, trained, tmp_path):
@@ -151,6 +169,80 @@ def test_events_wait_while_the_graph_is_away(serving, trained, tmp_path):
     assert api.get("/health/ready").json()["status"] == "ready"
     told = api.post("/v1/explain", json={"item": "i003", "user": "u003", "verify": True})
     assert {edge["now"] for path in told.json()["paths"] for edge in path["edges"]} == {"there"}
+
+
+def test_purchases_are_folded_in_and_no_longer_in_the_session(serving, trained):
+    api = serving(fold_minutes=0)
+    state = api.app.state.held
+    did = [{"user": "anna", "item": item, "kind": "purchase", "time": time.time() - 9 + n}
+           for n, item in enumerate(["i002", "i004", "i006"])]  # fmt: skip
+    seen = {"user": "anna", "item": "i008", "kind": "view"}
+    unknown = {"user": "anna", "item": "nothing", "kind": "purchase"}
+    api.post("/v1/events", json={"events": [*did, seen, unknown]})
+    ask = {"user": "anna", "k": 5}
+    first = api.post("/v1/recommend", json=ask).json()
+    assert first["session"] == ["i002", "i004", "i006", "i008", "nothing"]
+    before = state.engine.now
+    asyncio.run(state.engine.fold(state.events))
+    after = state.engine.now
+    told = api.post("/v1/recommend", json=ask).json()
+    assert told["session"] == ["i008"] and told["run"] == first["run"]
+    wanted = trained.recommender.with_events(pa.table({"user": ["anna"] * 3, "item": ["i002", "i004", "i006"],
+                                                       "bundle": ["x", "y", "z"]}))  # fmt: skip
+    assert [item["id"] for item in told["items"]] == ids_of(wanted.answer(Ask(user="anna", items=("i008",), k=5)))
+    assert after.recommender.world.users == before.recommender.world.users + 1
+    assert after.known is before.known  # what the store has did not change
+    asyncio.run(state.engine.fold(state.events))
+    assert state.engine.now.recommender is after.recommender  # nothing new
+    api.post("/v1/events", json={"events": [{**did[0], "time": time.time() + 60}]})
+    assert api.post("/v1/recommend", json=ask).json()["session"] == ["i008", "i002"]
+
+
+def test_purchases_are_folded_in_at_a_start_and_after_a_reload(serving, runs, tmp_path):
+    with sqlite_of(tmp_path) as events:
+        events.add([Event("anna", "i002", "purchase", time.time())])
+    api = serving(fold_minutes=0.001)
+    state = api.app.state.held
+
+    def wait_for(run):
+        deadline = time.monotonic() + 120
+        while state.engine.now.run != run or not state.engine.now.folded:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert state.engine.now.recommender.world.graph.vocabs["user"].row("anna") >= 0
+
+    wait_for(runs[0].name)
+    assert api.post("/v1/admin/reload", json={"run": runs[1].name}).status_code == 200
+    wait_for(runs[1].name)
+
+
+def test_no_request_is_dropped_while_purchases_are_folded_in(serving):
+    api = serving(fold_minutes=0)
+    state = api.app.state.held
+    stop, seen = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            seen.append(api.post("/v1/search", json={"text": "chair", "user": "u003"}).status_code)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        for n in range(3):
+            api.post("/v1/events", json={"events": [{"user": f"new{n}", "item": "i002", "kind": "purchase"}]})
+            asyncio.run(state.engine.fold(state.events))
+    finally:
+        stop.set()
+        asker.join()
+    assert set(seen) == {200} and state.engine.now.recommender.world.users == 43
+    assert state.engine.now.recommender.encoded == 4  # "", "a", "a b" when it was loaded; "chair" once
+
+
+def test_a_graph_with_a_clock_of_days_goes_on_and_one_with_its_own_does_not():
+    rows = [Purchase(1, "u", "i", 20_000 * 86_400.0), Purchase(2, "u", "i", 20_001.5 * 86_400)]
+    times = [Known(Vocab(["u"]), Vocab(["i"]), last).purchases(rows, 20_001.0)["time"].to_pylist()
+             for last in (19_990.0, 52.0, float("nan"))]  # fmt: skip
+    assert times == [[20_000.0, 20_001.0], [52.0, 52.0], [0.0, 0.0]]
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from serve.engine import Served
+from serve.loaded import Served
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -95,6 +96,41 @@ def test_rates_and_quotas(serving, keys):
     assert api.get("/v1/items/i001", headers=keys.reader).status_code == 200  # another's is not touched
 
 
+def test_quotas_outlive_a_restart_and_are_shared_by_workers(serving, keys, tmp_path):
+    few = {"X-API-Key": add_key(keys.file, "few", "reader", rate=None, quota=5)}
+    state = str(tmp_path / "shared.sqlite")
+
+    def ask(api, times):
+        return [api.get("/v1/items/i001", headers=few).status_code for _ in range(times)]
+
+    one, two = (serving(keys=keys.file, state=state, workers=2) for _ in range(2))
+    assert ask(one, 2) == [200, 200]
+    one.app.state.held.spend()  # as each does every second
+    two.app.state.held.spend()
+    assert ask(two, 4) == [200, 200, 200, 429]
+    two.__exit__(None, None, None)  # what was not told yet is told on the way out
+    assert ask(serving(keys=keys.file, state=state), 1) == [429]
+    one.app.state.held.spend()
+    assert ask(one, 1) == [429]
+    tomorrow = one.app.state.held.events.spend("9999-12-31", {"few": 1})
+    assert tomorrow == {"few": 1}  # each day begins anew
+
+
+def test_what_could_not_be_told_of_a_quota_is_told_later(serving, keys, monkeypatch):
+    few = {"X-API-Key": add_key(keys.file, "few", "reader", rate=None, quota=3)}
+    api = serving(keys=keys.file)
+    state = api.app.state.held
+    with monkeypatch.context() as broken:
+        broken.setattr(state.events, "spend", lambda *_: (_ for _ in ()).throw(sqlite3.OperationalError("full")))
+        assert [api.get("/v1/items/i001", headers=few).status_code for _ in range(2)] == [200, 200]
+        with pytest.raises(sqlite3.Error):
+            state.spend()
+    state.spend()
+    assert state.guard.pending()[1] == {}
+    assert state.events.spend(state.guard.pending()[0], {}) == {"few": 2}
+    assert [api.get("/v1/items/i001", headers=few).status_code for _ in range(2)] == [200, 429]
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
@@ -103,6 +139,7 @@ def test_rates_and_quotas(serving, keys):
         ({"insecure": True, "host": "shop.example"}, "127.0.0.1"),
         ({"insecure": True, "keys": "keys.toml"}, "one of them"),
         ({"insecure": True, "cors": ["*"]}, "origins"),
+        ({"insecure": True, "fold_minutes": -1.0}, "minutes"),
     ],
 )
 def test_what_would_let_everybody_in_does_not_start(settings, told):
