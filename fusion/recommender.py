@@ -246,7 +246,8 @@ class Recommender:
     def _top(self, scores: npt.NDArray[np.floating], k: int, where: Constraints) -> list[Recommendation]:
         scores = np.where(self.allowed(where), scores, -np.inf)
         k = min(k, int(np.isfinite(scores).sum()))
-        return self._listed(np.argsort(-scores, kind="stable")[:k], scores)
+        rows = np.flatnonzero(scores >= (np.partition(scores, -k)[-k] if k else np.inf))  # sorting all takes long
+        return self._listed(rows[np.argsort(-scores[rows], kind="stable")][:k], scores)
 
     def _listed(self, rows: IntArray, scores: npt.NDArray[np.floating]) -> list[Recommendation]:
         share = self.bank.items.share.cpu().numpy()
