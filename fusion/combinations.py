@@ -167,6 +167,7 @@ def judge(
     pool = Pool(recommender, np.unique(np.concatenate(found)), int(recommender.asks(rest).users[0]), text or "")
     hunt = Search(problem, pool)
     state = State(tuple(pool.place[row] for row in rows.tolist()), tuple(slots or [-1] * len(ids)), 0.0)
+    hunt.weighed[list(state.chosen)] = True
     hunt.allowed[list(state.chosen)] = False  # each is held against others only
     (rated,) = hunt.rate([state])
     return Judgement(combination(recommender, problem, pool.rows, (), rated), _swap(recommender, hunt, state))

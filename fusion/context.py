@@ -31,12 +31,17 @@ class ContextEncoder(nn.Module):
 
     def forward(self, vectors: Tensor, kinds: Tensor, owners: Tensor, size: int) -> Tensor:
         """Pool."""
-        typed = vectors + self.kinds(kinds)
-        logit = torch.tanh(self.key(typed)) @ self.query + self.kind_weight[kinds]
+        logit, value = self.parts(vectors, kinds)
         lowest = torch.full((size,), -torch.inf, device=vectors.device, dtype=logit.dtype)
         weight = (logit - lowest.scatter_reduce(0, owners, logit.detach(), "amax")[owners]).exp()
         total = torch.zeros(size, device=vectors.device, dtype=weight.dtype).index_add(0, owners, weight)
         share = (weight / total[owners])[:, None]
-        message = share * (vectors + self.value(typed))
+        message = share * value
         pooled = torch.zeros(size, vectors.shape[1], device=vectors.device, dtype=message.dtype)
         return nn.functional.normalize(pooled.index_add(0, owners, message), dim=1)
+
+    def parts(self, vectors: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
+        """(M,) the logit of a, and (M, D) z + V t, of each vector: neither depends on what stands beside it."""
+        typed = vectors + self.kinds(kinds)
+        logit = torch.tanh(self.key(typed)) @ self.query + self.kind_weight[kinds]
+        return logit, vectors + self.value(typed)

@@ -53,8 +53,9 @@ class Values:
 
     def mask(self, values: Iterable[int]) -> BoolArray:
         """(I,) which items have one of these values."""
-        out = np.zeros(self.items, bool)
-        out[self.item[np.isin(self.value, list(values))]] = True
+        wanted, out = np.zeros(len(self.names), bool), np.zeros(self.items, bool)
+        wanted[list(values)] = True
+        out[self.item[wanted[self.value]]] = True
         return out
 
     def codes(self) -> IntArray:

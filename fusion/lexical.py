@@ -61,8 +61,8 @@ class Lexical:
         spoken = [b for b, text in enumerate(words) if text.strip()]
         if spoken:
             asked = self.vectorizer.transform([words[b] for b in spoken]).sign()
-            most = np.maximum(2 * asked @ self.idf, 1e-9)
-            out[spoken] = torch.as_tensor((sp.diags(1 / most) @ asked @ self.terms).toarray())
+            asked.data /= np.repeat(np.maximum(2 * asked @ self.idf, 1e-9), np.diff(asked.indptr))
+            out[spoken] = torch.as_tensor((asked @ self.terms).toarray())
         return out.to(device)
 
     @cached_property

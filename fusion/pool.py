@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fusion.ask import Asks, Ragged
+from fusion.context import ITEM, USER, WORDS
 from fusion.evidence import Batch, Sparse, lately
 from kg.tables import FloatArray, IntArray
 
@@ -41,12 +43,25 @@ class Pool:
         self.pair: FloatArray = np.zeros((0, 0))
         world, model = recommender.world, recommender.model
         self._device, self._at = world.device, torch.as_tensor(rows, device=world.device)
-        self._items = type(recommender.bank.items)(*(part[self._at] for part in recommender.bank.items))
-        self._words = recommender.words(
-            Asks(np.array([user]), Ragged.of([[]]), (text,), Ragged.of([[]]), np.zeros(1, np.int64))
-        )
+        self._gather()
         if model.head is not None:
             self._cut()
+
+    @torch.inference_mode()
+    def _gather(self) -> None:
+        """The vectors of all that can be at hand, S of P items, then the user and the words, where there are any."""
+        model, bank, one = self.recommender.model, self.recommender.bank, np.zeros(1, np.int64)
+        words = self.recommender.words(Asks(one, Ragged.of([[]]), (self.text,), Ragged.of([[]]), one))
+        words = torch.nn.functional.normalize(words[words.abs().sum(1) > 0], dim=1)
+        known = [self.user] if self.user >= 0 and len(bank.users.fused) else []
+        items = type(bank.items)(*(part[self._at] for part in bank.items))
+        user = type(bank.users)(*(part[known] for part in bank.users))
+        kinds = np.repeat([ITEM, USER, WORDS], [len(self._at), len(known), len(words)])
+        vectors = torch.cat([items.fused, user.fused, words])
+        self._logit, self._value = model.context.parts(vectors, torch.as_tensor(kinds, device=self._device))
+        self._text = torch.cat([items.text, torch.zeros_like(user.text), words])
+        self._graph = torch.cat([items.graph, user.graph, torch.zeros_like(words)])
+        self._vectors = torch.stack([items.fused, items.text, items.graph])
 
     @torch.inference_mode()
     def _cut(self) -> None:
@@ -56,9 +71,11 @@ class Pool:
         inverse[at] = torch.arange(size, device=self._device)
         known = torch.tensor([self.user] if self.user >= 0 else [], dtype=torch.long, device=self._device)
         owner = torch.zeros_like(known)
-        self._taken = [m.spread(known, owner, 1)[0, at] for m in evidence.user_item.values()]
-        self._near = {name: _square(m, at, inverse) for name, m in evidence.item_item.items()}
-        self._lexical = [] if evidence.lexical is None else [evidence.lexical([self.text], self._device)[0, at]]
+        blank = torch.zeros(0, size, device=self._device)
+        self._taken = _rows([m.spread(known, owner, 1)[0, at] for m in evidence.user_item.values()], blank)
+        near = [_square(m, at, inverse) for m in evidence.item_item.values()]
+        self._best = [n for n, name in enumerate(evidence.item_item) if name.endswith("cosine")]
+        self._lexical = blank if evidence.lexical is None else evidence.lexical([self.text], self._device)[:, at]
         self._attributes = []
         for path in evidence.attributes.values():
             table = path.table[at]  # V where there is no further value
@@ -73,10 +90,13 @@ class Pool:
             inside = torch.full((path.together.width,), -1, device=self._device)
             inside[values] = torch.arange(len(values), device=self._device)
             taken = own @ path.users.spread(known, owner, 1)[0, values]
-            self._attributes.append((own, _square(path.together, values, inside), taken))
+            self._attributes.append((own, _square(path.together, values, inside) @ own.T, taken[None]))
+            near.append(own @ own.T)
+        self._near = _rows(near, torch.zeros(0, size, size, device=self._device))
         one = torch.ones(size, device=self._device)
-        self._facts = [values[at] for values in evidence.item.values()]
-        self._facts += [one * (fact[self.user] if self.user >= 0 else 0) for fact in evidence.user.values()]
+        facts = [values[at] for values in evidence.item.values()]
+        facts += [one * (fact[self.user] if self.user >= 0 else 0) for fact in evidence.user.values()]
+        self._facts = _rows(facts, blank)
 
     @torch.inference_mode()
     def score(self, sets: Sequence[Sequence[int]], only: IntArray | None = None) -> FloatArray:
@@ -84,77 +104,75 @@ class Pool:
 
         Args:
             sets: B sets.
-            only: Places to score; -inf for all others. Every place where None.
+            only: (B, C) places to score, some perhaps twice; -inf for all others. Every place where None.
         """
         count, model, size = len(sets), self.recommender.model, len(self.rows)
-        hand = Ragged.of([self.rows[list(places)] for places in sets])
-        asks = Asks(np.full(count, self.user), hand, (self.text,) * count, hand, np.zeros(count, np.int64))
-        bank = self.recommender.bank
-        wanted = torch.arange(size) if only is None else torch.as_tensor(only)
+        lengths = np.fromiter((len(places) for places in sets), np.int64, count)
+        local = torch.as_tensor(np.fromiter(chain.from_iterable(sets), np.int64), device=self._device)
+        owner = torch.as_tensor(np.repeat(np.arange(count), lengths), device=self._device)
+        wanted = torch.arange(size).expand(count, -1) if only is None else torch.as_tensor(only)
         wanted = wanted.to(self._device)
-        fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, self._words.expand(count, -1))
-        own = self._items
-        parts = (fused @ own.fused[wanted].T, text @ own.text[wanted].T, graph @ own.graph[wanted].T)
-        similarities = torch.stack(parts, 2)
-        score = model.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
-        place = np.concatenate([np.zeros(0, np.int64), *(np.asarray(places, np.int64) for places in sets)])
-        local = torch.as_tensor(place, device=self._device)
-        owner = torch.as_tensor(hand.owners, device=self._device)
+        similarities = self._similarities(local, owner, wanted)
+        score = model.weight * similarities[..., 0]
         if model.head is not None:
-            score = score + model.head(self._phi(asks, local, owner, wanted), similarities)
-        out = torch.full((count, size), -torch.inf, device=self._device)
-        out[:, wanted] = score.float()
+            score = score + model.head(self._phi(local, owner, wanted), similarities)
+        out = torch.full((count, size), -torch.inf, device=self._device).scatter(1, wanted, score.float())
         out[owner, local] = -torch.inf
-        found = out.cpu().numpy().astype(np.float64) + self.bias
+        found: FloatArray = out.cpu().numpy().astype(np.float64) + self.bias
         if len(self.pair):
             for b, places in enumerate(sets):
                 if len(places):
                     found[b] += self.pair[list(places)].min(0)
         return found
 
-    def _phi(self, asks: Asks, local: Tensor, owner: Tensor, wanted: Tensor) -> Tensor:
+    def _similarities(self, local: Tensor, owner: Tensor, wanted: Tensor) -> Tensor:
+        """(B, C, 3) of the asks' vectors, as Hybrid.ask_vectors has them, with some of the pool's."""
+        count, normal = len(wanted), torch.nn.functional.normalize
+        held = self._logit.new_zeros(count, len(self._logit))
+        held[owner, local] = 1
+        held[:, len(self.rows) :] = 1
+        # Nothing at hand at all has no vector.
+        share = self._logit.masked_fill(held == 0, -torch.inf).softmax(1).nan_to_num(0)
+        asked = torch.stack([share @ self._value, held @ self._text, held @ self._graph])
+        found = normal(asked, dim=2) @ self._vectors.mT
+        return found.gather(2, wanted.expand(3, -1, -1)).permute(1, 2, 0)
+
+    def _phi(self, local: Tensor, owner: Tensor, wanted: Tensor) -> Tensor:
         """(B, C, F) what Evidence says of some of the pool, in the order of its names."""
-        count, width = len(asks), len(wanted)
-        blank = torch.zeros(count, width, device=self._device)
-        hot = torch.zeros(count, len(self.rows), device=self._device)
-        hot[owner, local] = 1
-        weights = None
-        evidence = self.recommender.world.evidence
+        evidence, count = self.recommender.world.evidence, torch.bincount(owner, minlength=len(wanted))
+        beside = self._near[:, local[:, None], wanted[owner]]  # (M, H, C): of every item at hand
+        blank = beside.new_zeros(len(beside), *wanted.shape)
+        total, paths = blank.index_add(1, owner, beside), len(evidence.item_item)
+        best = beside[self._best]
+        parts = [self._taken[:, wanted], total[:paths]]
+        parts.append(blank[: len(best)].scatter_reduce(1, owner[:, None].expand_as(best), best, "amax"))
+        late = blank[:0]
         if evidence.ordered:
-            weights = torch.zeros_like(hot)
-            weights[owner, local] = lately(Batch.of(asks, self._device))
-        index = owner[:, None].expand(-1, width)
-        near = {name: part[:, wanted] for name, part in self._near.items()}
-        columns = [taken[wanted].expand(count, -1) for taken in self._taken]
-        columns += [hot @ part for part in near.values()]
-        columns += [
-            blank.scatter_reduce(0, index, part[local], "amax")
-            for name, part in near.items() if name.endswith("cosine")
-        ]  # fmt: skip
-        if weights is not None:
-            columns += [weights @ part for part in near.values()]
-        columns += [match[wanted].expand(count, -1) for match in self._lexical]
-        for own, together, taken in self._attributes:
-            held, mine = hot @ own, own[wanted].T
-            columns.append(held @ mine)
-            if weights is not None:
-                columns.append(weights @ own @ mine)
-            columns += [(held > 0).float() @ together @ mine, taken[wanted].expand(count, -1)]
-        columns += [fact[wanted].expand(count, -1) for fact in self._facts]
-        columns.append(torch.bincount(owner, minlength=count)[:, None].expand(-1, width).float())
-        return torch.stack(columns, 2)
+            users = owner.new_full((len(wanted),), self.user)
+            weights = lately(Batch(users, self._at[local], owner, len(wanted)))
+            late = blank.index_add(1, owner, beside * weights[:, None])
+            parts.append(late[:paths])
+        parts.append(self._lexical[:, wanted])
+        for n, (own, together, taken) in enumerate(self._attributes, paths):
+            held = own.new_zeros(len(wanted), own.shape[1]).index_add(0, owner, own[local]) > 0
+            parts += [total[n : n + 1], late[n : n + 1], (held.float() @ together).gather(1, wanted)[None]]
+            parts.append(taken[:, wanted])
+        parts += [self._facts[:, wanted], count[None, :, None].expand(1, *wanted.shape).float()]
+        return torch.cat(parts).permute(1, 2, 0)
+
+
+def _rows(parts: Sequence[Tensor], blank: Tensor) -> Tensor:
+    return torch.stack(list(parts)) if parts else blank
 
 
 def _square(matrix: Sparse, rows: Tensor, inverse: Tensor) -> Tensor:
     """(P, P) the matrix among some of its rows; inverse (width,) is their place, -1 for the others."""
     lengths = matrix.starts[rows + 1] - matrix.starts[rows]
-    first = (matrix.starts[rows] - lengths.cumsum(0) + lengths).repeat_interleave(lengths)
-    place = torch.arange(len(first), device=rows.device) + first
-    column, line = (
-        inverse[matrix.columns[place]],
-        torch.arange(len(rows), device=rows.device).repeat_interleave(lengths),
-    )
-    inside = column >= 0
+    ends = lengths.cumsum(0)
+    place = torch.arange(int(ends[-1]) if len(ends) else 0, device=rows.device)
+    place += (matrix.starts[rows] - ends + lengths).repeat_interleave(lengths)
+    column = matrix.columns[place]
+    inside = (inverse >= 0)[column].nonzero().squeeze(1)
     out = torch.zeros(len(rows), len(rows), device=rows.device)
-    out[line[inside], column[inside]] = matrix.values[place[inside]]
+    out[torch.searchsorted(ends, inside, right=True), inverse[column[inside]]] = matrix.values[place[inside]]
     return out

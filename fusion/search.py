@@ -60,7 +60,10 @@ class Search:
             held[[pool.place[row] for row in apart.item[inside].tolist()], apart.value[inside]] = 1
             held = held[:, held.any(0)]
             self.clash = held @ held.T > 0
+        self.weighed = self.allowed.copy()  # what scores are wanted of
+        self.weighed[list(self.kept)] = True
         self.alone = pool.score([self.kept])[0]
+        self._known = {(self.kept, slot): self.alone for slot in range(-1, len(self.masks))}
         self.variety = variety
         self.alike = np.zeros((len(rows), len(rows)), np.float32)
         if variety:
@@ -130,7 +133,7 @@ class Search:
     ) -> list[State]:
         if not states:
             return []
-        scores = self._blend(self.pool.score([s.chosen for s in states], np.flatnonzero(mask & self.allowed)))
+        scores = self._blend(self._given([(s.chosen, slot) for s in states]))
         if spent is not None:
             scores = scores - spent
         best: dict[frozenset[int], State] = {}
@@ -148,6 +151,18 @@ class Search:
                 if key not in best or value > best[key].value:
                     best[key] = State((*chosen, place), (*state.slots, slot), value)
         return sorted(best.values(), key=lambda s: -s.value)[: self.width]
+
+    def _given(self, lines: Sequence[tuple[tuple[int, ...], int]]) -> FloatArray:
+        """(L, P) scores of what is weighed for a slot beside a set, by set and slot; what was asked before is kept."""
+        new = [line for line in dict.fromkeys(lines) if line not in self._known]
+        # What stands in no slot is weighed against everything: not in one batch with the few of a slot.
+        for some in ([line for line in new if line[1] >= 0], [line for line in new if line[1] < 0]):
+            if some:
+                may = {s: np.flatnonzero(self.weighed & (self.masks[s] if s >= 0 else True)) for _, s in some}
+                width = max(map(len, may.values()))
+                only = np.stack([np.resize(may[s], width) for _, s in some])
+                self._known.update(zip(some, self.pool.score([places for places, _ in some], only), strict=True))
+        return np.stack([self._known[line] for line in lines])
 
     def _blend(self, scores: FloatArray) -> FloatArray:
         """(B, P) given the chosen items, pulled towards what they are for the ask alone."""
@@ -178,22 +193,16 @@ class Search:
         """
         if not states:
             return []
-        lines = [(state, n) for state in states for n in range(len(state.chosen))]
-        slots = np.array([state.slots[n] for state, n in lines])
-        items, blended = np.zeros(len(lines)), np.zeros(len(lines))
-        for slot in np.unique(slots).tolist():
-            here = np.flatnonzero(slots == slot)
-            may = self.masks[slot] & self.allowed if slot >= 0 else self.allowed
-            own = np.array([lines[line][0].chosen[lines[line][1]] for line in here])
-            rest = [state.chosen[:n] + state.chosen[n + 1 :] for state, n in (lines[line] for line in here)]
-            given = self.pool.score(rest, np.union1d(np.flatnonzero(may), own))
-            alone = np.where(np.isfinite(self.alone[own])[:, None], self.alone, given)
-            both = (1 - ALONE) * given + ALONE * np.where(np.isfinite(given), alone, 0)
-            at = np.arange(len(here))
-            among = np.tile(may, (len(here), 1))
-            among[at, own] = True
-            for score, out in ((given, items), (both, blended)):
-                out[here] = score[at, own] - _total(np.where(among, score, -np.inf))
+        slots = np.array([slot for state in states for slot in state.slots])
+        own = np.array([place for state in states for place in state.chosen])
+        rest = [state.chosen[:n] + state.chosen[n + 1 :] for state in states for n in range(len(state.chosen))]
+        given = self._given(list(zip(rest, slots.tolist(), strict=True)))
+        alone = np.where(np.isfinite(self.alone[own])[:, None], self.alone, given)
+        both = (1 - ALONE) * given + ALONE * np.where(np.isfinite(given), alone, 0)
+        masks = np.stack([*self.masks, np.ones(len(self.allowed), bool)])  # the last for none, slot -1
+        among, at = masks[slots] & self.allowed, np.arange(len(own))
+        among[at, own] = True
+        items, blended = (score[at, own] - _total(np.where(among, score, -np.inf)) for score in (given, both))
         ends = np.cumsum([len(state.chosen) for state in states])
         parts = zip(states, np.split(items, ends[:-1]), np.split(blended, ends[:-1]), strict=True)
         return [Rated(state, own, float(whole.mean())) for state, own, whole in parts]
@@ -206,7 +215,7 @@ class Search:
                     continue
                 rest = state.chosen[:n] + state.chosen[n + 1 :]
                 mask = (self.masks[slot] if slot >= 0 else np.ones(len(self.allowed), bool)) & self.allowed
-                score = np.where(mask, self._blend(self.pool.score([rest]))[0], -np.inf)
+                score = np.where(mask, self._blend(self._given([(rest, slot)]))[0], -np.inf)
                 for other in np.argsort(-score)[: 4 * self.width].tolist():
                     if score[other] <= score[place]:
                         break

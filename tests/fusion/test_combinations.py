@@ -42,9 +42,13 @@ class TestComplete:
 
         assert alike(spread) < alike(plain) and not {"i001", "i002"} & {r.id for r in spread}
 
-    def test_an_unknown_name_is_told(self, served):
+    def test_what_cannot_be_is_told(self, served):
         with pytest.raises(DataError, match="no property or relation 'size'"):
             served.complete(["i001"], one_per="size")
+        with pytest.raises(DataError, match="no item has colour 'red'"):
+            served.complete(["i001"], where=Constraints(within=(("colour", ("red",)),)))
+        with pytest.raises(ValueError, match="10000 items at hand are too many; at most 1000 can be"):
+            served.complete([f"i{n}" for n in range(10_000)])
 
 
 class TestJudge:
@@ -73,7 +77,7 @@ class TestJudge:
         ("items", "fault"),
         [
             (["i000"], "1 items cannot be judged; 2 to 50 can"),
-            ([f"i{n:03d}" for n in range(60)], "60 items cannot be judged"),
+            ([f"i{n:03d}" for n in range(10_000)], "10000 items cannot be judged"),
             (["i000", "nothing"], "there is no item 'nothing'"),
         ],
     )

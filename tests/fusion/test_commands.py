@@ -67,7 +67,9 @@ class TestCombinations:
             (["--budget", "3"], "no property or relation 'price'"),
             (["--size", "many"], "--size 'many' is no number or range"),
             (["--size", "2", "--slots", "2 black", "white"], "the slots want at least 3 items"),
-            (["--items", *map(str, range(2000))], "2000 items at hand are too many"),
+            (["--items", *map(str, range(10_000))], "10000 items at hand are too many"),
+            (["--slots", "black", "black"], "two slots are called 'black'; give one a count"),
+            (["--within", "colour=red"], "no item has colour 'red'"),
             (
                 ["--without", "colour=black", "--slots", "black"],
                 "no combination meets no colour black and slot 'black'",

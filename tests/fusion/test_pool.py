@@ -65,3 +65,7 @@ def test_biases_and_pairs_are_added(hybrid):
     after = pool.score([(), (1, 2)])
     assert (after[0] - before[0]).tolist() == pytest.approx([0, 1, 2, 3, 4], abs=1e-5)
     assert after[1, 4] - before[1, 4] == pytest.approx(4 - 14, abs=1e-5)
+
+
+def test_of_no_items_there_are_no_scores(hybrid):
+    assert Pool(hybrid(), np.zeros(0, np.int64)).score([(), ()]).shape == (2, 0)
