@@ -1,0 +1,77 @@
+"""How long one short query takes in the text encoder on one thread, as it is and with its weights in int8.
+
+    python benchmarks/encode_speed.py runs/<id>
+
+Milliseconds are of processor time. What changes is told by the cosine of a query's two vectors and by how many of the
+first ten items of its search stay.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import sys
+import time
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import torch
+
+from fusion.ask import Ask
+from fusion.recommender import Recommender
+from fusion.step import encode_words
+
+
+def spent(recommender: Recommender, texts: list[str]) -> tuple[np.ndarray, torch.Tensor]:
+    """(N,) milliseconds and (N, D) vectors of texts encoded one by one, after some that do not count."""
+    took, vectors = [], []
+    with torch.inference_mode():
+        for n, text in enumerate([*texts[:10], *texts]):
+            asks = recommender.asks([Ask(text=text)])
+            start = time.process_time()
+            (vector,) = encode_words(recommender.model, asks, recommender.world.device)
+            if n >= 10:
+                took.append(1000 * (time.process_time() - start))
+                vectors.append(vector)
+    return np.array(took), torch.stack(vectors)
+
+
+def firsts(recommender: Recommender, texts: list[str]) -> list[set[str]]:
+    """The first ten items of each search."""
+    recommender._words.clear()
+    return [{one.id for one in recommender.search(text)} for text in texts]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", help="a run folder")
+    parser.add_argument("--queries", type=int, default=200, help="how many (default: 200)")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    recommender = Recommender.load(options.run)
+    rng = np.random.default_rng(0)
+    words = [word for title in recommender.tables.titles(recommender.world.item) for word in title.split()]
+    texts = [" ".join(rng.choice(words, rng.integers(1, 6))) for _ in range(options.queries)]
+    plain, vectors = spent(recommender, texts)
+    before = firsts(recommender, texts)
+    assert recommender.model.text is not None, "the run reads no words"
+    whole = recommender.model.text.model
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch says that torchao will take this over
+        recommender.model.text.model = torch.ao.quantization.quantize_dynamic(
+            copy.deepcopy(whole), {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+        )
+    small, others = spent(recommender, texts)
+    kept = np.mean([len(a & b) / max(len(a), 1) for a, b in zip(before, firsts(recommender, texts), strict=True)])
+    alike = torch.nn.functional.cosine_similarity(vectors, others)
+    for name, took in (("float32", plain), ("int8", small)):
+        print(f"{name:8} median {np.median(took):6.2f} ms, 95 % within {np.quantile(took, 0.95):6.2f} ms")
+    print(f"cosine of the two: mean {alike.mean():.4f}, least {alike.min():.4f}; of the first ten {kept:.1%} stay")
+
+
+if __name__ == "__main__":
+    main()
