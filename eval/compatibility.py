@@ -12,6 +12,7 @@ from eval.protocol import Scorer, Scores
 from fusion.ask import Ask
 from fusion.combinations import complete, rank_bundles
 from fusion.diversity import likeness
+from fusion.facts import BoolArray
 from fusion.pool import Pool
 from kg.tables import FloatArray, IntArray
 
@@ -120,53 +121,50 @@ def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
     return _scores([one.group for one in bundles], values)
 
 
-def diversity(bench: Bench, bundles: Sequence[Held], k: int = 10) -> list[dict[str, float]]:
-    """What unlike items cost.
+def diversity(bench: Bench, bundles: Sequence[Held], k: int = 10) -> Scores:
+    """What unlike items cost: one item left out of each bundle is looked for in the answer for the others.
 
     Returns:
-        For each diversity: the hit rate of one item left out of each bundle, the mean distance of the pairs of an
-        answer, and how many categories an answer has.
+        For each diversity: whether the answer has the item, the mean distance of the answer's pairs (1 less the
+        cosine), and how many categories it has.
     """
     rng = np.random.default_rng(bench.seed)
     vectors = bench.recommender.bank.items.fused.cpu().numpy()
-    rows: dict[float, list[tuple[float, float, float]]] = {d: [] for d in DIVERSITY}
+    values: dict[str, dict[str, list[float]]] = {}
     for one in bench.bar(bundles, "diversity"):
         target = int(rng.choice(one.items))
         ask = Ask(bench.user(one), bench.ids(one.items[one.items != target]), k=k)
-        for value, found in rows.items():
+        for value in DIVERSITY:
             best, _ = complete(bench.recommender, ask, diversity=value)
             kinds = np.unique(bench.codes[best])
-            found.append((float(target in best), 1 - likeness(vectors[best]), float((kinds >= 0).sum())))
-    names = ("HR", "Distance", "Categories")
-    return [{"diversity": d, **dict(zip(names, np.mean(found, 0).tolist(), strict=True))} for d, found in rows.items()]
+            row = values.setdefault(f"diversity {value:g}", {"HR": [], "Distance": [], "Categories": []})
+            row["HR"].append(float(target in best))
+            row["Distance"].append(1 - likeness(vectors[best]))
+            row["Categories"].append(float((kinds >= 0).sum()))
+    return _scores([one.group for one in bundles], values)
 
 
-def complements(bench: Bench, bundles: Sequence[Held], k: int = 10) -> list[dict[str, float]]:
-    """What asking for complements brings.
+def complements(bench: Bench, bundles: Sequence[Held], k: int = 10) -> tuple[Scores, BoolArray]:
+    """What asking for complements brings: one item left out of each bundle, looked for as in diversity.
 
     Returns:
-        For each strength: the hit rate of one item left out of each bundle; of those of another category than all at
-        hand, and of the others; and the share of an answer that is of another category.
+        For each strength: whether the answer has the item, and the share of the answer that is of another category than
+        all at hand; and (B,) whether the item itself is.
     """
     rng = np.random.default_rng(bench.seed)
-    rows: dict[float, list[tuple[float, float, float]]] = {w: [] for w in COMPLEMENTS}
+    values: dict[str, dict[str, list[float]]] = {}
+    cross = []
     for one in bench.bar(bundles, "complements"):
         target = int(rng.choice(one.items))
         hand = one.items[one.items != target]
         kinds, ask = bench.codes[hand], Ask(bench.user(one), bench.ids(hand), k=k)
-        for value, found in rows.items():
+        cross.append(bench.codes[target] not in kinds)
+        for value in COMPLEMENTS:
             best, _ = complete(bench.recommender, ask, complements=value)
-            other = float(np.isin(bench.codes[best], kinds, invert=True).mean())
-            found.append((float(target in best), float(bench.codes[target] not in kinds), other))
-    out = []
-    for value, found in rows.items():
-        table = np.array(found)
-        cross = table[:, 1] > 0
-        out.append({"complements": value, "HR": float(table[:, 0].mean()),
-                    "HR cross": float(table[cross, 0].mean()) if cross.any() else float("nan"),
-                    "HR same": float(table[~cross, 0].mean()) if (~cross).any() else float("nan"),
-                    "Other categories": float(table[:, 2].mean())})  # fmt: skip
-    return out
+            row = values.setdefault(f"complements {value:g}", {"HR": [], "Other categories": []})
+            row["HR"].append(float(target in best))
+            row["Other categories"].append(float(np.isin(bench.codes[best], kinds, invert=True).mean()))
+    return _scores([one.group for one in bundles], values), np.array(cross)
 
 
 def _scores(groups: Sequence[int], values: Mapping[str, Mapping[str, Sequence[float]]]) -> Scores:

@@ -12,6 +12,10 @@ from eval.benchmarks import BENCHMARKS
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+LEGEND = (
+    "± is half of a 95 % bootstrap interval over groups; \\* says that the first row is ahead by a paired interval "
+    "clear of zero, ! that it is behind."
+)
 RANKERS = ("boosted ranker", "LightGBM ranker")
 _ABLATION = "-ablation"
 Result = Mapping[str, Any]
@@ -28,8 +32,18 @@ def read_results(folder: Path) -> tuple[list[Result], list[Result]]:
     return results, [found[n] for n in names if n.endswith(_ABLATION)]
 
 
+def documents(folder: Path) -> dict[str, str]:
+    """What stands between the markers of each document, by its path."""
+    results, ablations = read_results(folder)
+    return {
+        "README.md": summary(results),
+        "docs/benchmarks.md": details(results, ablations),
+        "docs/combinations.md": combined(folder),
+    }
+
+
 def update(folder: Path = RESULTS, root: Path = ROOT) -> list[Path]:
-    """Write the tables between the markers of both documents.
+    """Write the tables between the markers of the documents.
 
     Returns:
         The documents that changed.
@@ -37,9 +51,8 @@ def update(folder: Path = RESULTS, root: Path = ROOT) -> list[Path]:
     Raises:
         ValueError: A document has no markers.
     """
-    results, ablations = read_results(folder)
     changed = []
-    for name, text in (("README.md", summary(results)), ("docs/benchmarks.md", details(results, ablations))):
+    for name, text in documents(folder).items():
         file = root / name
         before = file.read_text(encoding="utf-8")
         after = between(before, text, name)
@@ -113,11 +126,26 @@ def details(results: Sequence[Result], ablations: Sequence[Result]) -> str:
         lines += ["", f"Not trained again: {'; '.join(equal)}."] if equal else []
         spent = [f"{name} {seconds:.0f}" for name, seconds in result["seconds"].items()]
         lines += ["", f"Seconds of training: {', '.join(spent)}."]
-    legend = (
-        "± is half of a 95 % bootstrap interval over groups; \\* says that the first row is ahead by a paired interval "
-        "clear of zero, ! that it is behind."
-    )
-    return "\n".join([legend, *lines]) if lines else "No results yet."
+    return "\n".join([LEGEND, *lines]) if lines else "No results yet."
+
+
+def combined(folder: Path) -> str:
+    """Every figure of whole combinations (`python -m eval combinations`), a section a run."""
+    file = folder / "combinations.json"
+    runs = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    lines: list[str] = []
+    for name, found in runs.items():
+        lines += ["", f"## {name}", "", f"Protocol: {found['protocol']}", "", f"```sh\n{found['command']}\n```", ""]
+        lines.append(f"{found['bundles']:,} bundles of {found['items']:g} items on average ({found['split']}).")
+        for title, report in found["tables"].items():
+            for block in report["blocks"]:
+                some = "" if block["name"] == "all" else f", {block['name']}"
+                lines += ["", f"**{title}{some}**: {block['asks']:,} bundles in {block['groups']:,} groups", ""]
+                lines += _block(report, block, [])
+            if title == "judge":
+                areas = ", ".join(f"{who} {area:.4f}" for who, area in found["AUC"].items())
+                lines += ["", f"AUC of all real against all false ones: {areas}."]
+    return "\n".join([LEGEND, *lines]) if lines else "No results yet."
 
 
 def _head(result: Result) -> list[str]:

@@ -14,7 +14,8 @@ from eval.combinations import LARGEST, Bench, held_bundles
 from eval.compatibility import blanks, complements, diversity, outfits, ranked
 from eval.protocol import Scores
 from eval.report import make_report
-from eval.tables import RESULTS
+from eval.tables import RESULTS, update
+from fusion.facts import BoolArray
 from fusion.recommender import Recommender
 from fusion.runs import environment
 
@@ -23,7 +24,8 @@ PROTOCOL = (
     "from one item at random and its owner; the number of items is given, and with slots the category of each, too; "
     "greedy is the model's own ranking, read off from the top. judge: real ones against three each whose every item is "
     "exchanged for another of its category, sold in training if it was. blanks: one item among four of its category, "
-    "likewise. rank: each among all, for its intent or its owner. The curves leave one item of each out."
+    "likewise. rank: each among all, for its intent or its owner. diversity and complements: one item of each is left "
+    "out and looked for among ten; every strength is shown, none was chosen here."
 )
 
 
@@ -38,6 +40,9 @@ def combinations(options: argparse.Namespace) -> int:
         file.write_text(json.dumps({**before, name: found}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(text(name, found))
         print(f"saved    {file}")
+    # The document's tables are of the project's own results; another folder is somebody's try.
+    if Path(options.out).resolve() == RESULTS:
+        update()
     return 0
 
 
@@ -53,8 +58,11 @@ def measure(run: Path, split: str, limit: int, draws: int, bars: bool) -> dict[s
     bundles = held_bundles(bench.recommender, run / "held_out" / f"{split}.parquet", limit, bench.seed)
     tables: dict[str, Any] = {}
 
-    def keep(name: str, scores: Scores) -> None:
-        tables[name] = make_report(name, scores, {}, tuple(next(iter(scores.values.values()))), draws).to_dict()
+    def keep(name: str, scores: Scores, slices: dict[str, BoolArray] | None = None) -> None:
+        metrics = tuple(next(iter(scores.values.values()), ()))
+        if metrics:
+            report = make_report(name, scores, slices, metrics, draws, bench.seed)
+            tables[name] = {"metrics": list(metrics), **report.to_dict()}
 
     for start in ("intent", "seed"):
         some = [one for one in bundles if one.words or start == "seed"]
@@ -66,12 +74,15 @@ def measure(run: Path, split: str, limit: int, draws: int, bars: bool) -> dict[s
     keep("judge", scores)
     keep("blanks", blanks(bench, bundles))
     keep("rank", ranked(bench, bundles))
+    keep("diversity", diversity(bench, bundles))
+    if bench.kind and len(bench.recommender.world.graph.events):
+        scores, cross = complements(bench, bundles)
+        keep("complements", scores, {"the item is of another category": cross, "of one at hand": ~cross})
     made = environment()
     return {
         "recipe": recipe["name"], "split": split, "bundles": len(bundles),
         "items": round(float(np.mean([len(one.items) for one in bundles])), 2), "protocol": PROTOCOL,
-        "tables": tables, "AUC": auc, "diversity": diversity(bench, bundles),
-        "complements": complements(bench, bundles) if bench.kind and len(bench.recommender.world.graph.events) else [],
+        "tables": tables, "AUC": auc,
         "command": f"python -m eval combinations RUN --split {split} --limit {limit} --draws {draws}",
         "machine": {"cpus": made["cpu_count"], "python": made["python"], "commit": made["git_commit"]},
     }  # fmt: skip
@@ -81,14 +92,12 @@ def text(name: str, found: Mapping[str, Any]) -> str:
     """The figures for a terminal."""
     lines = [f"{name}: {found['bundles']} bundles of {found['items']} items"]
     for title, report in found["tables"].items():
-        lines.append(f"\n{title}, {report['blocks'][0]['asks']} bundles")
-        for row in report["blocks"][0]["rows"]:
-            cells = "  ".join(f"{m} {v['mean']:.4f}" for m, v in row["values"].items())
-            extra = f"  AUC {found['AUC'][row['name']]:.4f}" if title == "judge" else ""
-            lines.append(f"  {row['name']:16} {cells}{extra}")
-    for curve in ("diversity", "complements"):
-        lines.append("")
-        lines += ["  ".join(f"{k} {v:.4g}" for k, v in point.items()) for point in found[curve]]
+        for block in report["blocks"]:
+            lines.append(f"\n{title}, {block['name']}, {block['asks']} bundles")
+            for row in block["rows"]:
+                cells = "  ".join(f"{m} {v['mean']:.4f}" for m, v in row["values"].items())
+                extra = f"  AUC {found['AUC'][row['name']]:.4f}" if title == "judge" else ""
+                lines.append(f"  {row['name']:16} {cells}{extra}")
     return "\n".join(lines)
 
 

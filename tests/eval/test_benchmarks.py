@@ -14,7 +14,7 @@ from eval.contenders import RIVALS, rivals
 from eval.experiment import RECIPES
 from eval.protocol import Scores
 from eval.suite import slices_of
-from eval.tables import BEGIN, END, RESULTS, ROOT, between, details, read_results, summary
+from eval.tables import BEGIN, END, RESULTS, ROOT, between, details, documents, read_results, summary
 from fusion.ask import Asks, Ragged
 from fusion.pipeline import held_out
 from fusion.settings import Recipe
@@ -84,12 +84,10 @@ def test_between_the_markers_and_nowhere_else():
         between(f"a {BEGIN}", "new", "x")
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/benchmarks.md"])
+@pytest.mark.parametrize("name", documents(RESULTS))
 def test_the_documents_tables_are_those_of_the_results(name):
-    results, ablations = read_results(RESULTS)
-    text = summary(results) if name == "README.md" else details(results, ablations)
     document = (ROOT / name).read_text(encoding="utf-8")
-    assert document == between(document, text, name), "write it anew: python -m eval tables"
+    assert document == between(document, documents(RESULTS)[name], name), "write it anew: python -m eval tables"
 
 
 def test_variants_are_held_against_the_whole_and_equal_ones_not_trained_again(tiny_text):
