@@ -1,9 +1,11 @@
 """How fast asks are answered over loopback, beside a FastAPI that says hello and beside the same ask on implicit.
 
     python benchmarks/serve_speed.py runs/<id> --rate 50 --seconds 20
+    python benchmarks/serve_speed.py --items 100000 --rate 25
 
 Each server is a process of its own with one worker. Requests are sent at fixed moments, whether those before were
-answered or not, and timed from the moment they were due, so that waiting counts.
+answered or not, and timed from the moment they were due, so that waiting counts. With --items the run is made up
+(random weights, the shipped language model): times do not depend on what a model has learned.
 """
 
 from __future__ import annotations
@@ -20,12 +22,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2 as httpx
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 HELLO = """
 import fastapi, uvicorn, sys
 app = fastapi.FastAPI()
@@ -62,8 +65,33 @@ uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")
 """
 
 
+class Server(NamedTuple):
+    """Where one listens, and its process."""
+
+    address: str
+    pid: int
+
+    def spent(self) -> float:
+        """Milliseconds of processor so far."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def made_up(items: int, folder: Path) -> str:
+    """A run over a catalogue of this many items."""
+    from benchmarks.build_speed import catalogue, untrained
+    from fusion import artifacts
+    from fusion.recipe import load
+    from fusion.runs import finished, new_run
+    from fusion.settings import Recipe
+
+    with new_run(folder, "made-up") as run:
+        artifacts.save(untrained(catalogue(items)), load(Recipe, ROOT / "fusion" / "recipes" / "demo.toml"), run)
+    return str(finished(run))
+
+
 @contextmanager
-def server(*command: str) -> Iterator[str]:
+def server(*command: str) -> Iterator[Server]:
     """Start a server on a free port, which stands in its command as PORT, and wait until it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -81,66 +109,71 @@ def server(*command: str) -> Iterator[str]:
                 if process.poll() is not None or time.monotonic() > deadline:
                     raise SystemExit(f"{command[0]} did not start") from None
                 time.sleep(0.2)
-        yield f"http://127.0.0.1:{port}"
+        yield Server(f"http://127.0.0.1:{port}", process.pid)
     finally:
         process.terminate()
         process.wait(60)
 
 
-async def timed(address: str, path: str, bodies: list[dict[str, Any]], rate: float) -> dict[str, float]:
-    """Milliseconds, from when each request was due, and the share that failed."""
+async def timed(server: Server, path: str, bodies: list[dict[str, Any]], rate: float) -> dict[str, float]:
+    """Milliseconds, from when each request was due, those of processor that each took, and the share that failed."""
     took: list[float] = []
     failed = 0
 
     async def one(client: httpx.AsyncClient, body: dict[str, Any], due: float) -> None:
         nonlocal failed
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
-        answer = await client.post(f"{address}/v1/{path}", json=body)
+        answer = await client.post(f"{server.address}/v1/{path}", json=body)
         took.append(1000 * (time.perf_counter() - due))
         failed += answer.status_code != 200
 
     async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100)) as client:
         for body in bodies[:20]:
-            await client.post(f"{address}/v1/{path}", json=body)
-        start = time.perf_counter() + 0.1
+            await client.post(f"{server.address}/v1/{path}", json={**body, "k": 3})
+        start, before = time.perf_counter() + 0.1, server.spent()
         await asyncio.gather(*(one(client, body, start + n / rate) for n, body in enumerate(bodies)))
     p50, p95, p99 = np.percentile(took, (50, 95, 99))
-    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "failed": failed / len(bodies)}
+    each, lost = (server.spent() - before) / len(bodies), failed / len(bodies)
+    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "processor": each, "failed": lost}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", help="a run folder")
+    parser.add_argument("run", nargs="?", help="a run folder")
+    parser.add_argument("--items", type=int, help="make a run up, over this many items, in place of a folder")
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second (default: 50)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each (default: 20)")
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args()
+    if (options.run is None) == (options.items is None):
+        parser.error("give a run folder, or --items")
     count = int(options.rate * options.seconds)
     rng = np.random.default_rng(0)
     found: dict[str, dict[str, float]] = {}
-    run = ["-m", "serve", "--run", options.run, "--insecure", "--port", "PORT", "--state"]
     with tempfile.TemporaryDirectory() as folder:
-        with server(*run, f"{folder}/events.sqlite") as address:
-            about = httpx.get(f"{address}/v1/about", timeout=60).json()
+        run = options.run or made_up(options.items, Path(folder) / "runs")
+        ours = ["-m", "serve", "--run", run, "--insecure", "--port", "PORT", "--state", f"{folder}/events.sqlite"]
+        with server(*ours) as at:
+            while httpx.get(f"{at.address}/health/ready").json()["parts"]["explanations"] != "up":
+                time.sleep(0.5)  # what is made beside would be timed, too
+            about = httpx.get(f"{at.address}/v1/about", timeout=60).json()
             users = [{"user": str(user)} for user in rng.choice(about["example_users"], count)]
             words = [{"text": f"{rng.choice(about['kinds'] or ['chair'])} {n}"} for n in range(count)]
-            found["recommend"] = asyncio.run(timed(address, "recommend", users, options.rate))
-            found["search, words never seen"] = asyncio.run(timed(address, "search", words, options.rate))
-            found["search, words seen"] = asyncio.run(
-                timed(address, "search", words[:50] * (count // 50), options.rate)
-            )
-        with server("-c", HELLO, "PORT") as address:
-            found["FastAPI hello"] = asyncio.run(timed(address, "hello", users, options.rate))
-        with server("-c", IMPLICIT, "PORT", options.run) as address:
-            found["implicit ALS recommend"] = asyncio.run(timed(address, "recommend", users, options.rate))
+            again = [words[n % 20] for n in range(count)]
+            found["recommend"] = asyncio.run(timed(at, "recommend", users, options.rate))
+            found["search, words never seen"] = asyncio.run(timed(at, "search", words, options.rate))
+            found["search, words seen"] = asyncio.run(timed(at, "search", again, options.rate))
+        with server("-c", HELLO, "PORT") as at:
+            found["FastAPI hello"] = asyncio.run(timed(at, "hello", users, options.rate))
+        with server("-c", IMPLICIT, "PORT", run) as at:
+            found["implicit ALS recommend"] = asyncio.run(timed(at, "recommend", users, options.rate))
     base = found["FastAPI hello"]["p50"]
     print(f"{options.rate:g} requests a second for {options.seconds:g} s, {about['items']:,} items, one worker; ms")
-    print(f"{'':28}{'p50':>8}{'p95':>8}{'p99':>8}  x hello  failed")
+    print(f"{'':28}{'p50':>8}{'p95':>8}{'p99':>8}{'processor':>11}  x hello  failed")
     for name, one in found.items():
-        print(
-            f"{name:28}{one['p50']:8.1f}{one['p95']:8.1f}{one['p99']:8.1f}{one['p50'] / base:9.1f}  {one['failed']:.1%}"
-        )
+        times = "".join(f"{one[part]:8.1f}" for part in ("p50", "p95", "p99"))
+        print(f"{name:28}{times}{one['processor']:11.1f}{one['p50'] / base:9.1f}  {one['failed']:.1%}")
     if options.json:
         Path(options.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
