@@ -100,16 +100,24 @@ class Bank:
         return Bank(self.text.to(device), *sides)
 
 
-class Scores(NamedTuple):
-    """What the model says of B asks.
+class Candidates(NamedTuple):
+    """What B asks' scores are made of.
 
     Attributes:
         rows: (B, C) candidate rows, -1 where there are fewer; ascending.
-        score: (B, C) the score, -inf where there is no candidate.
         vector: (B, I) the vector part for the whole catalogue; items at hand are -inf.
         phi: (B, C, F) the counts.
         similarities: (B, C, 3) fused, text and graph.
     """
+
+    rows: Tensor
+    vector: Tensor
+    phi: Tensor
+    similarities: Tensor
+
+
+class Scores(NamedTuple):
+    """What the model says of B asks: as Candidates, and (B, C) the score, -inf where there is no candidate."""
 
     rows: Tensor
     score: Tensor
@@ -251,8 +259,8 @@ class Hybrid(nn.Module):
         """() what the fused similarity counts in the score."""
         return self.log_weight.clamp(max=4.6).exp()
 
-    def score(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Scores:
-        """Retrieve, then score."""
+    def candidates(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Candidates:
+        """Retrieve, and gather what is said of what was found."""
         fused, text, graph = self.ask_vectors(asks, items, users, words)
         own = tuple(torch.as_tensor(part, device=words.device) for part in (asks.items.owners, asks.items.rows))
         cosine = fused @ items.fused.T
@@ -263,7 +271,11 @@ class Hybrid(nn.Module):
         rows, phi = world.evidence(asks, self.config.each if self.config.paths else 0, extra)
         at = rows.clamp(min=0)
         parts = (cosine, text @ items.text.T, graph @ items.graph.T)
-        similarities = torch.stack([part.gather(1, at) for part in parts], 2)
+        return Candidates(rows, vector, phi, torch.stack([part.gather(1, at) for part in parts], 2))
+
+    def score(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Scores:
+        """Retrieve, then score."""
+        rows, vector, phi, similarities = self.candidates(world, asks, items, users, words)
         score = self.weight * similarities[..., 0]
         if self.head is not None:
             score = score + self.head(phi, similarities)
@@ -285,4 +297,4 @@ def live_rows(world: World, asks: Asks, generator: torch.Generator, hand: int) -
     return seeds
 
 
-__all__ = ["Bank", "FusionConfig", "Hybrid", "Nodes", "Scores", "TextSource", "live_rows"]
+__all__ = ["Bank", "Candidates", "FusionConfig", "Hybrid", "Nodes", "Scores", "TextSource", "live_rows"]

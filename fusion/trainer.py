@@ -18,9 +18,9 @@ from tqdm import tqdm
 from encoders.text import TextSource
 from fusion.ask import Asks, join
 from fusion.losses import Losses
-from fusion.model import Bank, Hybrid, Nodes, Scores
+from fusion.model import Bank, Hybrid, Nodes
 from fusion.schedule import TrainingConfig, schedule
-from fusion.step import TrainingStep, encode_words
+from fusion.step import TrainingStep
 from fusion.warm import settle_head, warm_head
 from fusion.world import World
 
@@ -238,11 +238,7 @@ class Trainer:
         if model.head is None or not model.config.vectors or not config.settle.passes:
             return
 
-        def scores(world: World) -> Callable[[Asks], Scores]:
-            bank, on = model.encode(world, self.texts()), world.device
-            return lambda asks: model.score(world, asks, bank.items, bank.users, encode_words(model, asks, on))
-
-        folds = [(scores(f.world), f.settling or f.asks) for f in self.folds]
+        folds = [(f.world, model.encode(f.world, self.texts()), f.settling or f.asks) for f in self.folds]
         settle_head(model, folds, config.settle, self.seed, config.weight_decay, progress)
 
     def _save(self) -> None:

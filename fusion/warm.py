@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fusion.ask import Asks
+from fusion.ask import Asks, join
 from fusion.evidence import Evidence
 from fusion.head import EvidenceHead
-from fusion.model import Hybrid, Scores
+from fusion.model import Bank, Hybrid
+from fusion.step import encode_words
+from fusion.world import World
 
 _Scorer = TypeVar("_Scorer")
 
@@ -107,7 +109,7 @@ def warm_head(
 
 
 def settle_head(
-    model: Hybrid, folds: Sequence[tuple[Callable[[Asks], Scores], Asks]], config: HeadConfig, seed: int,
+    model: Hybrid, folds: Sequence[tuple[World, Bank, Asks]], config: HeadConfig, seed: int,
     weight_decay: float = 0.01, progress: bool = True,
 ) -> None:  # fmt: skip
     """Fit, in place, what the head makes of similarities once the vectors are done.
@@ -116,7 +118,7 @@ def settle_head(
 
     Args:
         model: With its vectors trained and its head warmed.
-        folds: Each with what scores asks by a graph from before them.
+        folds: Each a world from before its asks, and its vectors.
         config: How.
         seed: Of the draws and the order.
         weight_decay: Of matrices.
@@ -128,8 +130,12 @@ def settle_head(
     parts, training = [], model.training
     model.eval()
     with torch.no_grad():
-        for score, batch in _drawn(folds, config, seed, "scoring candidates", progress):
-            found = score(batch)
+        every = join([asks for _, _, asks in folds])  # all at once: many ask by the same words
+        words = dict(zip(every.texts, encode_words(model, every, folds[0][0].device), strict=True))
+        pairs = [((world, bank), asks) for world, bank, asks in folds]
+        for (world, bank), batch in _drawn(pairs, config, seed, "finding candidates", progress):
+            spoken = torch.stack([words[text] for text in batch.texts])
+            found = model.candidates(world, batch, bank.items, bank.users, spoken)
             part = _Part.of(batch, found.rows, config.wrong, found.phi, found.similarities)
             if len(part.real):
                 inputs, similarities = head.inputs(part.tensors[0]), part.tensors[1]
