@@ -149,8 +149,11 @@ class Explainer:
     @cached_property
     def _texts(self) -> dict[str, Lexical]:
         named = {n.name for n in self.graph.schema.nodes if n.role in {"attribute", "item"} and n.text}
-        texts = {kind: self.recommender.tables.texts(kind) for kind in self.graph.vocabs if kind in named}
-        return {kind: Lexical(every) for kind, every in texts.items() if Lexical.fits(every)}
+        kept = self.recommender.world.evidence.lexical
+        found = {} if kept is None or self.graph.item not in named else {self.graph.item: kept}
+        texts = {kind: self.recommender.tables.texts(kind) for kind in self.graph.vocabs if kind in named - {*found}}
+        made = {kind: Lexical(every) for kind, every in texts.items() if Lexical.fits(every)}
+        return {kind: lexical for kind in self.graph.vocabs if (lexical := {**found, **made}.get(kind))}
 
     def sources(self, spot: Spot) -> list[Node]:
         """The ask's items and user as nodes."""

@@ -44,7 +44,21 @@ def masked_edges(world: World, ends: Sequence[tuple[int, Sequence[Ends]]]) -> Ma
     return Masked(case_of, sources, targets, weights)
 
 
-def message_ends(recount: Recount, world: World, cut: Cut, change: Change) -> Iterator[Ends]:
+class Neighbours:
+    """The items that stand next to each other in a world's messages, and how many bundles join each two.
+
+    Args:
+        recount: Of the world's graph.
+        world: Whose message edges.
+    """
+
+    def __init__(self, recount: Recount, world: World) -> None:
+        near = world.edges.get((world.item, TOGETHER, world.item))
+        self.pairs = np.zeros((0, 2), np.int64) if near is None else near.cpu().numpy().T.copy()
+        self.joined = recount.joined(self.pairs)
+
+
+def message_ends(recount: Recount, world: World, neighbours: Neighbours, cut: Cut, change: Change) -> Iterator[Ends]:
     """The message edges that stand for a cut's edges, as relation, sources and targets.
 
     A relation, and a taking without a bundle, is its own message edge. Where bundles are contracted, a user and an
@@ -57,12 +71,6 @@ def message_ends(recount: Recount, world: World, cut: Cut, change: Change) -> It
     if graph.user and len(change.owned):
         name = "_".join(e.name for e in graph.schema.edges if e.role in {"interaction", "membership"})
         yield (graph.user, name, graph.item), change.owned[:, 0], change.owned[:, 1]
-    near = world.edges.get((graph.item, TOGETHER, graph.item))
-    lost = change.held if recount.changes.held is not None else change.taken
-    if near is not None and len(lost):
-        source, target = near.cpu().numpy()
-        moved = np.zeros(world.items, bool)
-        moved[lost[:, 1]] = True
-        pairs = np.stack([source, target], 1)[moved[source] | moved[target]]
-        apart = pairs[recount.lost_pairs(change, pairs)]
+    apart = neighbours.pairs[recount.lost_pairs(change, neighbours.pairs, neighbours.joined)]
+    if len(apart):
         yield (graph.item, TOGETHER, graph.item), apart[:, 0], apart[:, 1]

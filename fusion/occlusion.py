@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from fusion.ask import Ask, Asks, Ragged
 from fusion.evidence import ALIKE, DECAY, WORDS
-from fusion.masks import Ends, masked_edges, message_ends
+from fusion.masks import Ends, Neighbours, masked_edges, message_ends
 from fusion.messages import Masked, Messages
 from fusion.model import Nodes
 from fusion.recommender import Recommender
@@ -63,8 +62,7 @@ class Spot:
         candidate: Whether retrieval brought the item.
         returned: Whether the ask's constraints let the item be returned.
         others: (I,) the served scores of all items, -inf where they may not be returned, and of the item itself.
-        ground: What its counts are made of.
-        whole: The counts of the whole graph.
+        recount: What counts anew.
         known: The counts and message edges of the cuts that were met.
     """
 
@@ -76,9 +74,18 @@ class Spot:
     candidate: bool
     returned: bool
     others: FloatArray
-    ground: Ground
-    whole: dict[str, float]
+    recount: Recount
     known: dict[int, tuple[Cut, Tensor, list[Ends]]] = field(default_factory=dict)
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What its counts are made of."""
+        return self.recount.ground(self.place)
+
+    @cached_property
+    def whole(self) -> dict[str, float]:
+        """The counts of the whole graph."""
+        return _named(self.ground.count({}, self.recount.changes.of({})), self.place)
 
     def rank(self, score: float) -> int:
         """1 and how many other items have a higher score."""
@@ -114,13 +121,17 @@ class Occlusion:
         """None where the model has no GNN."""
         return None if self.model.gnn is None else Messages(self.model, self.world, self.texts)
 
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        return Neighbours(self.recount, self.world)
+
     @torch.inference_mode()
     def spot(self, ask: Ask, item: int) -> Spot:
         """Where an ask meets an item (its row)."""
         recommender = self.recommender
         asks = recommender.asks([ask])
         found = recommender.scores(asks)
-        others = recommender.score(asks)[0].astype(np.float64)
+        others = recommender.score(asks, found)[0].astype(np.float64)
         served, allowed = float(others[item]), recommender.allowed(ask.where)
         others[asks.items[0]] = -np.inf
         others[~allowed] = -np.inf
@@ -132,10 +143,8 @@ class Occlusion:
             rows, every = self.world.evidence(asks, 1, torch.tensor([[item]], device=self.world.device))
             phi = every[0, (rows[0] == item).nonzero()[0, 0]]
         place = Place(int(asks.users[0]), asks.items[0], item)
-        ground = self.recount.ground(place)
-        whole = self._named(ground.count({}, self.recount.changes.of({})), place)
         candidate, text = bool(len(at)), ask.text or ""
-        return Spot(asks, place, text, phi.cpu(), served, candidate, bool(allowed[item]), others, ground, whole)
+        return Spot(asks, place, text, phi.cpu(), served, candidate, bool(allowed[item]), others, self.recount)
 
     @torch.no_grad()
     def scores(self, spot: Spot, cases: Sequence[Case]) -> FloatArray:
@@ -167,12 +176,14 @@ class Occlusion:
         """The cut, the counts without it (those that it leaves alone to the last digit), and its message edges."""
         if id(cut) not in spot.known:
             change, phi = self.recount.changes.of(cut), spot.phi.clone()
-            now = self._named(spot.ground.count(cut, change), spot.place)
+            now = _named(spot.ground.count(cut, change), spot.place)
             for at, name in enumerate(self.world.evidence.names):
                 was = spot.whole.get(name)
                 if was is not None and abs(now[name] - was) > 1e-6 * max(1.0, abs(was)):
                     phi[at] = now[name]
-            ends = list(message_ends(self.recount, self.world, cut, change)) if self.messages is not None else []
+            ends: list[Ends] = []
+            if self.messages is not None:
+                ends = list(message_ends(self.recount, self.world, self._neighbours, cut, change))
             spot.known[id(cut)] = cut, phi, ends  # the cut is kept, so that its id stays its own
         return spot.known[id(cut)]
 
@@ -187,17 +198,6 @@ class Occlusion:
         for name in case.blank:
             phi[names.index(name)] = 0
         return phi
-
-    def _named(self, counted: Counted, place: Place) -> dict[str, float]:
-        """As Evidence names and sums them."""
-        lately = DECAY ** np.arange(len(place.hand))[::-1]
-        found = {**counted.user_item, **counted.item, **counted.user}
-        for name, values in counted.item_item.items():
-            found |= _summed(name, values)
-        for name, values in counted.values.items():
-            found |= {f"{name} at hand": float(values.sum()), f"{name} at hand lately": float(values @ lately)}
-            found |= {f"{name} together": counted.together[name], f"{name} of user": counted.of_user[name]}
-        return found
 
     def _lexical(self, spot: Spot, case: Case) -> dict[str, float]:
         """What the words of a case say, as Evidence names it; of the items at hand those that pruning left."""
@@ -277,13 +277,19 @@ class Occlusion:
         return words.detach().clone() * sighted[:, None]
 
 
+def _named(counted: Counted, place: Place) -> dict[str, float]:
+    """As Evidence names and sums them."""
+    lately = DECAY ** np.arange(len(place.hand))[::-1]
+    found = {**counted.user_item, **counted.item, **counted.user}
+    for name, values in counted.item_item.items():
+        found |= _summed(name, values)
+    for name, values in counted.values.items():
+        found |= {f"{name} at hand": float(values.sum()), f"{name} at hand lately": float(values @ lately)}
+        found |= {f"{name} together": counted.together[name], f"{name} of user": counted.of_user[name]}
+    return found
+
+
 def _summed(name: str, values: FloatArray) -> dict[str, float]:
     """Over the items at hand, as Evidence does."""
     late = float(values @ (DECAY ** np.arange(len(values))[::-1]))
     return {name: float(values.sum()), f"{name} best": float(values.max(initial=0)), f"{name} lately": late}
-
-
-def words_of(text: str, most: int = 16) -> list[tuple[str, str]]:
-    """(word, the text without it) for each distinct word of a text, the first `most`."""
-    words = dict.fromkeys(word for word in re.findall(r"\w+", text))
-    return [(w, " ".join(re.sub(rf"\b{re.escape(w)}\b", " ", text).split())) for w in list(words)[:most]]

@@ -225,9 +225,9 @@ class Recommender:
             self._words.update((asks.texts[b], vector) for b, vector in zip(new, found, strict=True))
         return torch.stack([self._words[text] for text in asks.texts])
 
-    def score(self, asks: Asks) -> npt.NDArray[np.float32]:
+    def score(self, asks: Asks, found: Scores | None = None) -> npt.NDArray[np.float32]:
         """(B, I) a score for every item: the candidates by the full score, below them the rest by vector alone."""
-        found = self.scores(asks)
+        found = self.scores(asks) if found is None else found
         present = found.rows >= 0
         lowest = torch.where(present, found.score, torch.inf).amin(1, keepdim=True)
         rest = found.vector - found.vector.amax(1, keepdim=True) - 1

@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Any, Self
@@ -71,11 +72,7 @@ class Phrases:
         Raises:
             PhraseError: There is no such language or file, it cannot be read, or it names what is not there.
         """
-        shipped = _FOLDER / f"{language}.toml"
-        if not re.fullmatch(r"[a-z]+", language) or not shipped.is_file():
-            there = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
-            raise PhraseError(f"there are no phrases in {language!r}; there are {there}")
-        table = tomllib.loads(shipped.read_text(encoding="utf-8"))
+        table = _shipped(language)
         if own is not None:
             try:
                 more = tomllib.loads(Path(own).read_text(encoding="utf-8"))
@@ -145,6 +142,15 @@ class Phrases:
             day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=clause.time)
             return _fill(self.table["dated"], time=f"{day:%Y-%m-%d}")
         return _fill(self.table["when"], unit=spoken(clause.unit), time=f"{clause.time:g}")
+
+
+@lru_cache(maxsize=8)
+def _shipped(language: str) -> dict[str, Any]:
+    file = _FOLDER / f"{language}.toml"
+    if not re.fullmatch(r"[a-z]+", language) or not file.is_file():
+        there = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
+        raise PhraseError(f"there are no phrases in {language!r}; there are {there}")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
 def spoken(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from fusion.evidence import ALIKE, WORDS
 from fusion.explanation import PathSupport, Word
 from fusion.links import Linker
-from fusion.occlusion import POPULARITY, Case, Occlusion, Spot, words_of
+from fusion.occlusion import POPULARITY, Case, Occlusion, Spot
 from kg.changes import Cut
 from kg.walks import Walk
 
@@ -72,3 +73,9 @@ def of_words(occlusion: Occlusion, spot: Spot) -> tuple[tuple[Word, ...], dict[s
     labels = [(word, "ask") for word, _ in asked] + [(word, "item") for word, _ in own]
     words = [Word(*label, base - s) for label, s in zip(labels, scores[len(parts) :], strict=True)]
     return tuple(sorted((w for w in words if w.lost >= CARRIES), key=lambda w: -w.lost)), lost
+
+
+def words_of(text: str, most: int = 16) -> list[tuple[str, str]]:
+    """(word, the text without it) for each distinct word of a text, the first `most`."""
+    words = dict.fromkeys(word for word in re.findall(r"\w+", text))
+    return [(w, " ".join(re.sub(rf"\b{re.escape(w)}\b", " ", text).split())) for w in list(words)[:most]]

@@ -54,10 +54,7 @@ class Sets:
 
     def beside(self, groups: IntArray) -> IntArray:
         """(I,) how many of some distinct groups hold each item."""
-        starts, ends = self.rows.indptr[groups], self.rows.indptr[groups + 1]
-        count = (ends - starts).astype(np.int64)
-        place = np.repeat(starts - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
-        return np.bincount(self.rows.indices[place], minlength=self.rows.shape[1])
+        return np.bincount(self.rows.indices[entries(self.rows, groups)[1]], minlength=self.rows.shape[1])
 
     def fewer_beside(self, item: int, lost: IntArray) -> IntArray:
         """(I,) how many fewer groups hold the item and each, once (n, 2) groups have lost items."""
@@ -209,9 +206,14 @@ def among(values: IntArray, ordered: IntArray) -> npt.NDArray[np.bool_]:
 
 def column(matrix: Matrix, rows: IntArray, at: int) -> FloatArray:
     """(len(rows),) one column of some rows of a sparse matrix."""
-    starts, ends = matrix.indptr[rows], matrix.indptr[rows + 1]
-    count = (ends - starts).astype(np.int64)
-    place = np.repeat(starts - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+    owner, place = entries(matrix, rows)
     hit = matrix.indices[place] == at
-    owner = np.repeat(np.arange(len(rows)), count)[hit]
-    return np.asarray(np.bincount(owner, matrix.data[place][hit], minlength=len(rows)), float)
+    return np.asarray(np.bincount(owner[hit], matrix.data[place[hit]], minlength=len(rows)), float)
+
+
+def entries(matrix: Matrix, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """For every entry of some rows of a sparse matrix: which of these rows, and where it stands."""
+    starts = matrix.indptr[rows].astype(np.int64)
+    count = matrix.indptr[rows + 1] - starts
+    first = np.repeat(starts - np.cumsum(count) + count, count)
+    return np.repeat(np.arange(len(rows)), count), first + np.arange(len(first))

@@ -8,15 +8,13 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from kg.changes import Change, Changes, Cut, Index, Sets, among, column, remaining
+from kg.changes import Change, Changes, Cut, Index, Sets, among, column, distinct, entries, remaining
 from kg.graph import Events, Graph
 from kg.paths import AttributePaths, PathCounts
 from kg.recount_relations import followed, item_to_item, kin, order, user_to_item
 from kg.recount_values import Values
 from kg.sparse import Matrix
 from kg.tables import FloatArray, IntArray
-
-MANY = 64  # pairs of items that are looked at one by one
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,7 @@ class Recount:
         self.moments, self.at_moment = np.unique(events.time[~np.isnan(events.time)], return_counts=True)
         self.half_life, self.window = ages(events, counts)
         self._degrees: dict[str, tuple[int, FloatArray]] = {}
+        self._have: dict[str, IntArray] = {}
 
     @cached_property
     def taken(self) -> Sets | None:
@@ -92,6 +91,12 @@ class Recount:
             self._degrees[path.name] = full, np.asarray(inside.sum(0), float).ravel()
         return self._degrees[path.name]
 
+    def have(self, path: AttributePaths) -> IntArray:
+        """(V,) how many items have each value."""
+        if path.name not in self._have:
+            self._have[path.name] = np.bincount(path.items.indices, minlength=path.items.shape[1])
+        return self._have[path.name]
+
     def of_users(self, users: IntArray) -> IntArray:
         """The events of some users, as their places."""
         return self._of_user.of(users)
@@ -100,8 +105,17 @@ class Recount:
         """The events in which an item was taken."""
         return self.graph.events.take(self._of_item.of(np.array([item])))
 
-    def lost_pairs(self, change: Change, pairs: IntArray) -> npt.NDArray[np.bool_]:
-        """(n,) of (n, 2) items, whether a bundle (a user, where there are none) held both, and none does any longer."""
+    def joined(self, pairs: IntArray) -> IntArray:
+        """(n,) how many bundles (users, where there are none) hold both of (n, 2) items, as they were counted."""
+        sets = self.changes.held if self.changes.held is not None else self.taken
+        if sets is None or not len(pairs):
+            return np.zeros(len(pairs), np.int64)
+        path = f"item-{'user' if sets is self.taken else 'bundle'}-item"
+        both = np.asarray(self.counts.item_item[path][pairs[:, 0], pairs[:, 1]])
+        return np.round(both).ravel().astype(np.int64)
+
+    def lost_pairs(self, change: Change, pairs: IntArray, both: IntArray) -> npt.NDArray[np.bool_]:
+        """(n,) of (n, 2) items that are joined, whether no bundle (or user) joins them any longer."""
         sets, lost = self.changes.held, change.held
         if sets is None:
             sets, lost = self.taken, change.taken
@@ -109,23 +123,16 @@ class Recount:
         if sets is None or not len(lost) or not len(pairs):
             return out
         fewer = np.bincount(lost[:, 1], minlength=self.items)
-        path = f"item-{'user' if sets is self.taken else 'bundle'}-item"
-        both = np.asarray(self.counts.item_item[path][pairs[:, 0], pairs[:, 1]]).ravel()
         # what many hold together is not parted by a few losses
         maybe = np.flatnonzero((both > 0) & (both <= fewer[pairs[:, 0]] + fewer[pairs[:, 1]]))
-        if len(maybe) > MANY:
-            keys = np.repeat(np.arange(sets.rows.shape[0]), np.diff(sets.rows.indptr)) * self.items + sets.rows.indices
-            left = sets.rows.copy()
-            left.data = (~np.isin(keys, lost[:, 0] * self.items + lost[:, 1])).astype(np.float32)
-            columns = left.T.tocsr()
-            still = columns[pairs[maybe, 0]].multiply(columns[pairs[maybe, 1]]).sum(1)
-            out[maybe] = np.asarray(still).ravel() == 0
-            return out
-        for at in maybe.tolist():
-            a, b = pairs[at].tolist()
-            of_a, of_b = (lost[lost[:, 1] == item, 0] for item in (a, b))
-            parted = np.concatenate([of_a[among(of_a, sets.holding(b))], of_b[among(of_b, sets.holding(a))]])
-            out[at] = len(np.unique(parted)) >= both[at]
+        keys = np.sort(pairs[maybe], 1) @ np.array([self.items, 1])
+        wanted = distinct(keys)
+        owner, place = entries(sets.rows, lost[:, 0])
+        ends = np.sort(np.stack([lost[owner, 1], sets.rows.indices[place]], 1), 1) @ np.array([self.items, 1])
+        ours = among(ends, wanted)
+        groups = sets.rows.shape[0]
+        parted = distinct(np.searchsorted(wanted, ends[ours]) * groups + lost[owner[ours], 0]) // groups
+        out[maybe] = np.bincount(parted, minlength=len(wanted))[np.searchsorted(wanted, keys)] >= both[maybe]
         return out
 
     def ground(self, place: Place) -> Ground:
@@ -159,7 +166,7 @@ class Ground:
         graph, counts, none = recount.graph, recount.counts, np.zeros(0, np.int64)
         self.own = graph.events.take(recount.of_users(np.array([place.user])) if place.user >= 0 else none)
         self.at_item = recount.of_item(place.item)
-        self.rows = np.unique(self.own.item)
+        self.rows = distinct(self.own.item)
         named = (("user", recount.taken), ("bundle", recount.changes.held))
         self._groups = [(name, sets) for name, sets in named if sets is not None]
         self._beside = {name: sets.beside(sets.holding(place.item)) for name, sets in self._groups}
@@ -209,7 +216,7 @@ class Ground:
             user_item["user-item-item"] = found
         facts = self._facts(change, newest)
         item_item |= order(recount, place, change) | item_to_item(recount, place, cut)
-        item_item |= kin(recount, place, cut, facts["popularity"], self.stored)
+        item_item |= kin(recount, place, cut, facts["popularity"], self.stored, self._values)
         user_item |= user_to_item(recount, place, cut, change)
         item_item = {**self.stored, **item_item}
         values, together, of_user = {}, {}, {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from kg.tables import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from kg.recount import Place, Recount
+    from kg.recount_values import Values
 
 _NONE = np.zeros(0, np.int64)
 
@@ -63,30 +65,18 @@ def item_to_item(recount: Recount, place: Place, cut: Cut) -> dict[str, FloatArr
 
 
 def kin(
-    recount: Recount, place: Place, cut: Cut, popularity: float, stored: dict[str, FloatArray]
+    recount: Recount, place: Place, cut: Cut, popularity: float, stored: dict[str, FloatArray], parts: Sequence[Values]
 ) -> dict[str, FloatArray]:
-    """item-kin-item (H,): what items share, and how the item sells."""
-    graph, counts = recount.graph, recount.counts
+    """item-kin-item (H,): what items share, by the relations' parts, and how the item sells."""
+    counts = recount.counts
     if "item-kin-item" not in counts.item_item:
         return {}
-    if not any(graph.schema.edge(name).role == "relation" for name in cut):
+    selling = 0.5 + np.log1p(popularity)
+    if not any(recount.graph.schema.edge(name).role == "relation" for name in cut):
         before = 0.5 + np.log1p(counts.item["popularity"][place.item])
-        return {"item-kin-item": stored["item-kin-item"] * (0.5 + np.log1p(popularity)) / before}
-    total, items = np.zeros(len(place.hand)), recount.items
-    for key, edge in graph.edges.items():
-        attribute = key[0] == graph.item and graph.schema.node(key[2]).role == "attribute"
-        left = _left(edge, cut.get(key[1], _NONE))
-        if not attribute or is_wide(graph, key[1]):
-            continue
-        near = left.take(np.isin(left.source, np.append(place.hand, place.item)))
-        values = _values(near, items, graph.size(key[2]))
-        pair = np.unique(left.source * graph.size(key[2]) + left.target) % graph.size(key[2])
-        have = np.bincount(pair, minlength=graph.size(key[2]))
-        telling = (have > 1) & (have <= max(items / 10, 2))
-        weight = np.where(telling, np.log(items / np.maximum(have, 1)), 0)
-        total += np.asarray((values[place.hand].multiply(weight) @ values[[place.item]].T).todense()).ravel()
-    kept = column(counts.item_item["item-kin-item"], place.hand, place.item) > 0
-    return {"item-kin-item": total * (0.5 + np.log1p(popularity)) * kept}
+        return {"item-kin-item": stored["item-kin-item"] * selling / before}
+    total = sum((part.kin(cut) for part in parts), start=np.zeros(len(place.hand)))
+    return {"item-kin-item": total * selling * (stored["item-kin-item"] > 0)}
 
 
 def user_to_item(recount: Recount, place: Place, cut: Cut, change: Change) -> dict[str, float]:

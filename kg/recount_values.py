@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from kg.changes import Change, Cut
+from kg.changes import Change, Cut, among, distinct
 from kg.graph import EdgeKey
 from kg.paths import AttributePaths
 from kg.sparse import Matrix
@@ -31,26 +31,23 @@ class Values:
         self.path, self.place = path, place
         (self.key,) = [key for key in recount.graph.edges if key[1] == path.name]
         self._recount = recount
-        self._items = np.unique(np.concatenate([place.hand, own, [place.item]]))
-        self._sets = {int(i): _row(path.items, i) for i in self._items}
-        self.held = np.unique(np.concatenate([np.zeros(0, np.int64), *(self._sets[int(i)] for i in place.hand)]))
+        self._items = distinct(np.concatenate([place.hand, own, [place.item]]))
+        self._rows: Matrix = path.items[self._items]
+        self._sets = {int(i): _row(path.items, i) for i in (*place.hand, place.item)}
+        self.held = self._values(self._sets)
         self.of_item = self._sets[place.item]
         self._lift = np.expm1(path.together[self.held][:, self.of_item].toarray().astype(float))
         self._telling = bool((self._lift > 0).any())
-        self._wanted = np.unique(np.concatenate([self.held, self.of_item]))
-        self._shared = self._sharing(self._sets)
+        self._wanted = distinct(np.concatenate([self.held, self.of_item]))
+        self._chosen: Matrix = path.items[:, self._wanted] if self._telling else None
+        self._shared = self._sharing(self.of_item, np.zeros((0, 2), np.int64))
 
     def count(self, cut: Cut, change: Change, own: IntArray, decay: FloatArray) -> tuple[FloatArray, float, float]:
         """(H,) shared values, how the values go together, and how often the user took the item's."""
         lost = lost_ends(self._recount, self.key, cut)
-        sets, shared, held = self._sets, self._shared, self.held
+        sets, shared, held = self._left(lost), self._shared, self.held
         if len(lost):
-            sets = dict(sets)
-            for item, value in lost.tolist():
-                if item in sets:
-                    sets[item] = sets[item][sets[item] != value]
-            shared = self._sharing(sets)
-            held = np.unique(np.concatenate([held[:0], *(sets[int(i)] for i in self.place.hand)]))
+            shared, held = self._sharing(sets[self.place.item], lost), self._values(sets)
         of_user = float(decay @ shared[np.searchsorted(self._items, own)])
         together = 0.0
         if self._telling:
@@ -59,38 +56,63 @@ class Values:
             together = float(np.log1p(np.where(alive, lift, 0)).sum())
         return shared[np.searchsorted(self._items, self.place.hand)], together, of_user
 
-    def _sharing(self, sets: dict[int, IntArray]) -> FloatArray:
-        """By item of _items, how many of the item's values each has."""
-        mine = set(sets[self.place.item].tolist())
-        return np.array([sum(v in mine for v in sets[int(i)].tolist()) for i in self._items], float)
+    def kin(self, cut: Cut) -> FloatArray:
+        """(H,) the shared values without a cut's edges, each weighed as kg.relations.kin does."""
+        lost = lost_ends(self._recount, self.key, cut)
+        sets, items = self._left(lost), self._recount.items
+        mine = sets[self.place.item]
+        size = self.path.items.shape[1]
+        have = (self._recount.have(self.path) - np.bincount(lost[:, 1], minlength=size))[mine]
+        weight = np.where((have > 1) & (have <= max(items / 10, 2)), np.log(items / np.maximum(have, 1)), 0)
+        of_value = dict(zip(mine.tolist(), weight.tolist(), strict=True))
+        return np.array([sum(of_value.get(v, 0) for v in sets[int(i)].tolist()) for i in self.place.hand], float)
+
+    def _left(self, lost: IntArray) -> dict[int, IntArray]:
+        """The values of the items at hand and of the item, without those lost."""
+        sets = dict(self._sets)
+        for item, value in lost.tolist():
+            if item in sets:
+                sets[item] = sets[item][sets[item] != value]
+        return sets
+
+    def _values(self, sets: dict[int, IntArray]) -> IntArray:
+        """The values at hand, ascending."""
+        return distinct(np.concatenate([np.zeros(0, np.int64), *(sets[int(i)] for i in self.place.hand)]))
+
+    def _sharing(self, mine: IntArray, lost: IntArray) -> FloatArray:
+        """By item of _items, how many of the item's values each has, without those lost."""
+        has = np.zeros(self.path.items.shape[1])
+        has[mine] = 1
+        shared = np.asarray(self._rows @ has, float)
+        gone = lost[(has[lost[:, 1]] > 0) & among(lost[:, 0], self._items) & (lost[:, 0] != self.place.item), 0]
+        np.subtract.at(shared, np.searchsorted(self._items, gone), 1)
+        return shared
 
     def _lifted(self, change: Change, lost: IntArray) -> FloatArray:
-        sets = self._recount.changes.held
+        """As _lift, where bundles have lost items, and items values: in each bundle, how many items have a value."""
+        sets, items = self._recount.changes.held, self._recount.items
         assert sets is not None
         full, degrees = self._recount.degrees(self.path)
         degree = degrees[self._wanted]
         a, b = (np.searchsorted(self._wanted, part) for part in (self.held, self.of_item))
         both = np.round(self._lift * degree[a][:, None] * degree[b] / full)
-        chosen: Matrix = self.path.items[:, self._wanted]
-        after = chosen
-        ours = lost[np.isin(lost[:, 1], self._wanted)] if len(lost) else lost
-        bundles = np.unique(change.held[:, 0])
-        if len(ours):
-            after = chosen.tolil()
-            after[ours[:, 0], np.searchsorted(self._wanted, ours[:, 1])] = 0
-            after = after.tocsr()
-            bundles = np.union1d(bundles, np.concatenate([sets.holding(i) for i in np.unique(ours[:, 0])]))
-        old = sets.rows[bundles]
-        new = old.copy()
-        if len(change.held):
-            owner = np.repeat(bundles, np.diff(old.indptr))
-            items = self._recount.items
-            new.data = new.data * ~np.isin(owner * items + old.indices, change.held[:, 0] * items + change.held[:, 1])
-        for rows, values, sign in ((old, chosen, -1), (new, after, 1)):
-            inside = ((rows @ values).toarray() > 0).astype(float)
+        ours = lost[among(lost[:, 1], self._wanted)]
+        holding = {int(i): sets.holding(i) for i in distinct(ours[:, 0])}
+        bundles = distinct(np.concatenate([change.held[:, 0], *holding.values()]))
+        before = (sets.rows[bundles] @ self._chosen).toarray()
+        after = before.copy()
+        np.subtract.at(after, np.searchsorted(bundles, change.held[:, 0]), self._chosen[change.held[:, 1]].toarray())
+        gone = np.sort(change.held[:, 0] * items + change.held[:, 1])
+        for item, value in ours.tolist():
+            still = holding[item][~among(holding[item] * items + item, gone)]
+            after[np.searchsorted(bundles, still), np.searchsorted(self._wanted, value)] -= 1
+        for counts, sign in ((before, -1), (after, 1)):
+            inside = (counts > 0.5).astype(float)
             degree = degree + sign * inside.sum(0)
             both += sign * (inside[:, a].T @ inside[:, b])
-            full += sign * int((np.add.reduceat(np.append(rows.data, 0), rows.indptr[:-1]) > 0).sum())
+        sizes = np.diff(sets.rows.indptr)[bundles]
+        emptied = np.bincount(np.searchsorted(bundles, change.held[:, 0]), minlength=len(bundles)) == sizes
+        full -= int((emptied & (sizes > 0)).sum())
         degree = np.maximum(degree, 1)
         return np.where(self._lift > 0, full * both / (degree[a][:, None] * degree[b]), 0)
 
@@ -101,7 +123,7 @@ def lost_ends(recount: Recount, key: EdgeKey, cut: Cut) -> IntArray:
     if rows is None or not len(rows):
         return np.zeros((0, 2), np.int64)
     edge, size = recount.graph.edges[key], recount.graph.size(key[2])
-    gone = np.unique(edge.source[rows] * size + edge.target[rows])
+    gone = distinct(edge.source[rows] * size + edge.target[rows])
     if recount.graph.schema.edge(key[1]).time:
         left: npt.NDArray[np.bool_] = np.ones(len(edge), bool)
         left[rows] = False

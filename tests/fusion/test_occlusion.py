@@ -8,9 +8,9 @@ import torch
 
 from fusion.ask import Ask
 from fusion.evidence import ALIKE, WORDS
-from fusion.occlusion import Case, Occlusion, words_of
+from fusion.occlusion import Case, Occlusion
 from fusion.recommender import Recommender
-from fusion.support import of_words
+from fusion.support import of_words, words_of
 from fusion.world import NodeTexts, World
 from kg.graph import build_graph, events_of
 from kg.paths import PathConfig, count_paths

@@ -113,6 +113,29 @@ def test_a_recount_is_a_count_of_the_graph_without_the_edges(shop, kind, seed, m
         same(found, {**{k: np.zeros_like(v) for k, v in expected(counts, place).items()}, **kept})
 
 
+@pytest.mark.parametrize("bundles", [True, False])
+@pytest.mark.parametrize("seed", range(3))
+def test_items_are_parted_once_nothing_joins_them(shop, seed, bundles):
+    tables = shop(seed)
+    if not bundles:
+        tables = tables.with_tables(edges={n: tables.edges[n].slice(0, 0) for n in ("holds", "made")})
+    graph, name = build_graph(tables), "holds" if bundles else "bought"
+    (edge,) = [e for key, e in graph.edges.items() if key[1] == name]
+    path = "item-bundle-item" if bundles else "item-user-item"
+    counts, rng = count_paths(graph, CONFIG), np.random.default_rng(seed)
+    recount, pairs = Recount(graph, counts), np.stack(np.divmod(np.arange(14 * 14), 14), 1)
+    pairs = pairs[pairs[:, 0] != pairs[:, 1]]
+    parted = 0
+    for size in (1, 4, len(edge) // 2):
+        cut = {name: rng.choice(len(edge), size, replace=False)}
+        after = count_paths(without(graph, cut), CONFIG).item_item.get(path, counts.item_item[path] * 0)
+        was, now = (np.asarray(m[pairs[:, 0], pairs[:, 1]]).ravel() for m in (counts.item_item[path], after))
+        found = recount.lost_pairs(recount.changes.of(cut), pairs, recount.joined(pairs))
+        np.testing.assert_array_equal(found, (was > 0) & (now == 0))
+        parted += found.sum()
+    assert parted
+
+
 def test_what_was_pruned_stays_out(shop):
     graph = build_graph(shop(0))
     counts = count_paths(graph, PathConfig(3.0, 4.0, keep=1))
