@@ -155,19 +155,24 @@ class Evidence:
         """
         batch = Batch.of(asks, self.device)
         known = (batch.users >= 0).nonzero().squeeze(1)
-        dense = {k: m.spread(batch.users[known], known, batch.size) for k, m in self.user_item.items()}
+        nothing = torch.zeros(batch.size, self.items, device=self.device)  # what all paths from what nobody has come to
+
+        def spread(matrix: Sparse, starts: Tensor, owners: Tensor, reduce: str = "sum") -> Tensor:
+            return matrix.spread(starts, owners, batch.size, reduce) if len(starts) else nothing
+
+        dense = {k: spread(m, batch.users[known], known) for k, m in self.user_item.items()}
         for name, matrix in self.item_item.items():
-            dense[name] = matrix.spread(batch.items, batch.owners, batch.size)
+            dense[name] = spread(matrix, batch.items, batch.owners)
         for name, matrix in self.item_item.items():
             if name.endswith("cosine"):
-                dense[f"{name} best"] = matrix.spread(batch.items, batch.owners, batch.size, "amax")
+                dense[f"{name} best"] = spread(matrix, batch.items, batch.owners, "amax")
         weights = lately(batch) if self.ordered else None
         if weights is not None:
             for name, matrix in self.item_item.items():
                 dense[f"{name} lately"] = matrix.spread(batch.items, batch.owners, batch.size, weights=weights)
         if self.lexical is not None:
-            dense[WORDS] = self.lexical(asks.texts, self.device)
-        rows = self._retrieve(batch, dense, each, extra)
+            dense[WORDS] = self.lexical(asks.texts, self.device) if any(map(str.strip, asks.texts)) else nothing
+        rows = self._retrieve(batch, {n: found for n, found in dense.items() if found is not nothing}, each, extra)
         at = rows.clamp(min=0)
         columns = [dense[name].gather(1, at) for name in dense]
         for path in self.attributes.values():

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from fusion.explanation import Explanation
 from fusion.recommender import Recommender
 from fusion.runs import RunError
 from fusion.step import encode_words
+from kg.tables import DataError, FloatArray
 from serve.events import Known, Purchase
 
 log = logging.getLogger("serve")
@@ -153,11 +155,18 @@ class Loaded:
         found: list[float] = self.recommender.bank.items.share.cpu()[rows].tolist()
         return found
 
+    @cached_property
+    def _prices(self) -> FloatArray | None:
+        try:
+            return self.recommender.facts.numbers("price")
+        except DataError:  # there is none, or it holds no numbers
+            return None
+
     def prices(self, ids: list[str]) -> list[float | None]:
         """Each item's price; None where none is known."""
-        if "price" not in self.recommender.facts.names:
+        if self._prices is None:
             return [None] * len(ids)
-        found = self.recommender.facts.numbers("price")[self.recommender.items.rows(ids)]
+        found = self._prices[self.recommender.items.rows(ids)]
         return [None if price != price else float(price) for price in found]
 
     def item(self, row: int) -> dict[str, Any]:
