@@ -82,4 +82,4 @@ def _query(schema: GraphSchema, kind: EdgeType, asked: Sequence[Edge]) -> str:
         dated = "valueType(" + name + ") STARTS WITH 'INTEGER' OR valueType(" + name + ") STARTS WITH 'FLOAT'"
         time = f"CASE WHEN {name} IS NULL THEN null WHEN {dated} THEN toFloat({name}) ELSE {micros(name)} / 86400e6 END"
     match = f"MATCH (a:{escape(source.label)})-[r:{escape(kind.relationship)}]->(b:{escape(target.label)})"
-    return f"{match} WHERE {where} RETURN toString({a}), toString({b}), {weight}, {time}"
+    return f"{match} WHERE {where} RETURN toString({a}), toString({b}), {weight} AS weight, {time} AS time"

@@ -66,6 +66,9 @@ def test_neo4j_tells_what_has_changed_and_shows_paths(neo4j_store, prefix):
         query = path_query(tables.schema, [("item", name), ("user", user)], [("took", True)])
         (found,) = list(neo4j_store.rows(query.replace("RETURN path", "RETURN length(path), nodes(path)[0].`the id`")))
         assert found == [1, name]
+    bare = GraphSchema(tables.schema.nodes, (replace(tables.schema.edge("took"), weight="", time=""),))
+    edge = Edge("took", "u1", "i1", None, None)
+    assert look_up(neo4j_store, bare, [edge]) == {edge: "there"}
     numbered = f"CREATE (:`{prefix}User` {{id: 12}})-[:`TOOK IT ``y``` {{w: 1, day: 2}}]->"
     neo4j_store._write(f"{numbered}(:{_label(prefix)} {{`the id`: 34}})", None)
     query = path_query(tables.schema, [("user", "12"), ("item", "34")], [("took", False)])
