@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from kg.changes import Cut
+from kg.changes import Cut, among, distinct
 from kg.graph import Graph
 from kg.recount import Recount
 from kg.tables import IntArray
@@ -97,7 +97,10 @@ class Linker:
 
     def _common(self, kind: str, a: int, b: int) -> IntArray:
         sets = self.recount.changes.held if kind == "together" else self.recount.taken
-        return _NONE if sets is None else np.intersect1d(sets.holding(a), sets.holding(b))
+        if sets is None:
+            return _NONE
+        of_a = sets.holding(a)
+        return of_a[among(of_a, sets.holding(b))]
 
     def cut(self, walk: Walk, every: bool = True) -> Cut:
         """The edges that must go so that the path is gone, and with `every` all paths like it.
@@ -126,13 +129,13 @@ class Linker:
                 self._out(take, link.a[1], bundles=self._common("together", link.a[1], link.b[1]))
             else:
                 self._out(take, link.a[1], users=self._common("takers", link.a[1], link.b[1]))
-        return {name: np.unique(np.concatenate(rows)) for name, rows in found.items()}
+        return {name: distinct(np.concatenate(rows)) for name, rows in found.items()}
 
     def owners(self, cut: Cut) -> Cut:
         """The cut, but that a bundle which still holds anything stays its owners'."""
         events = {key: self.graph.edges[key] for key in self._memberships}
         kept = [np.delete(edge.source, cut.get(key[1], _NONE)) for key, edge in events.items()]
-        bundles = np.unique(np.concatenate([_NONE, *kept]))
+        bundles = distinct(np.concatenate([_NONE, *kept]))
         found = dict(cut)
         for key, edge in self.graph.edges.items():
             if key[2] == self.bundle and key[1] in cut:
@@ -153,7 +156,7 @@ class Linker:
         events = self.graph.events
         own = self.recount.of_users(users) if len(users) else _NONE
         own = own[events.item[own] == item]
-        bundles = np.unique(np.concatenate([bundles, events.bundle[own][events.bundle[own] >= 0]]))
+        bundles = distinct(np.concatenate([bundles, events.bundle[own][events.bundle[own] >= 0]]))
         for key in self._memberships if len(bundles) else []:
             take(key[1], self.recount.changes.edges_of(key, bundles, item))
         for key in self._direct if len(users) else []:

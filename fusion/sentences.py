@@ -12,7 +12,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Self
 
-from kg.schema import GraphSchema
+from kg.schema import FORMS, GraphSchema
 
 _FOLDER = Path(__file__).parent / "phrases"
 _NAMES = dict.fromkeys(["a", "b", "via", "n", "type", "relation", "when", "unit", "time", "id", "bundle", "user"], "")
@@ -67,12 +67,14 @@ class Phrases:
 
     @classmethod
     def open(cls, language: str, schema: GraphSchema, own: str | Path | None = None) -> Self:
-        """The shipped phrases of "en" or "zh", and a TOML file's over them: the same tables, any of its keys.
+        """The shipped phrases of "en" or "zh", the schema's over them, and over both a TOML file's: any of its keys.
 
         Raises:
             PhraseError: There is no such language or file, it cannot be read, or it names what is not there.
         """
         table = _shipped(language)
+        said = {edge.name: edge.phrases[language] for edge in schema.edges if language in edge.phrases}
+        table = {**table, "relations": {**table["relations"], **said}}
         if own is not None:
             try:
                 more = tomllib.loads(Path(own).read_text(encoding="utf-8"))
@@ -170,10 +172,12 @@ def _over(table: dict[str, Any], more: dict[str, Any], schema: GraphSchema, wher
         known = relations if key == "relations" else set(table[key])
         if unknown := set(value) - known:
             raise PhraseError(f"{where}: {key}.{min(unknown)} is none of {', '.join(sorted(known))}")
-        merged[key] |= value
-    for name, forms in merged["relations"].items():
-        if not isinstance(forms, dict) or set(forms) - {"share", "forward", "back"}:
+        if key != "relations":
+            merged[key] |= value
+    for name, forms in more.get("relations", {}).items():
+        if not isinstance(forms, dict) or set(forms) - set(FORMS):
             raise PhraseError(f"{where}: relations.{name} is a table of share, forward and back")
+        merged["relations"][name] = {**merged["relations"].get(name, {}), **forms}
         for form, text in forms.items():
             _check(f"{where}: relations.{name}.{form}", text, "")
     for key in more:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from string import Formatter
 from typing import Any, Literal, Self, TypeVar, get_args
 
 NodeRole = Literal["user", "item", "bundle", "attribute"]
@@ -19,6 +20,11 @@ _ENDS: dict[str, set[tuple[str, str]]] = {
     "interaction": {("user", "item"), ("user", "bundle")},
     "membership": {("bundle", "item")},
 }
+
+
+LANGUAGES = ("en", "zh")
+FORMS = ("share", "forward", "back")  # two nodes with one value; a relation along its edges; against them
+SAID = ("a", "b", "via", "type", "relation", "bundle", "user")  # what a phrase may name
 
 
 class SchemaError(ValueError):
@@ -80,6 +86,8 @@ class EdgeType:
         weight: The property that holds a non-negative strength; 1 where empty.
         time: The property that holds when it happened, a number or a timestamp. An edge is keyed by its ends,
             and by its time where it has one.
+        phrases: By language (en, zh) and form (share, forward, back), how explanations say a relation, over the shipped
+            sentences: phrases.en.share = "{a} and {b} are both for {via}".
     """
 
     name: str
@@ -89,6 +97,7 @@ class EdgeType:
     relationship: str = ""
     weight: str = ""
     time: str = ""
+    phrases: Mapping[str, Mapping[str, str]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "relationship", self.relationship or self.name.upper())
@@ -96,6 +105,25 @@ class EdgeType:
             raise SchemaError(f"edge type {self.name!r}: a name is letters, digits and _")
         if self.role not in get_args(EdgeRole):
             raise SchemaError(f"edge type {self.name!r}: role {self.role!r} is none of {get_args(EdgeRole)}")
+        for where, text in _templates(self.phrases):
+            self._check_phrase(where, text)
+
+    def _check_phrase(self, where: str, text: object) -> None:
+        language, _, form = where.partition(".")
+        what = f"edge type {self.name!r}: phrases.{where}"
+        if self.role != "relation":
+            raise SchemaError(f"{what}: relations have phrases, and this is an edge of role {self.role}")
+        if language not in LANGUAGES or form not in FORMS or not isinstance(text, str):
+            raise SchemaError(f"{what} is no text by language ({', '.join(LANGUAGES)}) and form ({', '.join(FORMS)})")
+        unknown: set[str] = set()
+        try:
+            unknown = {name for _, name, _, _ in Formatter().parse(text) if name is not None} - set(SAID)
+            if not unknown:
+                text.format(**dict.fromkeys(SAID, ""))
+        except (ValueError, LookupError, AttributeError) as error:
+            raise SchemaError(f"{what}: {error}") from error
+        if unknown:
+            raise SchemaError(f"{what}: {{{min(unknown)}}} is none of {', '.join(SAID)}")
 
 
 @dataclass(frozen=True)
@@ -160,7 +188,11 @@ class GraphSchema:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists and strings, for JSON or TOML."""
-        return {"nodes": [asdict(n) for n in self.nodes], "edges": [asdict(e) for e in self.edges]}
+        edges = [asdict(e) for e in self.edges]
+        for edge in edges:
+            if not edge["phrases"]:  # as schemas were written before there were any
+                del edge["phrases"]
+        return {"nodes": [asdict(n) for n in self.nodes], "edges": edges}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
@@ -195,7 +227,19 @@ class GraphSchema:
             raise SchemaError(f"{path}: {error}") from error
 
 
-def _toml(value: str | tuple[str, ...]) -> str:
+def _templates(phrases: object) -> Iterator[tuple[str, object]]:
+    """("language.form", text) of each phrase, whatever stands there."""
+    for language, forms in phrases.items() if isinstance(phrases, Mapping) else [(str(phrases), "")]:
+        yield from (
+            ((f"{language}.{form}", text) for form, text in forms.items())
+            if isinstance(forms, Mapping)
+            else [(str(language), forms)]
+        )
+
+
+def _toml(value: str | tuple[str, ...] | Mapping[str, Any]) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
     # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
@@ -213,6 +257,8 @@ def _make(kind: type[T], row: dict[str, Any], what: str) -> T:
     if extra:
         raise SchemaError(f"{what} {row.get('name', '?')!r}: unknown key {', '.join(sorted(extra))}")
     for key, value in row.items():
+        if key == "phrases":  # the edge type looks itself
+            continue
         many = key in {"text", "properties"}
         values = value if many and isinstance(value, list | tuple) else [None if many else value]
         if not all(isinstance(v, str) for v in values):

@@ -1,8 +1,13 @@
 """Sentences from templates: shipped, and a file's over them."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
+from fusion import sentences
 from fusion.sentences import Clause, PhraseError, Phrases
+from kg.schema import LANGUAGES, GraphSchema
 
 
 @pytest.fixture
@@ -46,6 +51,25 @@ def test_a_file_speaks_over_the_shipped_phrases(schema, tmp_path):
     assert said.sentence([takers], "first") == "First, and 3 users."
     assert said.quote("x") == "<x>" and said.note("none") == "Nothing." and "no user u9" in said.note("no_user", "u9")
     assert Phrases.open("en", schema).quote("x") == "“x”"  # the shipped ones are as they were
+
+
+def test_the_schema_speaks_over_the_shipped_phrases_and_a_file_over_both(schema, tmp_path):
+    says = {"en": {"share": "{a}/{b} by {via}", "forward": "{b} makes {a}"}, "zh": {"share": "{via}"}}
+    edges = tuple(replace(e, phrases=says) if e.name == "by" else e for e in schema.edges)
+    told = GraphSchema(schema.nodes, edges)
+    said = Phrases.open("en", told)
+    assert said.sentence(shared()) == "A/B by Acme." and said.sentence(shared()[:1]) == "Acme makes A."
+    assert Phrases.open("zh", told).sentence(shared()) == "Acme。"
+    own = tmp_path / "own.toml"
+    own.write_text('[relations.by]\nshare = "own {via}"')
+    said = Phrases.open("en", told, own)
+    assert said.sentence(shared()) == "Own Acme." and said.sentence(shared()[:1]) == "Acme makes A."
+    assert Phrases.open("en", schema).sentence(shared()) == "A and B have the same brand, Acme."
+
+
+def test_what_a_schema_may_say_is_what_is_shipped():
+    shipped = {file.stem for file in (Path(sentences.__file__).parent / "phrases").glob("*.toml")}
+    assert shipped == set(LANGUAGES)
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,45 @@ def test_any_word_survives_toml(word, words):
     assert GraphSchema.from_dict(tomllib.loads(schema.to_toml())) == schema
 
 
+SAYS = {"en": {"share": '{a} "and" {b}: {via}', "back": "{{{b}}}"}, "zh": {"forward": "{a}的{type}是{b}"}}
+
+
+def test_phrases_go_with_the_schema_and_are_nothing_where_there_are_none():
+    by = EdgeType("by", "item", "brand", "relation", phrases=SAYS)
+    schema = GraphSchema(NODES, (by, EdgeType("near", "item", "item", "relation")))
+    again = GraphSchema.from_dict(tomllib.loads(schema.to_toml()))
+    assert again == schema and again.edge("by").phrases == SAYS and isinstance(hash(by), int)
+    assert GraphSchema.from_dict(schema.to_dict()) == schema and "phrases" not in schema.to_dict()["edges"][1]
+
+
+@pytest.mark.parametrize(
+    ("phrases", "says"),
+    [
+        ({"de": {"share": "x"}}, r"phrases\.de\.share is no text by language \(en, zh\)"),
+        ({"en": {"sideways": "x"}}, r"phrases\.en\.sideways is no text"),
+        ({"en": {"share": 3}}, r"phrases\.en\.share is no text"),
+        ({"en": "x"}, r"phrases\.en is no text"),
+        ("x", r"phrases\.x is no text"),
+        ({"en": {"share": "{nobody}"}}, r"{nobody} is none of a, b, via"),
+        ({"en": {"share": "{a.__class__}"}}, r"{a.__class__} is none of"),
+        ({"en": {"share": "{}"}}, r"{} is none of"),
+        ({"en": {"share": "{a:d}"}}, r"phrases\.en\.share: Unknown format code"),
+        ({"en": {"share": "{a:{b.c}}"}}, r"phrases\.en\.share: "),
+        ({"en": {"share": "{a"}}, r"phrases\.en\.share: expected"),
+    ],
+)
+def test_phrases_that_cannot_be_said_are_named(phrases, says):
+    row = {"name": "by", "source": "item", "target": "brand", "role": "relation", "phrases": phrases}
+    nodes = [{"name": "item", "role": "item"}, {"name": "brand", "role": "attribute"}]
+    with pytest.raises(SchemaError, match=f"edge type 'by': .*{says}"):
+        GraphSchema.from_dict({"nodes": nodes, "edges": [row]})
+
+
+def test_only_relations_have_phrases():
+    with pytest.raises(SchemaError, match=r"edge type 'bought': phrases\.en\.share: relations have"):
+        EdgeType("bought", "user", "item", "interaction", phrases=SAYS)
+
+
 def test_schema_files_say_where_they_fail(tmp_path):
     path = tmp_path / "s.toml"
     with pytest.raises(SchemaError, match="no schema file at"):
