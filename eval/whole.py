@@ -83,7 +83,7 @@ def measure(run: Path, split: str, limit: int, draws: int, bars: bool) -> dict[s
         "recipe": recipe["name"], "split": split, "bundles": len(bundles),
         "items": round(float(np.mean([len(one.items) for one in bundles])), 2), "protocol": PROTOCOL,
         "tables": tables, "AUC": auc,
-        "command": f"python -m eval combinations RUN --split {split} --limit {limit} --draws {draws}",
+        "command": f"python -m eval combinations runs/{run.name} --split {split} --limit {limit} --draws {draws}",
         "machine": {"cpus": made["cpu_count"], "python": made["python"], "commit": made["git_commit"]},
     }  # fmt: skip
 
