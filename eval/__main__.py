@@ -6,13 +6,14 @@ import argparse
 import json
 import logging
 import os
-import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from encoders.text import TextError
 from eval import whole
@@ -21,11 +22,12 @@ from eval.bench import ABLATIONS, ablate, missing, recipe_of, run, write
 from eval.benchmarks import BENCHMARKS, Benchmark
 from eval.contenders import RIVALS
 from eval.experiment import load_recipe
+from eval.explained import PROTOCOL
 from eval.explanations import held_asks, measure, warmed
 from eval.tables import RESULTS, update
 from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
-from fusion.runs import RunError, open_run
+from fusion.runs import RunError, environment, open_run
 from kg.graph import build_graph
 from kg.schema import GraphSchema, SchemaError
 from kg.store import StoreError, open_store, read_tables
@@ -100,23 +102,27 @@ def ablation(options: argparse.Namespace) -> int:
 
 
 def explanations(options: argparse.Namespace) -> int:
-    """Measure a run's explanations: validity, coverage, what taking paths out costs, quality, and time."""
-    folder = open_run(options.run_folder)
-    recommender = Recommender.load(folder)
-    every = held_asks(recommender, folder)
-    explainer, ready = warmed(recommender)
-    found = {
-        task: measure(explainer, asks, options.asks, options.sufficient, options.seed, not options.quiet)
-        for task, asks in every.items()
-    }
+    """Measure runs' explanations: validity, coverage, what taking paths out costs, quality, and time."""
     file = Path(options.out) / "explanations.json"
-    before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    flags = ["--asks", str(options.asks), "--sufficient", str(options.sufficient), "--seed", str(options.seed)]
-    words = ["python", "-m", "eval", "explanations", f"runs/{folder.name}", *flags]
-    name = options.name or re.sub(r"^\d{8}-\d{6}-", "", folder.name)
-    write({**before, name: {"command": shlex.join(words), "seconds until ready": ready, "tasks": found}}, file)
-    print(json.dumps(found, indent=2))
-    print(f"saved    {file}")
+    for folder in map(open_run, options.runs):
+        recommender = Recommender.load(folder)
+        every = held_asks(recommender, folder)
+        explainer, ready = warmed(recommender)
+        found = {
+            task: measure(explainer, asks, options.asks, options.sufficient, options.seed, not options.quiet)
+            for task, asks in every.items()
+        }
+        before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        flags = ["--asks", str(options.asks), "--sufficient", str(options.sufficient), "--seed", str(options.seed)]
+        words = ["python", "-m", "eval", "explanations", f"runs/{folder.name}", *flags]
+        name = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["name"]
+        made = environment()
+        machine = {"platform": made["platform"], "cpus": made["cpu_count"], "python": made["python"],
+                   "commit": made["git_commit"], "threads": torch.get_num_threads()}  # fmt: skip
+        facts = {"command": shlex.join(words), "protocol": PROTOCOL, "machine": machine, "seconds until ready": ready}
+        write({**before, name: {**facts, "tasks": found}}, file)
+        print(json.dumps(found, indent=2))
+        print(f"saved    {file}")
     return 0
 
 
@@ -199,11 +205,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     whole.arguments(command)
     command = commands.add_parser("explanations", help="measure a run's explanations", description=explanations.__doc__)
-    command.add_argument("run_folder", metavar="RUN", help="a run folder")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="run folders, as train.py writes them")
     command.add_argument("--asks", type=int, default=100, help="held-out asks a task (default: 100)")
     command.add_argument("--sufficient", type=int, default=10, help="of how many to measure sufficiency (default: 10)")
     command.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
-    command.add_argument("--name", default="", help="what the results are called (default: the run's name)")
     command.add_argument("--out", default=str(RESULTS), metavar="DIR", help="where explanations.json goes")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
     command.set_defaults(run=explanations)

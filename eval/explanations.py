@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from eval.bootstrap import mean_interval
+from eval.explained import SLICES
 from fusion import recipe as recipes
 from fusion.ask import Ask, Asks
 from fusion.explain import Explainer
@@ -53,8 +54,7 @@ def measure(
 ) -> dict[str, Any]:
     """Explain items of answers to some asks: are their paths there, do they carry the score, how long does one take.
 
-    "best" is the path that carries most, "blind" the one chosen without measuring; both are taken out, beside a random
-    path of the same kind. "places lost" are ranks. LIR, SEP and ETD: Balloccu et al., SIGIR 2022.
+    What is measured, and how fairly, is told by eval.explained.PROTOCOL. "places lost" are ranks.
 
     Args:
         explainer: Of whose answers.
@@ -105,21 +105,16 @@ def named(recommender: Recommender, asks: Asks, b: int) -> Ask:
 
 
 def _judge(
-    explainer: Explainer,
-    known: _Known,
-    ask: Ask,
-    made: Explanation,
-    found: _Found,
-    rng: np.random.Generator,
+    explainer: Explainer, known: _Known, ask: Ask, made: Explanation, found: _Found, rng: np.random.Generator,
     whole: bool,
-) -> None:
-    """Take the best path out, and one of its kind at random; and all but the paths."""
+) -> None:  # fmt: skip
+    """Take the best and the blind path out, and for each a random one; and all but the paths."""
     occlusion, linker = explainer.occlusion, explainer.linker
     row = explainer.recommender.items.row(made.item.id)
     spot = occlusion.spot(ask, row)
     walks = explainer.pool(spot, explainer.matches(spot), 10)
     supports, chosen = choose(occlusion, linker, spot, walks, PATHS)
-    same = [_same(explainer, spot, walk) for walk in (chosen[0], walks[0])]
+    same = [_others(explainer, spot, walk) for walk in (chosen[0], walks[0])]
     cuts: list[Cut] = [linker.cut(chosen[0]), linker.cut(walks[0])]
     cuts += [linker.cut(others[int(rng.integers(len(others)))]) for others in same if others]
     base, *scores = occlusion.scores(spot, [Case(), *map(Case, cuts)]).tolist()
@@ -129,7 +124,8 @@ def _judge(
     rest = iter(zip(lost[2:], fell[2:], strict=True))
     for name, others in zip(("best", "blind"), same, strict=True):
         part, places = next(rest) if others else (np.nan, np.nan)
-        found.add(**{f"lost_like_{name}": part, f"fell_like_{name}": places})
+        alike = float(others[0].steps == (chosen if name == "best" else walks)[0].steps) if others else np.nan
+        found.add(**{f"lost_like_{name}": part, f"fell_like_{name}": places, f"alike_{name}": alike})
     found.pairs += [(support.estimate, support.lost) for support in supports.values()]
     found.add(carried=float(max(s.lost for s in supports.values()) >= 0.01), language=made.language)
     found.add(**known.qualities(made, spot))
@@ -137,12 +133,13 @@ def _judge(
         found.add(**_sufficiency(explainer, spot, chosen))
 
 
-def _same(explainer: Explainer, spot: Spot, walk: Walk) -> list[Walk]:
-    """Other paths of a path's kind."""
-    every = explainer.walks.find(
-        [*explainer.sources(spot), *explainer.matches(spot)], walk.nodes[-1], len(walk.steps), each=50
-    )
-    return [w for w in every if w.steps == walk.steps and w.nodes != walk.nodes]
+def _others(explainer: Explainer, spot: Spot, walk: Walk) -> list[Walk]:
+    """Other paths of a path's kind; where there are none, of its length from its source's type."""
+    sources = [*explainer.sources(spot), *explainer.matches(spot)]
+    every = explainer.walks.find(sources, walk.nodes[-1], len(walk.steps), each=50)
+    every = [w for w in every if len(w.steps) == len(walk.steps) and w.nodes != walk.nodes]
+    same = [w for w in every if w.steps == walk.steps]
+    return same or [w for w in every if w.nodes[0][0] == walk.nodes[0][0]]
 
 
 def _sufficiency(explainer: Explainer, spot: Spot, walks: Sequence[Walk]) -> dict[str, float]:
@@ -270,13 +267,16 @@ def _summary(found: _Found, asks: int) -> dict[str, Any]:
     if not len(groups):
         return report
     for name in ("best", "blind"):
-        report[f"deletion, {name} path"] = {
-            "score lost": told(values[f"lost_{name}"]), "places lost": told(values[f"fell_{name}"]),
-            "random of its kind, score lost": told(values[f"lost_like_{name}"]),
-            "random of its kind, places lost": told(values[f"fell_like_{name}"]),
-            "difference, score": told(values[f"lost_{name}"] - values[f"lost_like_{name}"]),
-            "difference, places": told(values[f"fell_{name}"] - values[f"fell_like_{name}"]),
-        }  # fmt: skip
+        lost, fell = values[f"lost_{name}"], values[f"fell_{name}"]
+        report[f"deletion, {name} path"] = {"score lost": told(lost), "places lost": told(fell)}
+        for part, alike in zip(SLICES, (1, 0), strict=True):
+            mine = np.where(values[f"alike_{name}"] == alike, 0.0, np.nan)
+            random, places = values[f"lost_like_{name}"] + mine, values[f"fell_like_{name}"] + mine
+            report[f"deletion, {name} path"][part] = {
+                "score lost": told(lost + mine), "places lost": told(fell + mine), "random, score lost": told(random),
+                "random, places lost": told(places), "difference, score": told(lost - random),
+                "difference, places": told(fell - places),
+            }  # fmt: skip
     report |= {name: told(values[name]) for name in ("carried", "language", "LIR", "SEP", "ETD", "unlike")}
     if "whole" in values and values["whole"].sum():
         report["sufficiency"] = {

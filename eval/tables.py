@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import BENCHMARKS
+from eval.explained import explained
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -39,6 +40,7 @@ def documents(folder: Path) -> dict[str, str]:
         "README.md": summary(results),
         "docs/benchmarks.md": details(results, ablations),
         "docs/combinations.md": combined(folder),
+        "docs/explanations.md": explained(folder),
     }
 
 
