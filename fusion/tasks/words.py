@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fusion.ask import Asks, Ragged
 from kg.graph import Events, Graph
 from kg.tables import DataError, IntArray
+
+# How people may say what they want; what stands around the name means nothing.
+SENTENCES = (
+    "something for {}", "I am looking for {}", "what kind of {} is there?", "some {} please", "ideas for {}",
+    "I need {} for tonight", "good {} for a party", "{} for a family of four", "{} for the weekend", "a nice {}",
+    "we would like {}", "something with {}", "show me your {}", "where is the {}?", "any {} today?",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,18 +28,22 @@ class Words:
     Attributes:
         limit: Asks a fold in training.
         anonymous: Share of the training asks that do not say who asks; held-out asks all do.
+        sentences: Share of the training asks in a whole (English) sentence, to learn that such words mean nothing;
+            held-out asks are names alone.
         relations: The relations whose titles are asked with; all from items to attributes with words where empty.
     """
 
     limit: int = 1000
     anonymous: float = 0.3
+    sentences: float = 0.0
     relations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.limit < 0 or not 0 <= self.anonymous <= 1:
-            raise ValueError(
-                f"words: limit {self.limit} must not be negative and anonymous {self.anonymous} be in 0..1"
-            )
+        if self.limit < 0:
+            raise ValueError(f"words: limit {self.limit} must not be negative")
+        for name in ("anonymous", "sentences"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"words: {name} {getattr(self, name)} must be in 0..1")
 
     def training(self, graph: Graph, events: Events, seed: int) -> Asks:
         """Asks about the events' items, drawn as often as they were taken."""
@@ -40,7 +51,13 @@ class Words:
         order = np.lexsort((events.item, events.user))
         drawn = events.take(order[rng.integers(0, max(len(events), 1), self.limit if len(events) else 0)])
         users = np.where(rng.random(len(drawn)) < self.anonymous, -1, drawn.user)
-        return self._asks(graph, users, drawn.item, rng)
+        asks = self._asks(graph, users, drawn.item, rng)
+        if not self.sentences:
+            return asks
+        said = rng.choice(SENTENCES, len(asks))
+        whole = rng.random(len(asks)) < self.sentences
+        texts = tuple(s.format(t) if w else t for s, t, w in zip(said, asks.texts, whole, strict=True))
+        return replace(asks, texts=texts)
 
     def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
         """One ask for every held-out bundle, or for every event outside one, about one of its items at random."""

@@ -9,7 +9,7 @@ import pytest
 from fusion.folds import FoldConfig, make_folds
 from fusion.tasks.basket import BasketCompletion
 from fusion.tasks.next_item import NextItem
-from fusion.tasks.words import Words
+from fusion.tasks.words import SENTENCES, Words
 from kg.graph import build_graph
 from kg.tables import DataError
 
@@ -194,6 +194,19 @@ def test_who_asks_with_words_is_known_but_for_a_share_in_training(shop):
     assert np.unique(asks.groups).size == len(asks)  # nobody in particular is no group
 
 
+def test_a_share_of_the_training_asks_is_said_in_sentences(shop):
+    graph = build_graph(shop())
+    names = Words(2000).training(graph, graph.events, 0)
+    said = Words(2000, sentences=0.3).training(graph, graph.events, 0)
+    assert (names.targets.rows == said.targets.rows).all() and (names.users == said.users).all()
+    wrapped = [a != b for a, b in zip(names.texts, said.texts, strict=True)]
+    assert np.mean(wrapped) == pytest.approx(0.3, abs=0.05)
+    for name, text in zip(names.texts, said.texts, strict=True):
+        assert text == name or text in {sentence.format(name) for sentence in SENTENCES}
+    held = Words(sentences=1.0).held_out(graph, graph.events, 0)
+    assert held.texts == Words().held_out(graph, graph.events, 0).texts
+
+
 def test_every_held_out_bundle_and_single_item_is_asked_for_in_words_once(shop):
     graph = build_graph(shop())
     named = set(graph.edges[("item", "by", "brand")].source.tolist())
@@ -206,3 +219,9 @@ def test_a_relation_that_is_not_there_is_refused(shop):
     graph = build_graph(shop())
     with pytest.raises(DataError, match="no relation 'bye'"):
         Words(relations=("by", "bye")).training(graph, graph.events, 0)
+
+
+@pytest.mark.parametrize("wrong", [{"limit": -1}, {"anonymous": 1.1}, {"sentences": -0.1}])
+def test_shares_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match=f"words: {next(iter(wrong))} {next(iter(wrong.values()))}"):
+        Words(**wrong)
