@@ -34,7 +34,7 @@ from fusion.recommender import Recommender
 from fusion.runs import RunError, environment, finished, model_card, new_run
 from fusion.settings import Recipe
 from kg.schema import GraphSchema, SchemaError
-from kg.store import StoreError, open_store, read_tables, write_tables
+from kg.store import StoreError, lasting, open_store, read_tables, write_tables
 from kg.tables import DataError, Tables
 
 BAD_INPUT = (RecipeError, StoreError, DataError, SchemaError, RunError, TextError, ValueError, OSError)
@@ -123,6 +123,7 @@ def run(options: argparse.Namespace) -> int:
     history = trainer.fit(bars)
     later = refit(prepared, recipe)
     recommender = finish(trainer, later)
+    recommender.store = lasting(uri or str(store_path(recipe, Path(options.data))))
     trained = time.monotonic()
     parts = train_parts(prepared, recipe, work, fabric, bars, later)
     if not fabric.is_global_zero:

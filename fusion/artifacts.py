@@ -38,6 +38,7 @@ class Parts:
     counts: PathCounts
     bank: Bank
     recipe: Recipe
+    store: str
 
 
 def load_tables(folder: Path) -> Tables:
@@ -71,6 +72,7 @@ def save(recommender: Recommender, recipe: Recipe, folder: Path) -> None:
     save_arrays({str(n): array for n, array in enumerate(arrays.values())}, folder / "counts.safetensors")
     learned = {k: int(m.weight.shape[0]) for k, m in _learned(model).items()}
     shape = {"learned": learned, "paths": list(world.evidence.names), "counts": list(arrays)}
+    shape["store"] = recommender.store
     (folder / "model.json").write_text(json.dumps(shape, indent=2) + "\n", encoding="utf-8")
 
 
@@ -109,7 +111,7 @@ def load_parts(folder: str | Path) -> Parts:
             raise
         raise RunError(f"{path} cannot be opened by this version: {' '.join(str(error).split())}") from error
     texts = vectors.get("text", torch.zeros(0, recipe.fusion.width))
-    return Parts(model, tables, counts, Bank(texts, items, users), recipe)
+    return Parts(model, tables, counts, Bank(texts, items, users), recipe, shape.get("store", ""))
 
 
 def make_model(

@@ -19,7 +19,7 @@ from fusion.recommender import Recommender
 from fusion.sentences import Clause, Phrases
 from fusion.support import CARRIES, choose, of_edges, of_words
 from kg.cypher import path_query
-from kg.store import GraphStore
+from kg.store import GraphStore, StoreError
 from kg.tables import DataError
 from kg.verify import Edge, look_up
 from kg.walks import Node, Walk, Walks
@@ -32,7 +32,7 @@ _MADE: weakref.WeakKeyDictionary[Recommender, Explainer] = weakref.WeakKeyDictio
 
 def explain(
     recommender: Recommender, ask: Ask, item: str, k: int = 3, support: bool = True,
-    verify: str | GraphStore | None = None, language: str = "en", phrases: str | Path | None = None,
+    verify: str | GraphStore | bool | None = None, language: str = "en", phrases: str | Path | None = None,
 ) -> Explanation:  # fmt: skip
     """Why an item is where it is in the answer to an ask.
 
@@ -42,13 +42,14 @@ def explain(
         item: The item's id.
         k: Most paths.
         support: Measure what each path, edge and word carries; without it paths are chosen by hops, hubs and times.
-        verify: A store, or the address of one, in which every edge is looked up.
+        verify: A store, or the address of one, in which every edge is looked up; True means the one that the
+            recommender was trained on.
         language: Of the sentences: "en" or "zh".
         phrases: A TOML file with templates of your own.
 
     Raises:
         DataError: There is no such item, or it is at hand in the ask and so never an answer.
-        StoreError: The store cannot be read.
+        StoreError: The store cannot be read, or nobody knows which one it was.
         PhraseError: The language or the file of phrases cannot be used.
         ValueError: k is below 1.
     """
@@ -71,7 +72,7 @@ class Explainer:
         self.walks = Walks(self.graph, self.linker.blank)
 
     def explain(
-        self, ask: Ask, item: str, k: int = 3, support: bool = True, verify: str | GraphStore | None = None,
+        self, ask: Ask, item: str, k: int = 3, support: bool = True, verify: str | GraphStore | bool | None = None,
         language: str = "en", phrases: str | Path | None = None,
     ) -> Explanation:  # fmt: skip
         """As the function of that name."""
@@ -95,13 +96,20 @@ class Explainer:
             lost = of_edges(self.occlusion, spot, chosen)
             words, parts = of_words(self.occlusion, spot)
         paths = [self._path(spot, w, said, matches, supports.get(w), lost) for w in chosen]
-        now = look_up(verify, self.graph.schema, self._edges_of(chosen)) if verify is not None else {}
+        now = look_up(self._store(verify), self.graph.schema, self._edges_of(chosen)) if verify else {}
         paths = [self._checked(p, w, now) for p, w in zip(paths, chosen, strict=True)]
         notes = self._notes(ask, spot, paths, words, parts, said)
         target = self._stop((self.graph.item, row), said)
         share = float(self.recommender.bank.items.share[row])
         found = tuple(paths), share, words, parts, tuple(notes)
         return Explanation(ask, target, spot.served, spot.rank(spot.served), *found)
+
+    def _store(self, verify: str | GraphStore | bool) -> str | GraphStore:
+        if not isinstance(verify, bool):
+            return verify
+        if not self.recommender.store:
+            raise StoreError("verify: the run does not say which graph it was trained on; give its address")
+        return self.recommender.store
 
     def _notes(
         self, ask: Ask, spot: Spot, paths: Sequence[GraphPath], words: Sequence[Word], parts: dict[str, float],

@@ -42,7 +42,7 @@ def add_items(recommender: R, items: pa.Table, edges: Mapping[str, pa.Table] | N
         new_edges[name] = _appended(f"edges {name!r}", tables.edges[name], table)
     tables = tables.with_tables({node.name: nodes}, new_edges)
     counts = widen(recommender.counts, build_graph(tables))
-    return recommender.assemble(recommender.model, tables, counts, recommender.world.device)
+    return _of(recommender, recommender.assemble(recommender.model, tables, counts, recommender.world.device))
 
 
 def with_events(recommender: R, events: pa.Table) -> R:
@@ -72,7 +72,12 @@ def with_events(recommender: R, events: pa.Table) -> R:
     fresh = World(graph, counts, texts, config.fanout, config.neighbours, world.device, config.words)
     fresh.taken = world.taken  # an item's learned vector says nothing where training never saw the item taken
     bank = model.encode(fresh, _text_vectors(recommender, texts))
-    return type(recommender)(model, fresh, bank, tables, counts)
+    return _of(recommender, type(recommender)(model, fresh, bank, tables, counts))
+
+
+def _of(before: R, made: R) -> R:
+    made.store = before.store
+    return made
 
 
 def as_tables(schema: GraphSchema, events: pa.Table) -> tuple[dict[str, pa.Table], dict[str, pa.Table]]:

@@ -67,6 +67,7 @@ class Recommender:
     """
 
     name = "hybrid"
+    store = ""  # the address of the graph that it was trained on, where that is known
 
     def __init__(self, model: Hybrid, world: World, bank: Bank, tables: Tables, counts: PathCounts) -> None:
         self.model, self.world, self.bank, self.tables, self.counts = model.eval(), world, bank, tables, counts
@@ -80,14 +81,10 @@ class Recommender:
         cls, model: Hybrid, tables: Tables, counts: PathCounts, device: torch.device | str, bank: Bank | None = None
     ) -> Self:
         """Put a trained model and the facts together; without a bank, every vector is computed anew."""
-        texts, device = NodeTexts.of(tables), torch.device(device)
-        world = World(
-            build_graph(tables), counts, texts, model.config.fanout, model.config.neighbours, device, model.config.words
-        )
+        config, texts, device = model.config, NodeTexts.of(tables), torch.device(device)
+        world = World(build_graph(tables), counts, texts, config.fanout, config.neighbours, device, config.words)
         if bank is None:
-            vectors = None
-            if model.text is not None:
-                vectors = model.text.encode_table(model.text.table(texts.texts))
+            vectors = model.text.encode_table(model.text.table(texts.texts)) if model.text is not None else None
             bank = model.encode(world, vectors)
         return cls(model, world, bank, tables, counts)
 
@@ -101,7 +98,9 @@ class Recommender:
         from fusion.artifacts import load_parts
 
         parts = load_parts(folder)
-        return cls.assemble(parts.model.to(device), parts.tables, parts.counts, device, parts.bank.to(device))
+        made = cls.assemble(parts.model.to(device), parts.tables, parts.counts, device, parts.bank.to(device))
+        made.store = parts.store
+        return made
 
     def recommend(self, user: str, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
         """What this user may want next."""
@@ -167,7 +166,7 @@ class Recommender:
 
         return rank_bundles(self, bundles, user, text, items, k)
 
-    def explain(self, ask: Ask, item: str, k: int = 3, support: bool = True, verify: str | None = None) -> Explanation:
+    def explain(self, ask: Ask, item: str, k: int = 3, support: bool = True, verify: str | bool = False) -> Explanation:
         """Why an item is where it is in an answer; fusion.explain.explain has more settings."""
         from fusion.explain import explain
 

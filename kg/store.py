@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -115,4 +117,11 @@ def open_store(uri: str, *, create: bool = False) -> GraphStore:
     return EmbeddedStore(uri, create=create)
 
 
-__all__ = ["DataError", "GraphStore", "StoreError", "open_store", "read_tables", "write_tables"]
+def lasting(uri: str) -> str:
+    """An address to write down: a file's whole path, a server's without who may read it."""
+    if "://" not in uri:
+        return str(Path(uri).resolve())
+    return re.sub(r"//[^/]*@", "//", uri)
+
+
+__all__ = ["DataError", "GraphStore", "StoreError", "lasting", "open_store", "read_tables", "write_tables"]

@@ -10,12 +10,13 @@ import pytest
 
 from eval.protocol import evaluate
 from fusion.artifacts import load_parts
+from fusion.ask import Ask
 from fusion.pipeline import held_out, prepare
 from fusion.recommender import Recommender
 from fusion.runs import list_runs
 from fusion.trainer import Trainer
 from kg.sources.checkerboard import Checkerboard
-from kg.store import open_store, write_tables
+from kg.store import StoreError, open_store, write_tables
 from kg.tables import Tables
 from train import main
 
@@ -50,6 +51,18 @@ def test_a_run_from_recipe_to_folder(command, one_run, capsys):
     assert "python" in json.loads((folder / "environment.json").read_text())
     assert {p.name for p in (folder / "held_out").iterdir()} == {"valid.parquet", "test.parquet"}
     assert not [p for p in folder.rglob("*") if p.suffix in (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")]
+
+
+def test_explanations_are_checked_in_the_store_that_was_trained_on(command, one_run, data):
+    assert main(command("--graph")) == 0
+    loaded = Recommender.load(one_run().folder)
+    assert loaded.store == str(next(data.glob("*.duckdb")).resolve())
+    ask = Ask(user=loaded.world.graph.vocabs["user"].key(0))
+    made = loaded.explain(ask, loaded.answer(ask)[0].id, support=False, verify=True)
+    assert made.paths and all(edge.now == "there" for path in made.paths for edge in path.edges)
+    loaded.store = ""
+    with pytest.raises(StoreError, match="does not say which graph"):
+        loaded.explain(ask, loaded.answer(ask)[0].id, support=False, verify=True)
 
 
 def test_the_store_is_built_once(command, data, monkeypatch):

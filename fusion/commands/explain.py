@@ -20,7 +20,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-k", type=int, default=3, help="how many paths (default: 3)")
     parser.add_argument("--fast", action="store_true", help="paths alone, without measuring what they carry")
     parser.add_argument(
-        "--verify", metavar="GRAPH", help="look every edge up in this store: a path, or a Neo4j's address"
+        "--verify",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="GRAPH",
+        help="look every edge up in this store: a path, or a Neo4j's address; alone: the one that was trained on",
     )
     parser.add_argument("--language", default="en", help="of the sentences: en or zh (default: en)")
     parser.add_argument("--phrases", metavar="FILE", help="a TOML file with sentences of your own")

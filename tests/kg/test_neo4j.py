@@ -219,11 +219,11 @@ def test_parallel_relationships_are_one_edge(neo4j_store, schema, make, prefix):
     edge = schema.edges[0]
     timed = [row for b in neo4j_store.read_edges(edge, schema) for row in b.to_pylist()]
     assert sorted((row["time"], row["weight"]) for row in timed) == [(1.0, 2.0), (2.0, 1.0)]
-    for more, columns in (
-        ({}, [{"source": "u", "target": "i"}]),
-        ({"weight": "w"}, [{"source": "u", "target": "i", "weight": 3.0}]),
+    for weight, columns in (
+        ("", [{"source": "u", "target": "i"}]),
+        ("w", [{"source": "u", "target": "i", "weight": 3.0}]),
     ):
-        plain = EdgeType("bought", "user", "item", "interaction", **more)
+        plain = EdgeType("bought", "user", "item", "interaction", weight=weight)
         assert [row for b in neo4j_store.read_edges(plain, schema) for row in b.to_pylist()] == columns
 
 

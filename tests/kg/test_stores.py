@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.store import DataError, GraphStore, StoreError, open_store, read_tables, write_tables
+from kg.store import DataError, GraphStore, StoreError, lasting, open_store, read_tables, write_tables
 from kg.tables import Tables, edge_schema
 
 DAY = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)
@@ -282,3 +282,10 @@ def test_two_reads_at_once_do_not_disturb_each_other(store, schema):
 def test_closing_twice_is_harmless(store):
     store.close()
     store.close()
+
+
+def test_an_address_to_write_down_is_whole_and_tells_no_secret(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert lasting("graph.kg") == str(tmp_path.resolve() / "graph.kg")
+    assert lasting("neo4j+s://anna:secret@shop.example:7687") == "neo4j+s://shop.example:7687"
+    assert lasting("bolt://localhost:7687") == "bolt://localhost:7687"
