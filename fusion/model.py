@@ -10,13 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from encoders.graph import GraphConfig, NodeInputs, Sage
-from encoders.text import TextEncoder, TextSource
+from encoders.text import TextEncoder
 from fusion.ask import Asks
 from fusion.context import ITEM, USER, WORDS, ContextEncoder
 from fusion.gate import FUSIONS
 from fusion.head import EvidenceHead
 from fusion.world import World
 from kg.graph import EdgeKey
+
+FEW = 8  # times dearer is a product with a gathered row than with one in place
 
 
 @dataclass(frozen=True)
@@ -249,8 +251,7 @@ class Hybrid(nn.Module):
     def _search(self, world: World, vector: Tensor) -> Tensor:
         """(B, X) the nearest items, and the nearest of those never taken."""
         found = [vector.topk(min(self.config.by_vector, world.items), sorted=False).indices]
-        count = min(self.config.new_items, len(world.new))
-        if count:
+        if count := min(self.config.new_items, len(world.new)):
             found.append(world.new[vector[:, world.new].topk(count, sorted=False).indices])
         return torch.cat(found, 1)
 
@@ -265,20 +266,22 @@ class Hybrid(nn.Module):
         own = tuple(torch.as_tensor(part, device=words.device) for part in (asks.items.owners, asks.items.rows))
         cosine = fused @ items.fused.T
         vector = (self.log_scale.clamp(max=4.6).exp() * cosine).index_put(own, cosine.new_tensor(-torch.inf))
-        extra = None
-        if self.config.vectors:
-            extra = self._search(world, vector.detach())
+        extra = self._search(world, vector.detach()) if self.config.vectors else None
         rows, phi = world.evidence(asks, self.config.each if self.config.paths else 0, extra)
         at = rows.clamp(min=0)
-        parts = (cosine, text @ items.text.T, graph @ items.graph.T)
-        return Candidates(rows, vector, phi, torch.stack([part.gather(1, at) for part in parts], 2))
+
+        def near(asked: Tensor, known: Tensor) -> Tensor:
+            if FEW * rows.numel() < world.items:  # few asks over a large catalogue: only what is looked at
+                return (known[at] @ asked[:, :, None]).squeeze(2)
+            return (asked @ known.T).gather(1, at)
+
+        similarities = torch.stack([cosine.gather(1, at), near(text, items.text), near(graph, items.graph)], 2)
+        return Candidates(rows, vector, phi, similarities)
 
     def score(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Scores:
         """Retrieve, then score."""
         rows, vector, phi, similarities = self.candidates(world, asks, items, users, words)
-        score = self.weight * similarities[..., 0]
-        if self.head is not None:
-            score = score + self.head(phi, similarities)
+        score = self.weight * similarities[..., 0] + (0 if self.head is None else self.head(phi, similarities))
         return Scores(rows, score.masked_fill(rows < 0, -torch.inf), vector, phi, similarities)
 
 
@@ -295,6 +298,3 @@ def live_rows(world: World, asks: Asks, generator: torch.Generator, hand: int) -
     if world.user:
         seeds[world.user] = torch.unique(users[users >= 0]).to(world.device)
     return seeds
-
-
-__all__ = ["Bank", "Candidates", "FusionConfig", "Hybrid", "Nodes", "Scores", "TextSource", "live_rows"]

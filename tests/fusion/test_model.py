@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
+import fusion.model
 from fusion.context import ContextEncoder
 from fusion.model import FusionConfig, Nodes, live_rows
 from fusion.step import encode_words
@@ -47,6 +48,17 @@ def test_every_combination_of_parts_encodes_and_scores(small, part):
     assert found.similarities.shape[2] == 3 and found.phi.shape[2] == len(world.evidence.names)
     assert (found.score.isfinite() == (found.rows >= 0)).all() and (found.rows >= 0).any(1).all()
     assert not [p for p in model.parameters() if p.grad is not None]
+
+
+def test_looking_at_candidates_alone_changes_nothing(small, monkeypatch):
+    made = small()
+    found = []
+    for few in (0, 10**9):  # gathered rows, and products with the whole catalogue
+        monkeypatch.setattr(fusion.model, "FEW", few)
+        found.append(scored(made))
+    for part, (gathered, whole) in zip(found[0]._fields, zip(*found, strict=True), strict=True):
+        assert torch.allclose(gathered, whole, atol=1e-6), part
+    assert (found[0].similarities[..., 1:] != 0).any()
 
 
 def test_words_alone(small):
