@@ -13,6 +13,7 @@ import pkgutil
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -268,6 +269,14 @@ def test_commands_are_taken_apart() -> None:
 def test_an_unknown_flag_is_told_from_a_known_one() -> None:
     text = "usage: train.py [--graph [URI]] [--set-seed N]"
     assert unknown_flags(["--graph=x", "--set-seed", "--set", "--grap", "-v", "--"], text) == ["--set", "--grap"]
+
+
+@pytest.mark.parametrize("start", ["-m fusion", "-m eval"])  # the others are started by their own tests
+def test_a_program_starts_in_a_process_of_its_own(start: str) -> None:
+    done = subprocess.run(
+        [sys.executable, *start.split(), "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
 
 
 def test_the_make_targets_are_read() -> None:
