@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from fusion.world import NodeTexts, World
-from kg.graph import build_graph
+from kg.graph import Graph, build_graph
 from kg.paths import PathCounts, count_paths, widen
 from kg.schema import EdgeType, GraphSchema
-from kg.tables import DataError
+from kg.tables import DataError, Tables
 
 if TYPE_CHECKING:
     from fusion.recommender import Recommender
@@ -41,13 +41,13 @@ def add_items(recommender: R, items: pa.Table, edges: Mapping[str, pa.Table] | N
             raise DataError(f"there are no edges {name!r}; there are {', '.join(tables.edges)}")
         new_edges[name] = _appended(f"edges {name!r}", tables.edges[name], table)
     tables = tables.with_tables({node.name: nodes}, new_edges)
-    counts = widen(recommender.counts, build_graph(tables))
-    return _of(recommender, recommender.assemble(recommender.model, tables, counts, recommender.world.device))
+    graph = build_graph(tables)
+    return _over(recommender, tables, graph, widen(recommender.counts, graph))
 
 
 def with_events(recommender: R, events: pa.Table) -> R:
     """As Recommender.with_events: the whole graph is counted and encoded again, by the weights as they are."""
-    world, tables, model = recommender.world, recommender.tables, recommender.model
+    world, tables = recommender.world, recommender.tables
     schema, user = tables.schema, tables.schema.of_role("user")
     if user is None or "user-item" not in recommender.counts.user_item:
         raise DataError("the model was trained without users who take items, so it cannot take up what they do")
@@ -67,15 +67,20 @@ def with_events(recommender: R, events: pa.Table) -> R:
         {name: _appended(name, tables.nodes[name], table) for name, table in nodes.items()},
         {name: _appended(name, tables.edges[name], table) for name, table in edges.items()},
     )
-    graph, config, texts = build_graph(tables), model.config, NodeTexts.of(tables)
-    counts = _as_trained(count_paths(graph, recommender.counts.config), recommender.counts)
-    fresh = World(graph, counts, texts, config.fanout, config.neighbours, world.device, config.words)
-    fresh.taken = world.taken  # an item's learned vector says nothing where training never saw the item taken
-    bank = model.encode(fresh, _text_vectors(recommender, texts))
-    return _of(recommender, type(recommender)(model, fresh, bank, tables, counts))
+    graph = build_graph(tables)
+    return _over(
+        recommender, tables, graph, _as_trained(count_paths(graph, recommender.counts.config), recommender.counts)
+    )
 
 
-def _of(before: R, made: R) -> R:
+def _over(before: R, tables: Tables, graph: Graph, counts: PathCounts) -> R:
+    """The same weights over a later graph, in which the items known before have the rows they had."""
+    model, device, texts = before.model, before.world.device, NodeTexts.of(tables)
+    world = World(graph, counts, texts, model.config.fanout, model.config.neighbours, device, model.config.words)
+    # An item's learned vector says nothing where training never saw the item taken.
+    world.taken = before.world.taken.new_zeros(world.items)
+    world.taken[: before.world.items] = before.world.taken
+    made = type(before)(model, world, model.encode(world, _text_vectors(before, texts)), tables, counts)
     made.store = before.store
     return made
 

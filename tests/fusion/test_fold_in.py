@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from fusion import artifacts
 from fusion.ask import Ask
@@ -102,6 +103,8 @@ def test_an_item_first_taken_now_brings_no_vector_that_was_never_trained(served,
     loud = served.with_events(events(("u002", COLD, 3.0)))
     own.data.copy_(before)
     assert np.array_equal(loud.bank.items.fused, more.bank.items.fused)
+    wider = more.add_items(pa.table({"id": ["newest"], "title": ["white chair"]}))
+    assert torch.equal(wider.world.taken[:-1], served.world.taken) and not wider.world.taken[-1]
 
 
 def test_texts_are_not_encoded_again(served, monkeypatch):
