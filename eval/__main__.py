@@ -96,8 +96,8 @@ def ablation(options: argparse.Namespace) -> int:
         raise ValueError(f"there is no variant {min(unknown)!r}; there are {', '.join(ABLATIONS)}")
     names = dict.fromkeys(["whole", *(options.only or ABLATIONS)])
     variants = {n: recipe_of(chosen, data, [*options.set, *ABLATIONS[n]], options.quick) for n in names}
-    found = ablate(chosen, variants, options.quick, options.device, not options.quiet)
-    _save(f"{chosen.name}-ablation" + "-quick" * options.quick, found, options)
+    for found in ablate(chosen, variants, options.quick, options.device, not options.quiet):
+        _save(f"{chosen.name}-ablation" + "-quick" * options.quick, found, options)  # what is measured stays
     return 0
 
 

@@ -139,7 +139,7 @@ def run(
 
 def ablate(
     benchmark: Benchmark, variants: Mapping[str, Recipe], quick: bool = False, device: str = "auto", bars: bool = True
-) -> dict[str, Any]:
+) -> Iterator[dict[str, Any]]:
     """Variants of a recipe by the same seed over the same asks; the first is what the others are held against.
 
     A variant that is equal to an earlier one is not trained again, and said to be equal.
@@ -150,34 +150,33 @@ def ablate(
         quick: Marks the results as a try.
         device: As Fabric names it.
         bars: Whether to draw bars.
+
+    Yields:
+        After every training, all that is measured so far; plain values for JSON.
     """
     recipe = next(iter(variants.values()))
     fabric, clock = Fabric(accelerator=device, devices=1, precision=recipe.training.precision), Clock()
     tables = recipe.source.load().in_order()
     prepared, whole = _fold(recipe, tables, 0, benchmark.folds, quick, clock, bars)
     later = refit(prepared, whole)
-    found: list[tuple[str, Recipe, Measured]] = []
-    seconds, equal = {}, {}
-    for name, variant in variants.items():
-        changed = replace(variant, split=whole.split)
-        same = next((other for other, earlier, _ in found if earlier == changed), None)
-        if same is not None:
-            equal[name] = same
-            continue
+    changes = {name: replace(variant, split=whole.split) for name, variant in variants.items()}
+    same = {name: next(n for n, other in changes.items() if other == wanted) for name, wanted in changes.items()}
+    equal = {name: first for name, first in same.items() if name != first}
+    joined: Measured = {}
+    seconds = {}
+    for name in dict.fromkeys(same.values()):
+        changed = changes[name]
         with tempfile.TemporaryDirectory() as folder, clock(name):
             model = train(prepared, changed, Path(folder), fabric, bars, later)
         seconds[name] = clock.spent[name]
-        found.append((name, changed, measured(benchmark, later, changed, {name: model}, bars)))
+        for task, (found, slices) in measured(benchmark, later, changed, {name: model}, bars).items():
+            before = joined[task][0] if task in joined else Scores(found.groups, {}, {})
+            values, spent = {**before.values, **found.values}, {**before.seconds, **found.seconds}
+            joined[task] = (Scores(found.groups, values, spent), slices)
         del model
-    joined = {}
-    for task, (first, slices) in found[0][2].items():
-        each = [part[task][0] for _, _, part in found]
-        values = {name: v for scores in each for name, v in scores.values.items()}
-        spent = {name: v for scores in each for name, v in scores.seconds.items()}
-        joined[task] = (Scores(first.groups, values, spent), slices)
-    reports = reports_of(benchmark, recipe, [joined])
-    return {**described(benchmark, recipe, reports, quick), "splits": [prepared.split.fingerprint], "equal": equal,
-            "seconds": seconds, "device": str(fabric.device)}  # fmt: skip
+        reports = reports_of(benchmark, recipe, [joined])
+        yield {**described(benchmark, recipe, reports, quick), "splits": [prepared.split.fingerprint],
+               "equal": equal, "seconds": dict(seconds), "device": str(fabric.device)}  # fmt: skip
 
 
 def train(

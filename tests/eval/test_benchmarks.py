@@ -92,9 +92,10 @@ def test_the_documents_tables_are_those_of_the_results(name):
 
 def test_variants_are_held_against_the_whole_and_equal_ones_not_trained_again(tiny_text):
     few = [f"text.model={tiny_text}", *FAST]
-    names_ = ["whole", "gate", "concatenation", "without graph"]
+    names_ = ["whole", "concatenation", "without graph", "gate"]
     variants = {n: recipe_of(BOARD, Path("data"), [*few, *ABLATIONS[n]]) for n in names_}
-    found = ablate(BOARD, variants, device="cpu", bars=False)
+    *before, found = ablate(BOARD, variants, device="cpu", bars=False)
+    assert [names(b["tasks"]["baskets"]) for b in before] == [["whole"], ["whole", "concatenation"]]
     assert names(found["tasks"]["baskets"]) == ["whole", "concatenation", "without graph"]
     assert found["equal"] == {"gate": "whole"} and set(found["seconds"]) == {"whole", "concatenation", "without graph"}
     text = details([], [{"command": "x", **found}])
