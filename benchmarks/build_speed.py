@@ -89,11 +89,13 @@ def untrained(tables: Tables) -> Recommender:
     types = (world.user, world.item)
     model = Hybrid(config, text, None, world.sizes, edge_keys(graph, counts), types, len(world.evidence.names))
 
-    def vectors(size: int) -> Nodes:
-        fused, graph, text = (torch.nn.functional.normalize(torch.randn(size, config.width), dim=1) for _ in range(3))
-        return Nodes(fused, graph, text, torch.rand(size))
+    def drawn(size: int) -> torch.Tensor:
+        return torch.nn.functional.normalize(torch.randn(size, config.width), dim=1)
 
-    bank = Bank(torch.zeros(0, config.width), vectors(world.items), vectors(world.users))
+    def vectors(size: int) -> Nodes:
+        return Nodes(drawn(size), drawn(size), drawn(size), torch.rand(size))
+
+    bank = Bank(drawn(len(texts.texts)), vectors(world.items), vectors(world.users))
     return Recommender(model, world, bank, tables, counts)
 
 

@@ -89,6 +89,7 @@ WORDS = "words"
 ALIKE = "item-word-item cosine"
 KIN = "item-kin-item"
 NEW = 20  # candidates from among items never taken, which no count of takings can bring: those most akin to the ask's
+POPULAR = 40  # candidates by popularity, and by recent popularity
 DECAY = 0.7  # what an item at hand counts, against the one after it, where takings have an order
 # Paths whose strongest items become candidates; the others only describe them.
 _RETRIEVING = {WORDS, "user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-next-item",
@@ -123,6 +124,8 @@ class Evidence:
         self.user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
         self.attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
         self.new = (self.item["popularity"] == 0).nonzero().squeeze(1)
+        most = min(POPULAR, self.items)
+        self.popular = [self.item[name].topk(most).indices for name in ("popularity", "recent popularity")]
         self.ordered = "item-next-item" in counts.item_item
         best = [f"{k} best" for k in self.item_item if k.endswith("cosine")]
         lately = [f"{k} lately" for k in self.item_item] if self.ordered else []
@@ -203,8 +206,7 @@ class Evidence:
         if akin is not None and len(self.new):
             best = akin[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
             found.append(torch.where(best.values > 0, self.new[best.indices], self.items))
-        for name in ("popularity", "recent popularity"):
-            found.append(self.item[name].topk(min(each, 40)).indices.expand(batch.size, -1))
+        found += [best[:each].expand(batch.size, -1) for best in self.popular]
         rows = torch.cat(found, 1)
         own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
         own[batch.owners, batch.items] = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -70,7 +70,10 @@ class Recommender:
     store = ""  # the address of the graph that it was trained on, where that is known
 
     def __init__(self, model: Hybrid, world: World, bank: Bank, tables: Tables, counts: PathCounts) -> None:
-        self.model, self.world, self.bank, self.tables, self.counts = model.eval(), world, bank, tables, counts
+        # Laid out by column, one ask's product with every item takes a third of the time.
+        items = bank.items._replace(fused=bank.items.fused.T.contiguous().T)
+        self.bank = replace(bank, items=items)
+        self.model, self.world, self.tables, self.counts = model.eval(), world, tables, counts
         self.items = world.graph.vocabs[world.item]
         self.facts = Facts(tables)
         self._words: dict[str, Tensor] = {}

@@ -49,8 +49,9 @@ class Vocab:
 
     def rows(self, keys: pa.Array | pa.ChunkedArray | Iterable[str]) -> IntArray:
         """The rows of many ids, -1 for each that is unknown."""
-        array = keys if isinstance(keys, (pa.Array, pa.ChunkedArray)) else pa.array(list(keys), pa.string())
-        return np.asarray(pc.index_in(array, value_set=self.ids).fill_null(-1), np.int64)
+        if not isinstance(keys, (pa.Array, pa.ChunkedArray)):
+            return np.array([self.row(key) for key in keys], np.int64)  # Arrow would hash every id at each call
+        return np.asarray(pc.index_in(keys, value_set=self.ids).fill_null(-1), np.int64)
 
     def key(self, row: int) -> str:
         """The id at a row."""
