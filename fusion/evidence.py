@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -52,9 +53,11 @@ class Sparse:
         self, rows: Tensor, owners: Tensor, size: int, reduce: str = "sum", weights: Tensor | None = None
     ) -> Tensor:
         """(size, width): row b is the sum (or "amax") of the matrix' rows, times their weights, whose owner is b."""
+        if not len(rows):
+            return torch.zeros(size, self.width, device=rows.device)
         lengths = self.starts[rows + 1] - self.starts[rows]
         ends = lengths.cumsum(0)
-        total = int(ends[-1]) if len(ends) else 0
+        total = int(ends[-1])
         first = (self.starts[rows] - ends + lengths).repeat_interleave(lengths)
         place = torch.arange(total, device=rows.device) + first
         where = owners.repeat_interleave(lengths) * self.width + self.columns[place]
@@ -89,7 +92,6 @@ WORDS = "words"
 ALIKE = "item-word-item cosine"
 KIN = "item-kin-item"
 NEW = 20  # candidates from among items never taken, which no count of takings can bring: those most akin to the ask's
-POPULAR = 40  # candidates by popularity, and by recent popularity
 DECAY = 0.7  # what an item at hand counts, against the one after it, where takings have an order
 # Paths whose strongest items become candidates; the others only describe them.
 _RETRIEVING = {WORDS, "user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-next-item",
@@ -124,8 +126,8 @@ class Evidence:
         self.user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
         self.attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
         self.new = (self.item["popularity"] == 0).nonzero().squeeze(1)
-        most = min(POPULAR, self.items)
-        self.popular = [self.item[name].topk(most).indices for name in ("popularity", "recent popularity")]
+        by = (self.item["popularity"], self.item["recent popularity"])
+        self._popular = cache(lambda count: torch.cat([taken.topk(count).indices for taken in by]))  # of every ask
         self.ordered = "item-next-item" in counts.item_item
         best = [f"{k} best" for k in self.item_item if k.endswith("cosine")]
         lately = [f"{k} lately" for k in self.item_item] if self.ordered else []
@@ -206,7 +208,7 @@ class Evidence:
         if akin is not None and len(self.new):
             best = akin[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
             found.append(torch.where(best.values > 0, self.new[best.indices], self.items))
-        found += [best[:each].expand(batch.size, -1) for best in self.popular]
+        found.append(self._popular(min(each, 40)).expand(batch.size, -1))
         rows = torch.cat(found, 1)
         own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
         own[batch.owners, batch.items] = True
