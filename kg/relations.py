@@ -122,7 +122,7 @@ def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]
 def is_wide(graph: Graph, name: str) -> bool:
     """Whether items have so many values of a relation that it is counted from item to item."""
     ((_, edge),) = [(key, edge) for key, edge in graph.edges.items() if key[1] == name]
-    return len(edge) > WIDE * max(np.count_nonzero(np.bincount(edge.source)), 1)
+    return len(edge) > WIDE * max(int(np.count_nonzero(np.bincount(edge.source))), 1)
 
 
 def _values(graph: Graph, source: IntArray, target: IntArray, size: int) -> Matrix:
