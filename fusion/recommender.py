@@ -70,9 +70,8 @@ class Recommender:
     store = ""  # the address of the graph that it was trained on, where that is known
 
     def __init__(self, model: Hybrid, world: World, bank: Bank, tables: Tables, counts: PathCounts) -> None:
-        # Laid out by column, one ask's product with every item takes a third of the time.
-        items = bank.items._replace(fused=bank.items.fused.T.contiguous().T)
-        self.bank = replace(bank, items=items)
+        # By column, one ask's product with every item takes a third of the time.
+        self.bank = replace(bank, items=bank.items._replace(fused=bank.items.fused.T.contiguous().T))
         self.model, self.world, self.tables, self.counts = model.eval(), world, tables, counts
         self.items = world.graph.vocabs[world.item]
         self.facts = Facts(tables)
