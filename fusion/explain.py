@@ -139,9 +139,13 @@ class Explainer:
                 notes.append(said.note("by_words", listed) if listed else said.note("by_all_words"))
             elif best < CARRIES <= parts[telling]:
                 notes.append(said.note(f"by_{telling}"))
-        moved = [edge.relation for path in paths for edge in path.edges if edge.now in {"gone", "changed"}]
+        moved = {
+            (edge.relation, frozenset(ends)): None
+            for path in paths for edge, *ends in zip(path.edges, path.nodes, path.nodes[1:], strict=False)
+            if edge.now in {"gone", "changed"}
+        }  # fmt: skip
         if moved:
-            notes.append(said.note("moved", str(len(moved)), ", ".join(dict.fromkeys(moved))))
+            notes.append(said.note("moved", str(len(moved)), ", ".join(dict.fromkeys(name for name, _ in moved))))
         return notes
 
     def matches(self, spot: Spot) -> list[Node]:

@@ -1,10 +1,12 @@
 """Explanations on the checkerboard, where it is known what carries a score."""
 
+import pyarrow.compute as pc
 import pytest
 
 from fusion.ask import Ask, Constraints
 from fusion.explain import explain
-from kg.tables import DataError
+from kg.store import open_store, write_tables
+from kg.tables import DataError, Tables
 
 EVERY = [Ask(user="u003"), Ask(items=("i002", "i004")), Ask("u003", ("i001",), "white vase"), Ask(text="black chair")]
 
@@ -62,3 +64,39 @@ def test_both_languages_say_the_titles(served):
     for language in ("en", "zh"):
         made = explain(served, ask, item.id, language=language)
         assert all(item.title in path.sentence for path in made.paths)
+
+
+def test_a_graph_that_has_changed_since_training_is_told(served, tmp_path):
+    """Baskets are moved by a day, colours are gone, what baskets hold is as it was."""
+    tables, ask = served.tables, Ask("u003", text="white vase")
+    item = served.answer(ask)[0].id
+    days, colours = tables.edges["made"], tables.edges["has_colour"]
+    moved = days.set_column(days.column_names.index("time"), "time", pc.add(days["time"], 1))
+
+    def live(name, **changed):
+        file = str(tmp_path / f"{name}.duckdb")
+        with open_store(file, create=True) as opened:
+            write_tables(opened, Tables(tables.schema, tables.nodes, {**tables.edges, **changed}))
+        return file
+
+    def explained(file, language="en"):
+        made = explain(served, ask, item, k=10, support=False, verify=file, language=language)
+        found = {(e.relation, frozenset((a, b)), e.now) for p in made.paths
+                 for e, a, b in zip(p.edges, p.nodes, p.nodes[1:], strict=False)}  # fmt: skip
+        return made, found
+
+    made, edges = explained(live("same"))
+    assert {(relation, now) for relation, _, now in edges} == {
+        ("made", "there"), ("contains", "there"), ("has_colour", "there")
+    }  # fmt: skip
+    assert not any("since training" in note for note in made.notes)
+    file = live("changed", made=moved, has_colour=colours.slice(0, 0))
+    made, edges = explained(file)
+    assert {(relation, now) for relation, _, now in edges} == {
+        ("made", "changed"), ("contains", "there"), ("has_colour", "gone")
+    }  # fmt: skip
+    wrong = sum(now != "there" for _, _, now in edges)
+    (note,) = [note for note in made.notes if "since training" in note]
+    assert f": {wrong} (" in note and "made" in note and "has_colour" in note and "contains" not in note
+    assert note in made.to_text(400) and "(changed)" in made.to_text() and "(gone)" in made.to_text()
+    assert any(f"：{wrong}条" in note for note in explained(file, "zh")[0].notes)
