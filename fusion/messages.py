@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,8 @@ from fusion.world import World
 from kg.graph import EdgeKey
 
 Vectors = dict[str, Tensor]
+Place = tuple[Tensor, Tensor]  # (P,) cases and rows
+Changed = dict[str, tuple[Tensor, Tensor, Tensor]]  # by type (P,) cases and rows, and (P, D) vectors there
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class _Incoming:
     def __init__(self, edge: Tensor, sizes: tuple[int, int]) -> None:
         self.width = sizes[0]
         self.key = (edge[1] * sizes[0] + edge[0]).sort().values
+        self.source = self.key % sizes[0]
         self.starts = torch.searchsorted(self.key, torch.arange(sizes[1] + 1, device=edge.device) * sizes[0])
 
     def degree(self, rows: Tensor) -> Tensor:
@@ -48,15 +52,10 @@ class _Incoming:
     def sums(self, x: Tensor, rows: Tensor) -> Tensor:
         """(n, D) sums over the sources of some targets."""
         count = self.degree(rows)
+        first = count.cumsum(0) - count
         place = torch.arange(int(count.sum()), device=rows.device)
-        place = place + (self.starts[rows] - count.cumsum(0) + count).repeat_interleave(count)
-        owner = torch.arange(len(rows), device=rows.device).repeat_interleave(count)
-        matrix = torch.sparse_coo_tensor(
-            torch.stack([owner, self.key[place] % self.width]), torch.ones(len(owner), device=x.device),
-            (len(rows), len(x)), check_invariants=False,
-        )  # fmt: skip
-        found: Tensor = torch.sparse.mm(matrix, x)
-        return found
+        place = place + (self.starts[rows] - first).repeat_interleave(count)
+        return nn.functional.embedding_bag(self.source[place], x, first, mode="sum")
 
     def count(self, source: Tensor, target: Tensor) -> Tensor:
         """(n,) how many edges go from each source to each target."""
@@ -140,54 +139,83 @@ class Messages:
         device = self.world.device
         every = {t: (torch.arange(cases, device=device).repeat_interleave(len(r)), r.repeat(cases))
                  for t, r in wanted.items()}  # fmt: skip
-        changed: dict[str, tuple[Tensor, Tensor, Tensor]] = {}
-        total: Vectors = {}
-        for layer in range(len(self)):
-            last = layer == len(self) - 1
-            before = self._layers[layer]
-            places = every if last else self._touched(masked, every)
-            if layer == 0 and isinstance(self.model.gnn, Propagation):
-                total = {t: before[t][rows] for t, (_, rows) in every.items()}
-            found = {t: self._at(layer, t, *place, before, changed, masked) for t, place in places.items()}
-            changed = {t: (*places[t], x) for t, x in found.items()}
-            if isinstance(self.model.gnn, Propagation):
-                mine = {t: _pick(changed[t], place, self._wide(t)) for t, place in every.items()}
-                total = {t: v + mine[t] for t, v in total.items()}
-        out = {t: changed[t][2] for t in every} if not total else {t: v / (len(self) + 1) for t, v in total.items()}
-        return {t: out[t].view(cases, len(r), -1) for t, r in wanted.items()}
+        spread = isinstance(self.model.gnn, Propagation)
+        changed: Changed = {}
+        total = {t: self._layers[0][t][rows] for t, (_, rows) in every.items()} if spread else {}
+        if len(self) > 1:
+            changed = {t: (*place, self._at(0, t, place, changed, masked)) for t, place in self._ends(masked).items()}
+            if spread:
+                total = {t: v + _pick(changed.get(t), every[t], self._wide(t), self._layers[1][t])
+                         for t, v in total.items()}  # fmt: skip
+        out = {}
+        for kind, rows in wanted.items():
+            place, known, moved = self._places(kind, rows, cases, changed, masked)
+            found = self._at(len(self) - 1, kind, place, changed, masked, moved)[known]
+            out[kind] = ((total[kind] + found) / (len(self) + 1) if spread else found).view(cases, len(rows), -1)
+        return out
 
     def _wide(self, kind: str) -> int:
         return self.world.sizes[kind]
 
-    def _touched(self, masked: Masked, every: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
-        """The places that the next layer may not take from the whole graph: masked edges' ends, and what is wanted."""
-        found: dict[str, list[Tensor]] = {t: [case * self._wide(t) + rows] for t, (case, rows) in every.items()}
+    def _ends(self, masked: Masked) -> dict[str, Place]:
+        """The targets of masked edges, each once in a case."""
+        found: dict[str, list[Tensor]] = {}
         for key, case in masked.case.items():
             found.setdefault(key[2], []).append(case * self._wide(key[2]) + masked.target[key])
-        places = {}
-        for kind, parts in found.items():
-            keys = torch.unique(torch.cat(parts))
-            places[kind] = (keys // self._wide(kind), keys % self._wide(kind))
-        return places
+        keys = {kind: torch.unique(torch.cat(parts)) for kind, parts in found.items()}
+        return {kind: (some // self._wide(kind), some % self._wide(kind)) for kind, some in keys.items()}
+
+    def _places(
+        self, kind: str, rows: Tensor, cases: int, changed: Changed, masked: Masked
+    ) -> tuple[Place, Tensor, dict[EdgeKey, tuple[Tensor, Tensor, Tensor]]]:
+        """Where the last layer must look: what a case touches, and each wanted row once as in the whole graph.
+
+        Returns:
+            (P,) cases, V for the whole graph, and rows; (V * n,) which of these each row takes in each case; and by
+            relation (place, which changed source, how many edges) of the messages that moved.
+        """
+        wide, many = self._wide(kind), len(rows)
+        own = torch.arange(cases, device=rows.device).repeat_interleave(many) * wide + rows.repeat(cases)
+        at = [own.new_zeros(0)]
+        at += [find(case * wide + masked.target[key], own) for key, case in masked.case.items() if key[2] == kind]
+        if kind in changed:
+            at.append(find(changed[kind][0] * wide + changed[kind][1], own))
+        moved = {}
+        for key, incoming in self._incoming.items():
+            if key[2] == kind and key[0] in changed:
+                theirs, sources, _ = changed[key[0]]
+                count = incoming.count(sources[:, None], rows[None])
+                source, target = count.nonzero(as_tuple=True)
+                moved[key] = theirs[source] * many + target, source, count[source, target]
+                at.append(moved[key][0])
+        touched = torch.unique(torch.cat(at))
+        touched = touched[touched >= 0]
+        known = len(touched) + torch.arange(many, device=rows.device).repeat(cases)
+        known[touched] = torch.arange(len(touched), device=rows.device)
+        place = torch.cat([touched // many, own.new_full((many,), cases)]), torch.cat([rows[touched % many], rows])
+        return place, known, {key: (known[left], source, count) for key, (left, source, count) in moved.items()}
 
     def _at(
-        self, layer: int, kind: str, case: Tensor, rows: Tensor, before: Vectors,
-        changed: dict[str, tuple[Tensor, Tensor, Tensor]], masked: Masked,
+        self, layer: int, kind: str, place: Place, changed: Changed, masked: Masked,
+        moved: Mapping[EdgeKey, tuple[Tensor, Tensor, Tensor]] = MappingProxyType({}),
     ) -> Tensor:  # fmt: skip
-        """(n, D) what a layer gives at (case, row) places of a type."""
-        x = _pick(changed.get(kind), (case, rows), self._wide(kind), before[kind])
+        """(P, D) what a layer gives at (case, row) places of a type."""
+        before, (case, rows) = self._layers[layer], place
+        x = _pick(changed.get(kind), place, self._wide(kind), before[kind])
         distinct, back = torch.unique(rows, return_inverse=True)
         sums, count = {}, {}
         for key, incoming in self._incoming.items():
             if key[2] != kind:
                 continue
             with torch.no_grad():
-                base = incoming.sums(before[key[0]], distinct)
-            total, many = base[back], incoming.degree(rows).float()
-            if key[0] in changed:
-                total = total + self._moved(incoming, case, rows, changed[key[0]], before[key[0]])
+                total = incoming.sums(before[key[0]], distinct)[back]
+            many = incoming.degree(rows).float()
+            if key in moved:
+                left, source, times = moved[key]
+                _, sources, now = changed[key[0]]
+                total = total.index_add(0, left, times[:, None] * (now - before[key[0]][sources])[source])
             if key in masked.case:
-                at = _find(masked.case[key] * self._wide(kind) + masked.target[key], case * self._wide(kind) + rows)
+                at = find(masked.case[key] * self._wide(kind) + masked.target[key], case * self._wide(kind) + rows)
                 mine = at >= 0
                 gone = (masked.case[key][mine], masked.source[key][mine])
                 weight = masked.weight[key][mine]
@@ -196,18 +224,6 @@ class Messages:
                 many = many.index_add(0, at[mine], -weight)
             sums[key], count[key] = total, many
         return self._layer(layer, kind, x, sums, count)
-
-    def _moved(
-        self, incoming: _Incoming, case: Tensor, rows: Tensor, changed: tuple[Tensor, Tensor, Tensor], before: Tensor
-    ) -> Tensor:
-        """(n, D) by how much the sums of messages moved, since sources changed in the same case."""
-        theirs, sources, now = changed
-        out = torch.zeros(len(rows), now.shape[1], device=now.device)
-        left, right = (case[:, None] == theirs[None, :]).nonzero(as_tuple=True)
-        many = incoming.count(sources[right], rows[left])
-        there = many > 0
-        left, right, many = left[there], right[there], many[there]
-        return out.index_add(0, left, many[:, None] * (now[right] - before[sources[right]]))
 
     @torch.no_grad()
     def _whole(self, masked: Masked, cases: int, wanted: Mapping[str, Tensor]) -> Vectors:
@@ -238,7 +254,7 @@ def _left(keys: Tensor, gone: Tensor) -> Tensor:
     return stays
 
 
-def _find(keys: Tensor, among: Tensor) -> Tensor:
+def find(keys: Tensor, among: Tensor) -> Tensor:
     """(n,) where each key stands among distinct ones, -1 where it does not."""
     ordered, order = among.sort()
     at = torch.searchsorted(ordered, keys).clamp(max=max(len(ordered) - 1, 0))
@@ -246,16 +262,11 @@ def _find(keys: Tensor, among: Tensor) -> Tensor:
 
 
 def _pick(
-    changed: tuple[Tensor, Tensor, Tensor] | None,
-    place: tuple[Tensor, Tensor],
-    width: int,
-    before: Tensor | None = None,
-) -> Tensor:
+    changed: tuple[Tensor, Tensor, Tensor] | None, place: Place, width: int, before: Tensor
+) -> Tensor:  # fmt: skip
     """(n, D) the changed vectors of (case, row) places, else those before."""
     case, rows = place
     if changed is None:
-        assert before is not None
         return before[rows]
-    at = _find(case * width + rows, changed[0] * width + changed[1])
-    found = changed[2][at.clamp(min=0)]
-    return found if before is None else torch.where((at >= 0)[:, None], found, before[rows])
+    at = find(case * width + rows, changed[0] * width + changed[1])
+    return torch.where((at >= 0)[:, None], changed[2][at.clamp(min=0)], before[rows])

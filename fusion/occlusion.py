@@ -15,7 +15,7 @@ from torch import Tensor
 from fusion.ask import Ask, Asks, Ragged
 from fusion.evidence import ALIKE, DECAY, WORDS
 from fusion.masks import Ends, Neighbours, masked_edges, message_ends
-from fusion.messages import Masked, Messages
+from fusion.messages import Masked, Messages, find
 from fusion.model import Nodes
 from fusion.recommender import Recommender
 from fusion.world import TOGETHER, NodeTexts, World
@@ -249,8 +249,8 @@ class Occlusion:
         for key, target in masked.target.items():
             if key[2] == kind and key[1] != TOGETHER:
                 gone = masked.case[key] * world.sizes[kind] + target
-                same = (place[:, None] == gone[None]).float()
-                degree = degree - same @ masked.weight[key]
+                at = find(gone, place)
+                degree = degree.index_add(0, at[at >= 0], -masked.weight[key][at >= 0])
         texts, distinct = self.texts, world.distinct[kind][rows].repeat(many)
         changed = [(v, case.text) for v, case in enumerate(cases) if case.text is not None]
         if kind == world.item and changed and texts is not None and model.text is not None:
