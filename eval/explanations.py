@@ -113,7 +113,7 @@ def _judge(
     row = explainer.recommender.items.row(made.item.id)
     spot = occlusion.spot(ask, row)
     walks = explainer.pool(spot, explainer.matches(spot), 10)
-    supports, chosen = choose(occlusion, linker, spot, walks, PATHS)
+    supports, chosen, _ = choose(occlusion, linker, spot, walks, PATHS)
     same = [_others(explainer, spot, walk) for walk in (chosen[0], walks[0])]
     cuts: list[Cut] = [linker.cut(chosen[0]), linker.cut(walks[0])]
     cuts += [linker.cut(others[int(rng.integers(len(others)))]) for others in same if others]

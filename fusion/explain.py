@@ -17,7 +17,7 @@ from fusion.links import Link, Linker
 from fusion.occlusion import Occlusion, Spot
 from fusion.recommender import Recommender
 from fusion.sentences import Clause, Phrases
-from fusion.support import CARRIES, choose, of_edges, of_words
+from fusion.support import CARRIES, choose, of_words
 from kg.cypher import path_query
 from kg.store import GraphStore, StoreError
 from kg.tables import DataError
@@ -88,12 +88,12 @@ class Explainer:
         matches = self.matches(spot)
         walks = self.pool(spot, matches, POOL if support else k)
         supports: dict[Walk, PathSupport] = {}
-        chosen, lost = walks[:k], {}
+        chosen = walks[:k]
+        lost: dict[tuple[str, int], float] = {}
         words: tuple[Word, ...] = ()
         parts: dict[str, float] = {}
         if support:
-            supports, chosen = choose(self.occlusion, self.linker, spot, walks, k)
-            lost = of_edges(self.occlusion, spot, chosen)
+            supports, chosen, lost = choose(self.occlusion, self.linker, spot, walks, k)
             words, parts = of_words(self.occlusion, spot)
         paths = [self._path(spot, w, said, matches, supports.get(w), lost) for w in chosen]
         now = look_up(self._store(verify), self.graph.schema, self._edges_of(chosen)) if verify else {}

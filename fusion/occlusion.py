@@ -16,7 +16,7 @@ from fusion.ask import Ask, Asks, Ragged
 from fusion.evidence import ALIKE, DECAY, WORDS
 from fusion.masks import Ends, Neighbours, masked_edges, message_ends
 from fusion.messages import Masked, Messages, find
-from fusion.model import Nodes
+from fusion.model import Nodes, Scores
 from fusion.recommender import Recommender
 from fusion.world import TOGETHER, NodeTexts, World
 from kg.changes import Cut, column
@@ -75,7 +75,7 @@ class Spot:
     returned: bool
     others: FloatArray
     recount: Recount
-    known: dict[int, tuple[Cut, Tensor, list[Ends]]] = field(default_factory=dict)
+    known: dict[tuple[tuple[str, bytes], ...], tuple[Tensor, list[Ends]]] = field(default_factory=dict)
 
     @cached_property
     def ground(self) -> Ground:
@@ -106,6 +106,12 @@ class Occlusion:
     def __init__(self, recommender: Recommender) -> None:
         self.recommender, self.model, self.world = recommender, recommender.model, recommender.world
         self.recount = Recount(self.world.graph, recommender.counts)
+        self._latest: tuple[Ask, Asks, Scores, FloatArray] | None = None
+
+    @cached_property
+    def item_texts(self) -> list[str]:
+        """What the language model reads of each item."""
+        return self.recommender.tables.texts(self.world.item)
 
     @cached_property
     def texts(self) -> Tensor | None:
@@ -128,11 +134,9 @@ class Occlusion:
     @torch.inference_mode()
     def spot(self, ask: Ask, item: int) -> Spot:
         """Where an ask meets an item (its row)."""
-        recommender = self.recommender
-        asks = recommender.asks([ask])
-        found = recommender.scores(asks)
-        others = recommender.score(asks, found)[0].astype(np.float64)
-        served, allowed = float(others[item]), recommender.allowed(ask.where)
+        asks, found, every = self._answered(ask)
+        others, allowed = every.copy(), self.recommender.allowed(ask.where)
+        served = float(others[item])
         others[asks.items[0]] = -np.inf
         others[~allowed] = -np.inf
         others[item] = -np.inf
@@ -146,11 +150,21 @@ class Occlusion:
         candidate, text = bool(len(at)), ask.text or ""
         return Spot(asks, place, text, phi.cpu(), served, candidate, bool(allowed[item]), others, self.recount)
 
+    def _answered(self, ask: Ask) -> tuple[Asks, Scores, FloatArray]:
+        """The ask in rows, its candidates and (I,) all items' scores; kept, since items of one answer come together."""
+        latest = self._latest
+        if latest is None or latest[0] != ask:
+            asks = self.recommender.asks([ask])
+            found = self.recommender.scores(asks)
+            latest = ask, asks, found, self.recommender.score(asks, found)[0].astype(np.float64)
+            self._latest = latest
+        return latest[1:]
+
     @torch.no_grad()
     def scores(self, spot: Spot, cases: Sequence[Case]) -> FloatArray:
         """(V,) the item's score in each case."""
         phi = torch.stack([self._phi(spot, case) for case in cases])
-        ends = [(v, self._met(spot, c.cut)[2]) for v, c in enumerate(cases) if c.cut and c.messages]
+        ends = [(v, self._met(spot, c.cut)[1]) for v, c in enumerate(cases) if c.cut and c.messages]
         masked = masked_edges(self.world, ends)
         found: FloatArray = self._scored(spot, cases, phi, masked).double().cpu().numpy()
         return found
@@ -158,7 +172,7 @@ class Occlusion:
     def estimates(self, spot: Spot, cuts: Sequence[Cut]) -> FloatArray:
         """(P,) a first guess of what each cut costs: the score's gradient, in one pass forward and one back."""
         moved = [self._phi(spot, Case(cut)) - spot.phi for cut in cuts]
-        masked = masked_edges(self.world, [(p, self._met(spot, cut)[2]) for p, cut in enumerate(cuts)])
+        masked = masked_edges(self.world, [(p, self._met(spot, cut)[1]) for p, cut in enumerate(cuts)])
         weight = torch.zeros(len(cuts), device=self.world.device, requires_grad=True)
         one = Masked(
             {k: torch.zeros_like(v) for k, v in masked.case.items()}, masked.source, masked.target,
@@ -172,9 +186,10 @@ class Occlusion:
             out = out - torch.stack(moved) @ by_phi[0]
         return np.asarray(out.double())
 
-    def _met(self, spot: Spot, cut: Cut) -> tuple[Cut, Tensor, list[Ends]]:
-        """The cut, the counts without it (those that it leaves alone to the last digit), and its message edges."""
-        if id(cut) not in spot.known:
+    def _met(self, spot: Spot, cut: Cut) -> tuple[Tensor, list[Ends]]:
+        """The counts without a cut (those that it leaves alone to the last digit), and its message edges."""
+        key = tuple((name, rows.tobytes()) for name, rows in sorted(cut.items()))
+        if key not in spot.known:
             change, phi = self.recount.changes.of(cut), spot.phi.clone()
             now = _named(spot.ground.count(cut, change), spot.place)
             for at, name in enumerate(self.world.evidence.names):
@@ -184,13 +199,13 @@ class Occlusion:
             ends: list[Ends] = []
             if self.messages is not None:
                 ends = list(message_ends(self.recount, self.world, self._neighbours, cut, change))
-            spot.known[id(cut)] = cut, phi, ends  # the cut is kept, so that its id stays its own
-        return spot.known[id(cut)]
+            spot.known[key] = phi, ends
+        return spot.known[key]
 
     def _phi(self, spot: Spot, case: Case) -> Tensor:
         """(F,) the counts of a case."""
         names = self.world.evidence.names
-        phi = (self._met(spot, case.cut)[1] if case.cut and case.counted else spot.phi).clone()
+        phi = (self._met(spot, case.cut)[0] if case.cut and case.counted else spot.phi).clone()
         if case.asked is not None or case.text is not None:
             for name, value in self._lexical(spot, case).items():
                 if name in names:

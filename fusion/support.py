@@ -11,7 +11,6 @@ from fusion.evidence import ALIKE, WORDS
 from fusion.explanation import PathSupport, Word
 from fusion.links import Linker
 from fusion.occlusion import POPULARITY, Case, Occlusion, Spot
-from kg.changes import Cut
 from kg.walks import Walk
 
 CARRIES = 0.01  # what must be lost for a path, or a word, to be said to carry the score: a hundredth in log odds
@@ -19,36 +18,39 @@ CARRIES = 0.01  # what must be lost for a path, or a word, to be said to carry t
 
 def choose(
     occlusion: Occlusion, linker: Linker, spot: Spot, walks: Sequence[Walk], k: int
-) -> tuple[dict[Walk, PathSupport], list[Walk]]:
-    """The k paths that carry most, those of a kind that is chosen already at half their worth, and what they carry."""
+) -> tuple[dict[Walk, PathSupport], list[Walk], dict[tuple[str, int], float]]:
+    """The k paths that carry most, those of a kind that is chosen already at half their worth, and what they carry.
+
+    Returns:
+        What each chosen path carries; the chosen paths, the best first; and by edge type and row what the score loses
+        without each of their edges alone.
+    """
     cuts = [linker.cut(walk) for walk in walks]
-    cases = [Case(cut, c, m) for cut in cuts for c, m in ((True, True), (True, False), (False, True))]
-    base, *scores = occlusion.scores(spot, [Case(), *cases]).tolist()
-    lost = base - np.array(scores).reshape(-1, 3)
+    base, *scores = occlusion.scores(spot, [Case(), *map(Case, cuts)]).tolist()
+    lost = [base - score for score in scores]
     chosen: list[int] = []
     while len(chosen) < min(k, len(walks)):
         kinds = [walks[n].steps for n in chosen]
         rest = [n for n in range(len(walks)) if n not in chosen]
         # what carries nothing goes last, in the order in which it was found
-        chosen.append(max(rest, key=lambda n: (max(lost[n, 0], 0.0) * 0.5 ** kinds.count(walks[n].steps), -n)))
+        chosen.append(max(rest, key=lambda n: (max(lost[n], 0.0) * 0.5 ** kinds.count(walks[n].steps), -n)))
     if not chosen:
-        return {}, []
+        return {}, [], {}
+    kept = [walks[n] for n in chosen]
+    every = list(dict.fromkeys((s[0], row) for w in kept for s, row in zip(w.steps, w.edges, strict=True)))
+    sides = [Case(cuts[n], counted, not counted) for n in chosen for counted in (True, False)]
+    singles = [Case(linker.cut(walk, False)) for walk in kept]
+    cases = [Case(), *sides, *singles, *(Case({name: np.array([row])}) for name, row in every)]
+    base, *scores = occlusion.scores(spot, cases).tolist()
+    told = [base - score for score in scores]
     guessed = occlusion.estimates(spot, [cuts[n] for n in chosen])
-    alone = occlusion.scores(spot, [Case(), *(Case(linker.cut(walks[n], False)) for n in chosen)])
     supports = {}
-    for n, guess, single in zip(chosen, guessed, alone[0] - alone[1:], strict=True):
-        fell = spot.rank(spot.served - lost[n, 0]) - spot.rank(spot.served)
-        both, counted, vectors = (float(value) for value in lost[n])
-        supports[walks[n]] = PathSupport(both, fell, counted, vectors, float(single), float(guess))
-    return supports, [walks[n] for n in chosen]
-
-
-def of_edges(occlusion: Occlusion, spot: Spot, walks: Sequence[Walk]) -> dict[tuple[str, int], float]:
-    """What the score loses without each edge alone, by edge type and row."""
-    every = list(dict.fromkeys((s[0], row) for w in walks for s, row in zip(w.steps, w.edges, strict=True)))
-    cuts: list[Cut] = [{name: np.array([row])} for name, row in every]
-    base, *scores = occlusion.scores(spot, [Case(), *map(Case, cuts)]).tolist()
-    return {edge: base - score for edge, score in zip(every, scores, strict=True)}
+    for place, (n, guess) in enumerate(zip(chosen, guessed, strict=True)):
+        fell = spot.rank(spot.served - lost[n]) - spot.rank(spot.served)
+        counted, vectors = told[2 * place : 2 * place + 2]
+        single = told[len(sides) + place]
+        supports[walks[n]] = PathSupport(lost[n], fell, counted, vectors, single, float(guess))
+    return supports, kept, dict(zip(every, told[len(sides) + len(singles) :], strict=True))
 
 
 def of_words(occlusion: Occlusion, spot: Spot) -> tuple[tuple[Word, ...], dict[str, float]]:
@@ -57,7 +59,7 @@ def of_words(occlusion: Occlusion, spot: Spot) -> tuple[tuple[Word, ...], dict[s
     The item's words are taken out of its own vector, of the match with the ask and of the likeness to the items at
     hand; the messages it sends stay as they are.
     """
-    recommender, names = occlusion.recommender, occlusion.world.evidence.names
+    names = occlusion.world.evidence.names
     facts = {*POPULARITY, WORDS, "history", "items at hand"}
     parts = {
         "paths": Case(blank=tuple(name for name in names if name not in facts and not name.startswith(ALIKE))),
@@ -65,7 +67,7 @@ def of_words(occlusion: Occlusion, spot: Spot) -> tuple[tuple[Word, ...], dict[s
         "words": Case(asked="", text=""),
         "vectors": Case(blind=True),
     }
-    text = recommender.tables.texts(occlusion.world.item)[spot.place.item] if occlusion.model.text else ""
+    text = occlusion.item_texts[spot.place.item] if occlusion.model.text else ""
     asked, own = words_of(spot.text), words_of(text)
     cases = [Case(asked=rest) for _, rest in asked] + [Case(text=rest) for _, rest in own]
     base, *scores = occlusion.scores(spot, [Case(), *parts.values(), *cases]).tolist()
