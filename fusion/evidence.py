@@ -14,6 +14,8 @@ from torch import Tensor
 from fusion.ask import Asks
 from fusion.lexical import Lexical
 from kg.paths import AttributePaths, PathCounts
+from kg.recount import Counted, Place
+from kg.tables import FloatArray
 
 
 @dataclass(frozen=True)
@@ -224,3 +226,26 @@ def lately(batch: Batch) -> Tensor:
     ends = torch.bincount(batch.owners, minlength=batch.size).cumsum(0)
     after = ends[batch.owners] - 1 - torch.arange(len(batch.owners), device=batch.owners.device)
     return DECAY ** after.float()
+
+
+def named(counted: Counted, place: Place) -> dict[str, float]:
+    """The counts of one ask and item, as Evidence names and sums them."""
+    lately = DECAY ** np.arange(len(place.hand))[::-1]
+    found = {**counted.user_item, **counted.item, **counted.user}
+    for name, values in counted.item_item.items():
+        found |= summed(name, values)
+    for name, values in counted.values.items():
+        found |= {f"{name} at hand": float(values.sum()), f"{name} at hand lately": float(values @ lately)}
+        found |= {f"{name} together": counted.together[name], f"{name} of user": counted.of_user[name]}
+    return found
+
+
+def summed(name: str, values: FloatArray) -> dict[str, float]:
+    """Over the items at hand, as Evidence does."""
+    late = float(values @ (DECAY ** np.arange(len(values))[::-1]))
+    return {name: float(values.sum()), f"{name} best": float(values.max(initial=0)), f"{name} lately": late}
+
+
+def differ(now: float, was: float) -> bool:
+    """By more than the last digits, at which quantiles jump."""
+    return abs(now - was) > 1e-6 * max(1.0, abs(was))

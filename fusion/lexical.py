@@ -87,17 +87,19 @@ class Lexical:
         """(I, V) the items' telling terms, of length 1."""
         return normalize((self._telling @ self.terms).T.tocsr())
 
-    def instead(self, text: str, words: str, rows: IntArray) -> tuple[float, FloatArray]:
-        """Had an item this text: its match with an ask's words, and (H,) its cosine to items.
+    def instead(
+        self, texts: Sequence[str], words: Sequence[str], rows: IntArray
+    ) -> tuple[FloatArray, FloatArray]:  # fmt: skip
+        """Had an item each of V texts: (V,) its match with an ask's words, one a text, and (V, H) its cosine to items.
 
         How rare words are and how long texts are stay as they were counted.
         """
-        first = text.partition(". ")[0]
-        terms = self._weighted(*(self.vectorizer.transform([part]) for part in (text, first)))
-        asked = self.vectorizer.transform([words]).sign()
-        match = float((asked @ terms.T).sum()) / max(float((2 * asked @ self.idf)[0]), 1e-9)
-        near = self._units[rows] @ normalize(terms @ self._telling).T
-        return match, near.toarray().ravel().astype(float)
+        firsts = [text.partition(". ")[0] for text in texts]
+        terms = self._weighted(*(self.vectorizer.transform(part) for part in (texts, firsts)))
+        asked = self.vectorizer.transform(words).sign()
+        match = np.asarray(asked.multiply(terms).sum(1)).ravel() / np.maximum(2 * asked @ self.idf, 1e-9)
+        near = normalize(terms @ self._telling) @ self._units[rows].T
+        return match.astype(float), near.toarray().astype(float)
 
     @staticmethod
     @lru_cache(maxsize=4)

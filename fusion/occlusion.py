@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from fusion.ask import Ask, Asks, Ragged
-from fusion.evidence import ALIKE, DECAY, WORDS
+from fusion.evidence import ALIKE, WORDS, differ, named, summed
 from fusion.masks import Ends, Neighbours, masked_edges, message_ends
 from fusion.messages import Masked, Messages, find
 from fusion.model import Nodes, Scores
 from fusion.recommender import Recommender
 from fusion.world import TOGETHER, NodeTexts, World
 from kg.changes import Cut, column
-from kg.recount import Counted, Ground, Place, Recount
+from kg.recount import Ground, Place, Recount
 from kg.tables import FloatArray
 
 POPULARITY = ("popularity", "recent popularity", "repeats")
@@ -85,7 +85,7 @@ class Spot:
     @cached_property
     def whole(self) -> dict[str, float]:
         """The counts of the whole graph."""
-        return _named(self.ground.count({}, self.recount.changes.of({})), self.place)
+        return named(self.ground.count({}, self.recount.changes.of({})), self.place)
 
     def rank(self, score: float) -> int:
         """1 and how many other items have a higher score."""
@@ -134,8 +134,8 @@ class Occlusion:
     @torch.inference_mode()
     def spot(self, ask: Ask, item: int) -> Spot:
         """Where an ask meets an item (its row)."""
-        asks, found, every = self._answered(ask)
-        others, allowed = every.copy(), self.recommender.allowed(ask.where)
+        asks, found, scores = self._answered(ask)
+        others, allowed = scores.copy(), self.recommender.allowed(ask.where)
         served = float(others[item])
         others[asks.items[0]] = -np.inf
         others[~allowed] = -np.inf
@@ -156,14 +156,13 @@ class Occlusion:
         if latest is None or latest[0] != ask:
             asks = self.recommender.asks([ask])
             found = self.recommender.scores(asks)
-            latest = ask, asks, found, self.recommender.score(asks, found)[0].astype(np.float64)
-            self._latest = latest
+            latest = self._latest = ask, asks, found, self.recommender.score(asks, found)[0].astype(np.float64)
         return latest[1:]
 
     @torch.no_grad()
     def scores(self, spot: Spot, cases: Sequence[Case]) -> FloatArray:
         """(V,) the item's score in each case."""
-        phi = torch.stack([self._phi(spot, case) for case in cases])
+        phi = self._phi(spot, cases)
         ends = [(v, self._met(spot, c.cut)[1]) for v, c in enumerate(cases) if c.cut and c.messages]
         masked = masked_edges(self.world, ends)
         found: FloatArray = self._scored(spot, cases, phi, masked).double().cpu().numpy()
@@ -171,7 +170,7 @@ class Occlusion:
 
     def estimates(self, spot: Spot, cuts: Sequence[Cut]) -> FloatArray:
         """(P,) a first guess of what each cut costs: the score's gradient, in one pass forward and one back."""
-        moved = [self._phi(spot, Case(cut)) - spot.phi for cut in cuts]
+        moved = self._phi(spot, [Case(cut) for cut in cuts]) - spot.phi
         masked = masked_edges(self.world, [(p, self._met(spot, cut)[1]) for p, cut in enumerate(cuts)])
         weight = torch.zeros(len(cuts), device=self.world.device, requires_grad=True)
         one = Masked(
@@ -183,7 +182,7 @@ class Occlusion:
         by_weight, by_phi = torch.autograd.grad(score, (weight, phi), allow_unused=True)
         out = torch.zeros(len(cuts)) if by_weight is None else -by_weight.cpu()
         if by_phi is not None and len(cuts):
-            out = out - torch.stack(moved) @ by_phi[0]
+            out = out - moved @ by_phi[0]
         return np.asarray(out.double())
 
     def _met(self, spot: Spot, cut: Cut) -> tuple[Tensor, list[Ends]]:
@@ -191,10 +190,10 @@ class Occlusion:
         key = tuple((name, rows.tobytes()) for name, rows in sorted(cut.items()))
         if key not in spot.known:
             change, phi = self.recount.changes.of(cut), spot.phi.clone()
-            now = _named(spot.ground.count(cut, change), spot.place)
+            now = named(spot.ground.count(cut, change), spot.place)
             for at, name in enumerate(self.world.evidence.names):
                 was = spot.whole.get(name)
-                if was is not None and abs(now[name] - was) > 1e-6 * max(1.0, abs(was)):
+                if was is not None and differ(now[name], was):
                     phi[at] = now[name]
             ends: list[Ends] = []
             if self.messages is not None:
@@ -202,29 +201,33 @@ class Occlusion:
             spot.known[key] = phi, ends
         return spot.known[key]
 
-    def _phi(self, spot: Spot, case: Case) -> Tensor:
-        """(F,) the counts of a case."""
+    def _phi(self, spot: Spot, cases: Sequence[Case]) -> Tensor:
+        """(V, F) the counts of cases."""
         names = self.world.evidence.names
-        phi = (self._met(spot, case.cut)[0] if case.cut and case.counted else spot.phi).clone()
-        if case.asked is not None or case.text is not None:
-            for name, value in self._lexical(spot, case).items():
-                if name in names:
-                    phi[names.index(name)] = value
-        for name in case.blank:
-            phi[names.index(name)] = 0
+        phi = torch.stack([self._met(spot, c.cut)[0] if c.cut and c.counted else spot.phi for c in cases])
+        worded = [v for v, case in enumerate(cases) if case.asked is not None or case.text is not None]
+        for v, values in zip(worded, self._lexical(spot, [cases[v] for v in worded]), strict=True):
+            for name, value in values.items():
+                if name in names and differ(value, float(phi[v, names.index(name)])):
+                    phi[v, names.index(name)] = value
+        for v, case in enumerate(cases):
+            for name in case.blank:
+                phi[v, names.index(name)] = 0
         return phi
 
-    def _lexical(self, spot: Spot, case: Case) -> dict[str, float]:
-        """What the words of a case say, as Evidence names it; of the items at hand those that pruning left."""
+    def _lexical(self, spot: Spot, cases: Sequence[Case]) -> list[dict[str, float]]:
+        """What the words of each case say, as Evidence names it; of the items at hand those that pruning left."""
         lexical, place = self.world.evidence.lexical, spot.place
-        if lexical is None:
-            return {}
-        asked = spot.text if case.asked is None else case.asked
-        if case.text is None:
-            return {WORDS: float(lexical([asked], torch.device("cpu"))[0, place.item])}
-        match, near = lexical.instead(case.text, asked, place.hand)
+        if lexical is None or not cases:
+            return [{} for _ in cases]
+        asked = [spot.text if case.asked is None else case.asked for case in cases]
+        texts = [self.item_texts[place.item] if case.text is None else case.text for case in cases]
+        matches, near = lexical.instead(texts, asked, place.hand)
         near = near * (column(lexical.alike, place.hand, place.item) > 0)
-        return {WORDS: match, **_summed(ALIKE, near)}
+        return [
+            {WORDS: match} | (summed(ALIKE, like) if case.text is not None else {})
+            for case, match, like in zip(cases, matches.tolist(), near, strict=True)
+        ]
 
     def _scored(self, spot: Spot, cases: Sequence[Case], phi: Tensor, masked: Masked) -> Tensor:
         """(V,) through Hybrid.score, over copies of the nodes at hand in each case."""
@@ -290,21 +293,3 @@ class Occlusion:
             words = self.recommender.words(Asks(np.full(len(cases), -1), none, texts, none, np.arange(len(cases))))
         sighted = torch.tensor([not c.blind for c in cases], device=words.device).float()
         return words.detach().clone() * sighted[:, None]
-
-
-def _named(counted: Counted, place: Place) -> dict[str, float]:
-    """As Evidence names and sums them."""
-    lately = DECAY ** np.arange(len(place.hand))[::-1]
-    found = {**counted.user_item, **counted.item, **counted.user}
-    for name, values in counted.item_item.items():
-        found |= _summed(name, values)
-    for name, values in counted.values.items():
-        found |= {f"{name} at hand": float(values.sum()), f"{name} at hand lately": float(values @ lately)}
-        found |= {f"{name} together": counted.together[name], f"{name} of user": counted.of_user[name]}
-    return found
-
-
-def _summed(name: str, values: FloatArray) -> dict[str, float]:
-    """Over the items at hand, as Evidence does."""
-    late = float(values @ (DECAY ** np.arange(len(values))[::-1]))
-    return {name: float(values.sum()), f"{name} best": float(values.max(initial=0)), f"{name} lately": late}

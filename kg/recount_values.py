@@ -40,6 +40,7 @@ class Values:
         self._telling = bool((self._lift > 0).any())
         self._wanted = distinct(np.concatenate([self.held, self.of_item]))
         self._chosen: Matrix = path.items[:, self._wanted] if self._telling else None
+        self._has = np.diff(self._chosen.indptr) > 0 if self._chosen is not None else np.zeros(0, bool)
         self._shared = self._sharing(self.of_item, np.zeros((0, 2), np.int64))
 
     def count(self, cut: Cut, change: Change, own: IntArray, decay: FloatArray) -> tuple[FloatArray, float, float]:
@@ -98,10 +99,11 @@ class Values:
         both = np.round(self._lift * degree[a][:, None] * degree[b] / full)
         ours = lost[among(lost[:, 1], self._wanted)]
         holding = {int(i): sets.holding(i) for i in distinct(ours[:, 0])}
-        bundles = distinct(np.concatenate([change.held[:, 0], *holding.values()]))
+        told = change.held[self._has[change.held[:, 1]]]  # what a bundle loses that has none of the values is nothing
+        bundles = distinct(np.concatenate([told[:, 0], *holding.values()]))
         before = (sets.rows[bundles] @ self._chosen).toarray()
         after = before.copy()
-        np.subtract.at(after, np.searchsorted(bundles, change.held[:, 0]), self._chosen[change.held[:, 1]].toarray())
+        np.subtract.at(after, np.searchsorted(bundles, told[:, 0]), self._chosen[told[:, 1]].toarray())
         gone = np.sort(change.held[:, 0] * items + change.held[:, 1])
         for item, value in ours.tolist():
             still = holding[item][~among(holding[item] * items + item, gone)]
@@ -110,9 +112,8 @@ class Values:
             inside = (counts > 0.5).astype(float)
             degree = degree + sign * inside.sum(0)
             both += sign * (inside[:, a].T @ inside[:, b])
-        sizes = np.diff(sets.rows.indptr)[bundles]
-        emptied = np.bincount(np.searchsorted(bundles, change.held[:, 0]), minlength=len(bundles)) == sizes
-        full -= int((emptied & (sizes > 0)).sum())
+        losing, many = np.unique(change.held[:, 0], return_counts=True)
+        full -= int((np.diff(sets.rows.indptr)[losing] == many).sum())
         degree = np.maximum(degree, 1)
         return np.where(self._lift > 0, full * both / (degree[a][:, None] * degree[b]), 0)
 

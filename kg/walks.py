@@ -88,17 +88,20 @@ class Walks:
             barred[kind][rows] = True
         near = [h.take(~barred[h.kind][h.m]) for h in near]
         back = [h.take(~barred[h.kind][h.m]) for h in self._first(target[0], np.array([target[1]]))]
-        pairs = [(f, b) for f in near for b in back] if hops > 1 else []
+        both, met = back, [(f, back) for f in near] if hops > 1 else []
         if hops > 2:
-            here, there = _reached(near, self.sizes), _reached(back, self.sizes)
-            far = list(self._second(near, barred, there if hops == 3 else None, each))
-            here = here if hops == 3 else _reached([*near, *far], self.sizes)
-            behind = list(self._second(back, barred, here, each))
-            pairs += [(f, b) for f in far for b in back] + [(f, b) for f in near for b in behind]
-            pairs += [(f, b) for f in far for b in behind] if hops == 4 else []
-        for forward, backward in pairs:
-            if forward.kind == backward.kind:
-                found += self._join(forward, backward, target, each)
+            both = [*back, *self._second(back, barred, _reached(near, self.sizes) if hops == 3 else None, each)]
+            # the target's side is one node's: what the sources' side must meet is known from it
+            far = list(self._second(near, barred, _reached(back if hops == 3 else both, self.sizes), each))
+            met = [(f, both) for f in near] + [(f, both if hops == 4 else back) for f in far]
+        ends = _reached(both, self.sizes)
+        for forward, backwards in met:
+            forward = forward.take(ends[forward.kind][forward.m])
+            if len(forward.m):
+                forward = forward.take(np.argsort(forward.m, kind="stable"))
+                first = np.concatenate([[0], np.cumsum(np.bincount(forward.m, minlength=self.sizes[forward.kind]))])
+                alike = [backward for backward in backwards if backward.kind == forward.kind]
+                found += [walk for backward in alike for walk in self._join(forward, first, backward, target, each)]
         once = {(walk.nodes, walk.steps): walk for walk in sorted(found, key=lambda w: w.times)}
         return sorted(once.values(), key=lambda w: (w.cost - np.log(w.times), w.nodes, w.steps))
 
@@ -135,16 +138,14 @@ class Walks:
                 if len(made.m):
                     yield made
 
-    def _join(self, forward: Half, backward: Half, target: Node, each: int | None) -> list[Walk]:
+    def _join(
+        self, forward: Half, starts: IntArray, backward: Half, target: Node, each: int | None
+    ) -> list[Walk]:  # fmt: skip
+        """Whole paths of halves that meet; the forward ones are in the order of where, and begin there at `starts`."""
         kind = forward.kind
-        meets = np.zeros(self.sizes[kind], bool)
-        meets[backward.m] = True
-        there = np.flatnonzero(meets[forward.m])
-        forward = forward.take(there[np.argsort(forward.m[there], kind="stable")])
-        count = np.bincount(forward.m, minlength=self.sizes[kind])
-        n = count[backward.m]
+        n = starts[backward.m + 1] - starts[backward.m]
         right = np.repeat(np.arange(len(backward.m)), n)
-        first = np.repeat((np.cumsum(count) - count)[backward.m] - np.cumsum(n) + n, n)
+        first = np.repeat(starts[backward.m] - np.cumsum(n) + n, n)
         left = first + np.arange(len(first))
         if len(forward.steps) == len(backward.steps) == 2 and forward.steps[0].target == backward.steps[0].target:
             other = forward.over[left] != backward.over[right]

@@ -99,4 +99,4 @@ def test_a_graph_that_has_changed_since_training_is_told(served, tmp_path):
     (note,) = [note for note in made.notes if "since training" in note]
     assert f": {wrong} (" in note and "made" in note and "has_colour" in note and "contains" not in note
     assert note in made.to_text(400) and "(changed)" in made.to_text() and "(gone)" in made.to_text()
-    assert any(f"：{wrong}条" in note for note in explained(file, "zh")[0].notes)
+    assert any(f"{wrong}条" in note for note in explained(file, "zh")[0].notes)

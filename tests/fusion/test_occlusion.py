@@ -107,7 +107,7 @@ def test_items_alike_by_their_words_are_language_and_not_paths(made, monkeypatch
     assert len(alike) == 3 and (spot.phi[alike] > 0).all()  # the sum, the best, and lately
 
     def phi(case):
-        return occlusion._phi(spot, case)
+        return occlusion._phi(spot, [case])[0]
 
     torch.testing.assert_close(phi(Case(asked="kind 2", text="thing of kind 2")), spot.phi)
     every = {key[1]: np.arange(len(edge)) for key, edge in made.world.graph.edges.items()}
