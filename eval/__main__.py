@@ -106,7 +106,7 @@ def explanations(options: argparse.Namespace) -> int:
     file = Path(options.out) / "explanations.json"
     for folder in map(open_run, options.runs):
         recommender = Recommender.load(folder)
-        every = held_asks(recommender, folder)
+        every = held_asks(recommender, folder, options.on)
         explainer, ready = warmed(recommender)
         found = {
             task: measure(explainer, asks, options.asks, options.sufficient, options.seed, not options.quiet)
@@ -114,12 +114,14 @@ def explanations(options: argparse.Namespace) -> int:
         }
         before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         flags = ["--asks", str(options.asks), "--sufficient", str(options.sufficient), "--seed", str(options.seed)]
+        flags += ["--on", options.on] if options.on != "test" else []
         words = ["python", "-m", "eval", "explanations", f"runs/{folder.name}", *flags]
         name = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))["name"]
         made = environment()
         machine = {"platform": made["platform"], "cpus": made["cpu_count"], "python": made["python"],
                    "commit": made["git_commit"], "threads": torch.get_num_threads()}  # fmt: skip
         facts = {"command": shlex.join(words), "protocol": PROTOCOL, "machine": machine, "seconds until ready": ready}
+        name += f", {options.on}" if options.on != "test" else ""
         write({**before, name: {**facts, "tasks": found}}, file)
         print(json.dumps(found, indent=2))
         print(f"saved    {file}")
@@ -209,6 +211,8 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--asks", type=int, default=100, help="held-out asks a task (default: 100)")
     command.add_argument("--sufficient", type=int, default=10, help="of how many to measure sufficiency (default: 10)")
     command.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")
+    command.add_argument("--on", choices=("test", "valid"), default="test", help="which held-out events are asked "
+                         "about (default: test); choose by valid")  # fmt: skip
     command.add_argument("--out", default=str(RESULTS), metavar="DIR", help="where explanations.json goes")
     command.add_argument("--quiet", action="store_true", help="no progress bars")
     command.set_defaults(run=explanations)

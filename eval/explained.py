@@ -11,13 +11,14 @@ Result = Mapping[str, Any]
 PROTOCOL = (
     "Held-out asks are drawn by the seed; the first ten items of each answer are explained without support, one of "
     "them, drawn at random, with it. Deletion takes a path out of the graph, with all that differ from it in bundles "
-    "and other people alone, and scores the item again. The blind path is chosen by hubs and hops, before anything is "
-    "measured: it is the fair test. The best path is chosen by this very measure among ten, so that it loses more than "
-    "a random one even where paths mean nothing; it says how much the path that is shown carries, and is no evidence "
-    "that choosing works. Each is held against one other path at random, of the same node and edge types or, where "
-    "there is none, of the same length from the same type of node; the two are told apart, and each difference is "
-    "paired, with a 95 % bootstrap interval over groups of asks. Sufficiency is what is left where the graph has the "
-    "paths alone, of what the whole graph adds to the score. LIR, SEP and ETD: Balloccu et al., SIGIR 2022."
+    "and other people alone, and scores the item again. The blind path is chosen by hubs and hops, before anything is"
+    " measured, with those from what words are taken to mean after all others: it is the fair test. The best path is "
+    "chosen by this very measure among ten, so that it loses more than a random one even where paths mean nothing; it"
+    " says how much the path that is shown carries, and is no evidence that choosing works. Each is held against one "
+    "other path at random, of the same node and edge types or, where there is none, of the same length from the same "
+    "type of node; the two are told apart, and each difference is paired, with a 95 % bootstrap interval over groups "
+    "of asks. Sufficiency is what is left where the graph has the paths alone, of what the whole graph adds to the "
+    "score. LIR, SEP and ETD: Balloccu et al., SIGIR 2022."
 )
 SLICES = ("of its kind", "of its length and source")
 
@@ -52,6 +53,7 @@ def _facts(report: Result) -> list[str]:
         )
         if name in report
     ]  # fmt: skip
+    rows += [(f"score lost without {part}", _mean(lost), lost["of"]) for part, lost in report.get("parts", {}).items()]
     if "sufficiency" in report:
         rows.append(("sufficiency", _share(report["sufficiency"]["left"]), report["sufficiency"]["of"]))
     if "estimate" in report:

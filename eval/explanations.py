@@ -128,7 +128,7 @@ def _judge(
         found.add(**{f"lost_like_{name}": part, f"fell_like_{name}": places, f"alike_{name}": alike})
     found.pairs += [(support.estimate, support.lost) for support in supports.values()]
     found.add(carried=float(max(s.lost for s in supports.values()) >= 0.01), language=made.language)
-    found.add(**known.qualities(made, spot))
+    found.add(**known.qualities(made, spot), **{f"without {part}": lost for part, lost in made.parts.items()})
     if whole:
         found.add(**_sufficiency(explainer, spot, chosen))
 
@@ -278,6 +278,7 @@ def _summary(found: _Found, asks: int) -> dict[str, Any]:
                 "difference, places": told(fell - places),
             }  # fmt: skip
     report |= {name: told(values[name]) for name in ("carried", "language", "LIR", "SEP", "ETD", "unlike")}
+    report["parts"] = {n.removeprefix("without "): told(v) for n, v in values.items() if n.startswith("without ")}
     if "whole" in values and values["whole"].sum():
         report["sufficiency"] = {
             "left": float(values["left"].sum() / values["whole"].sum()), "of": len(values["whole"]),
@@ -289,10 +290,10 @@ def _summary(found: _Found, asks: int) -> dict[str, Any]:
     return report
 
 
-def held_asks(recommender: Recommender, run: Path) -> dict[str, Asks]:
-    """By task of its recipe, the asks about what the run held out for the test."""
+def held_asks(recommender: Recommender, run: Path, which: str = "test") -> dict[str, Asks]:
+    """By task of its recipe, the asks about what the run held out for the test, or with "valid" for validation."""
     recipe = recipes.build(Recipe, json.loads((run / "recipe.json").read_text(encoding="utf-8")), "recipe.json")
     graph = recommender.world.graph
-    events = held_events(graph, pq.read_table(run / "held_out" / "test.parquet"))
+    events = held_events(graph, pq.read_table(run / "held_out" / f"{which}.parquet"))
     every = {name: task.held_out(graph, events, recipe.seed) for name, task in recipe.tasks.items()}
     return {name: asks for name, asks in every.items() if len(asks)}

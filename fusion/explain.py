@@ -26,6 +26,7 @@ from kg.walks import Node, Walk, Walks
 
 POOL = 10  # paths whose support is measured, to choose the shown ones from
 MATCHES = 3  # nodes of a type that words are taken to mean
+_MEANT = 10.0  # how much dearer a path is that begins at what words are taken to mean: no count of the score does
 _AGAIN = 2.0  # how much dearer a path is for every path of its kind that is chosen already
 _MADE: weakref.WeakKeyDictionary[Recommender, Explainer] = weakref.WeakKeyDictionary()
 
@@ -175,11 +176,12 @@ class Explainer:
         return sources
 
     def pool(self, spot: Spot, matches: Sequence[Node], count: int) -> list[Walk]:
-        """Paths to choose from: few hubs, many times, of many kinds."""
+        """Paths to choose from: from the user and what is at hand, over few hubs, many times, of many kinds."""
         found = self.walks.find([*self.sources(spot), *matches], (self.graph.item, spot.place.item))
         chosen: list[Walk] = []
         seen: dict[tuple[tuple[str, bool], ...], int] = {}
-        dear = {id(w): w.cost - float(np.log(w.times)) for w in found}
+        meant = set(matches) - set(self.sources(spot))
+        dear = {id(w): w.cost - float(np.log(w.times)) + _MEANT * (w.nodes[0] in meant) for w in found}
         while found and len(chosen) < count:
             best = min(found, key=lambda w: dear[id(w)] + _AGAIN * seen.get(w.steps, 0))
             found.remove(best)

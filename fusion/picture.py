@@ -10,7 +10,7 @@ from fusion.explanation import Explanation, GraphPath
 
 
 def to_text(explanation: Explanation, width: int = 100) -> str:
-    """The item, what carries it, and each path: its sentence, its nodes, what it carries."""
+    """The item, what carries it, what else there is to say, and each path: its sentence, its nodes, what it carries."""
     head = f"{explanation.item.title} ({explanation.item.id}): place {explanation.rank:,}, "
     head += f"score {explanation.score:.2f}, {explanation.language:.0%} by its words"
     lines = [head]
@@ -20,6 +20,7 @@ def to_text(explanation: Explanation, width: int = 100) -> str:
     if explanation.words:
         said = [f"{word.word} ({word.where}'s) {-word.lost:+.2f}" for word in explanation.words[:6]]
         lines += textwrap.wrap("without the word " + ", ".join(said), width, subsequent_indent="  ")
+    lines += [line for note in explanation.notes for line in textwrap.wrap(note, width)]
     for number, path in enumerate(explanation.paths, 1):
         lines += ["", *textwrap.wrap(f"{number}. {path.sentence}", width, subsequent_indent="   ")]
         lines += [f"   {line}" for line in _drawn(path, width - 3)]
@@ -30,7 +31,6 @@ def to_text(explanation: Explanation, width: int = 100) -> str:
                 told += f", {support.rank:+,} places"
             more = f"; without the one shown {-support.alone:+.2f}" if path.times > 1 else ""
             lines.append(f"   {told}{more}")
-    lines += ["", *(line for note in explanation.notes for line in textwrap.wrap(note, width))]
     return "\n".join(lines).rstrip()
 
 

@@ -85,11 +85,11 @@ def cheapest(half: Half, size: int, blank: bool) -> Half:
     count = len(half.ends)
     key = half.m * count + half.end if size * count <= DENSE else half.m
     size = size * count if size * count <= DENSE else size
-    last = np.full(size, -1)
+    last = np.full(size, -1, np.int32)  # tables of this size are dear to fill
     last[key] = np.arange(len(key))  # of equal keys numpy keeps the last
     best = last[key]
     rest = np.flatnonzero(half.over != half.over[best])
-    second = np.full(size, -1)
+    second = np.full(size, -1, np.int32)
     second[key[rest]] = rest
     keep = np.zeros(len(key), bool)
     keep[best] = True

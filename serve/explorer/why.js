@@ -104,9 +104,9 @@ export function reasons(why, about) {
     make("p", { class: "facts" }, make("span", {}, `place ${why.rank}`), make("span", {}, `score ${why.score === null ? "?" : why.score.toFixed(2)}`),
       make("span", { class: "words" }, `${percent(why.language)} by its words`), make("span", { class: "graph" }, `${percent(1 - why.language)} by the graph`)),
     split(why.language),
+    ...why.notes.map((/** @type {string} */ note) => make("p", {}, note)),
     ...(why.paths.length ? [picture(why.paths, about), make("p", { class: "legend" }, ...legend), make("ol", {}, ...why.paths.map((/** @type {any} */ path, /** @type {number} */ n) => told(path, n + 1)))]
       : [make("p", { class: "empty" }, "No path in the graph leads from this ask to the item.")]),
-    ...why.notes.map((/** @type {string} */ note) => make("p", {}, note)),
     ...(parts.length ? [make("h3", {}, "What carries the score"), make("table", {}, make("tbody", {}, ...parts.map(([name, lost]) => bar(name, lost, most))))] : []),
     ...(words.length ? [make("p", { class: "soft" }, `Words: ${words.join(", ")}`)] : []),
   ];

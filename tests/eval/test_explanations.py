@@ -44,6 +44,8 @@ def test_figures_of_a_trained_checkerboard(explainer, trained):
     # what is chosen for what it carries carries no less than what is chosen unseen
     best, blind = (report[f"deletion, {name} path"]["score lost"]["mean"] for name in ("best", "blind"))
     assert best >= blind - 1e-6
+    assert set(report["parts"]) == {"paths", "popularity", "words", "vectors"}
+    assert all(part["of"] == 3 for part in report["parts"].values())
     assert report["sufficiency"]["of"] == 2 and -1 <= report["estimate"]["rank correlation"] <= 1
     assert all(0 <= report[name]["mean"] <= 1 for name in ("carried", "language", "ETD"))
     for name, of in (("paths", covered["all"]["of"]), ("support", 3)):
@@ -86,13 +88,23 @@ def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other
     assert saved["checkerboard"]["tasks"]["baskets"]["asks"] == 2
     told = explained(out_of(saved["checkerboard"], tmp_path))
     assert PROTOCOL in told and "chosen by this very measure" in told and saved["checkerboard"]["command"] in told
-    assert "## checkerboard" in told and "| validity | 100.0% |" in told and "random of its length and source" in told
+    assert (
+        "## checkerboard" in told
+        and "| validity | 100.0% |" in told
+        and "| score lost without words |" in told
+        and "random of its length and source" in told
+    )
     assert explained(tmp_path / "none") == "No results yet."
     assert f"saved    {out / 'explanations.json'}" in capsys.readouterr().out
     assert main(["explanations", str(tmp_path / "none")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
-    found = held_asks(trained.recommender, folder)
+    assert main([*asked, "--on", "valid"]) == 0
+    saved = json.loads((out / "explanations.json").read_text())
+    assert list(saved) == ["other", "checkerboard", "checkerboard, valid"]
+    assert saved["checkerboard, valid"]["command"].endswith("--seed 0 --on valid")
+    found, early = held_asks(trained.recommender, folder), held_asks(trained.recommender, folder, "valid")
+    assert early["baskets"].targets.rows.tolist() != found["baskets"].targets.rows.tolist()
     asks = held_out(trained.prepared, trained.recipe, trained.prepared.split.test, 0)
     assert list(found) == list(asks)
     for name, some in asks.items():

@@ -100,3 +100,13 @@ def test_a_graph_that_has_changed_since_training_is_told(served, tmp_path):
     assert f": {wrong} (" in note and "made" in note and "has_colour" in note and "contains" not in note
     assert note in made.to_text(400) and "(changed)" in made.to_text() and "(gone)" in made.to_text()
     assert any(f"{wrong}条" in note for note in explained(file, "zh")[0].notes)
+
+
+def test_paths_from_the_user_come_before_those_from_what_words_mean(served):
+    """No count begins at words; with nothing else in the ask they are all there is."""
+    both, words = Ask("u003", text="white vase"), Ask(text="white vase")
+    item = served.answer(both)[0].id
+    assert served.explain(both, item, support=False).paths[0].nodes[0].type == "user"
+    starts = {path.nodes[0].type for path in served.explain(both, item, 30, support=False).paths}
+    assert starts > {"user"}
+    assert served.explain(words, served.answer(words)[0].id, support=False).paths[0].nodes[0].type != "user"

@@ -28,16 +28,17 @@ def test_text_tells_places_scores_paths_and_notes(made):
     assert lines[0] == "lamp (i2): place 1, score 1.50, 25% by its words"
     assert lines[1] == "without paths -0.50, words +0.10"  # what carries most comes first
     assert lines[2] == "without the word lamp (item's) -0.20"
-    assert lines[4:8] == [
+    assert lines[3:5] == ["A note.", ""]  # before the paths: it may say that words carry the score, and no path
+    assert lines[5:9] == [
         "1. Said.", "   user u1", f"     -bought-> {EVIL} at 3 [-0.500]", "       <-beside- lamp [+0.100] (gone)"
     ]  # fmt: skip
     told = "   without it -0.50 (counted -0.40, vectors -0.10), +2 places"
-    assert lines[8] == told + "; without the one shown -0.05"
-    assert lines[-1] == "A note." and lines[-3] == "   without it -0.10 (counted -0.10, vectors -0.00)"
+    assert lines[9] == told + "; without the one shown -0.05"
+    assert lines[-1] == "   without it -0.10 (counted -0.10, vectors -0.00)"
 
 
 def test_text_keeps_to_its_width(made):
-    assert max(map(len, made.to_text(40).splitlines()[4:8])) == 40
+    assert max(map(len, made.to_text(40).splitlines()[5:9])) == 40
 
 
 def test_a_page_holds_every_node_and_edge_as_wide_as_it_carries(made):
