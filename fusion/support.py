@@ -77,7 +77,10 @@ def of_words(occlusion: Occlusion, spot: Spot) -> tuple[tuple[Word, ...], dict[s
     return tuple(sorted((w for w in words if w.lost >= CARRIES), key=lambda w: -w.lost)), lost
 
 
-def words_of(text: str, most: int = 16) -> list[tuple[str, str]]:
-    """(word, the text without it) for each distinct word of a text, the first `most`."""
-    words = dict.fromkeys(word for word in re.findall(r"\w+", text))
-    return [(w, " ".join(re.sub(rf"\b{re.escape(w)}\b", " ", text).split())) for w in list(words)[:most]]
+def words_of(text: str, most: int = 12) -> list[tuple[str, str]]:
+    """(word, the text without it) for each distinct word of a text, whatever its capitals, the first `most`."""
+    words: dict[str, str] = {}
+    for word in re.findall(r"\w+", text):
+        words.setdefault(word.lower(), word)
+    found = list(words.values())[:most]
+    return [(w, " ".join(re.sub(rf"\b{re.escape(w)}\b", " ", text, flags=re.I).split())) for w in found]

@@ -90,6 +90,8 @@ def test_counts_and_messages_are_told_apart_and_guessed(made):
 
 def test_words_are_taken_out_one_by_one(made):
     assert words_of("red red sock") == [("red", "sock"), ("sock", "red red")]
+    assert words_of("Pizza, frozen pizza") == [("Pizza", ", frozen"), ("frozen", "Pizza, pizza")]
+    assert len(words_of(" ".join("abcdefghijklmnop"))) == 12
     assert words_of("Größe 7, (new)") == [("Größe", "7, (new)"), ("7", "Größe , (new)"), ("new", "Größe 7, ( )")]
     occlusion, ask = Occlusion(made), Ask(text="thing of kind 2")
     spot = occlusion.spot(ask, made.items.row("i4"))
