@@ -136,7 +136,8 @@ class Explainer:
                 notes.append(said.note("nothing"))
             telling = max(("words", "popularity", "vectors"), key=lambda part: parts[part])
             if telling == "words" and parts["words"] > max(best, CARRIES):
-                listed = ", ".join(dict.fromkeys(said.quote(word.word) for word in words[:3]))
+                telling_words = {w.word.lower(): said.quote(w.word) for w in words if 10 * w.lost >= words[0].lost}
+                listed = ", ".join(list(telling_words.values())[:3])
                 notes.append(said.note("by_words", listed) if listed else said.note("by_all_words"))
             elif best < CARRIES <= parts[telling]:
                 notes.append(said.note(f"by_{telling}"))

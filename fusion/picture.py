@@ -64,16 +64,17 @@ def to_html(explanation: Explanation) -> str:
     kinds = sorted({kind for kind, _ in graph})
     places: dict[tuple[str, str], tuple[float, float]] = {}
     depth = max((len(path.edges) for path in explanation.paths), default=0)
+    left, top = -_APART * depth / 2, -75.0 * (len(explanation.paths) - 1)  # the page opens on the middle
     for row, path in enumerate(explanation.paths):  # a path a line, from left to right
         for at, stop in enumerate(path.nodes[:-1]):
-            places.setdefault((stop.type, stop.id), (260.0 * at, 150.0 * row))
-    places[target] = (260.0 * depth, 75.0 * (len(explanation.paths) - 1))
+            places.setdefault((stop.type, stop.id), (left + _APART * at, top + 150.0 * row))
+    places[target] = (-left, 0.0)
     nodes = []
     for node, facts in graph.nodes(data=True):
         ends = node == target or node in starts
         facts_of: dict[str, Any] = {
             "id": " ".join(node), "caption": textwrap.shorten(facts["title"], 28, placeholder=" …"), "caption_size": 1,
-            "x": places[node][0], "y": places[node][1], "size": 34 if ends else 22,
+            "x": places[node][0], "y": places[node][1], "size": 50 if ends else 40,
             "color": _COLOURS[kinds.index(node[0]) % len(_COLOURS)],
             "properties": {"type": node[0], "id": node[1], "title": facts["title"]},
         }  # fmt: skip
@@ -84,12 +85,13 @@ def to_html(explanation: Explanation) -> str:
         facts_of = {"id": str(number), "source": " ".join(tail), "target": " ".join(head), "caption": key}
         shown = {name: value for name, value in facts.items() if name != "paths"}
         edges.append(Relationship(**facts_of, width=1 + 7 * share, properties=shown))
-    page = str(VisualizationGraph(nodes, edges).render(layout="free", theme="light").data)
+    page = str(VisualizationGraph(nodes, edges).render(layout="free", theme="light", initial_zoom=1).data)
     told = f'<pre style="white-space: pre-wrap; margin: 1em">{html.escape(to_text(explanation))}</pre>'
     page = page.replace("<title>neo4j-viz</title>", f"<title>{html.escape(explanation.item.title)}</title>", 1)
     head, end, tail = page.rpartition("</body>")
     return head + told + end + tail if end else page + told
 
 
+_APART = 230.0  # from a node to the next
 # Of Okabe and Ito, which people with any colour vision tell apart.
 _COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#F0E442", "#CC79A7", "#D55E00", "#0072B2", "#999999")
