@@ -12,7 +12,7 @@ import numpy as np
 
 from fusion.ask import Ask
 from fusion.explanation import Explanation, GraphPath, PathEdge, PathSupport, Stop, Word
-from fusion.lexical import Lexical
+from fusion.lexical import Lexical, telling
 from fusion.links import Link, Linker
 from fusion.occlusion import Occlusion, Spot
 from fusion.recommender import Recommender
@@ -154,7 +154,7 @@ class Explainer:
         """What the ask's words may mean: the attributes and items whose text matches them best."""
         found: list[tuple[float, Node]] = []
         for kind, lexical in self._texts.items() if spot.text.strip() else []:
-            scores = lexical([spot.text], self.occlusion.recommender.world.device)[0].cpu().numpy()
+            scores = lexical([telling(spot.text)], self.occlusion.recommender.world.device)[0].cpu().numpy()
             best = np.argsort(-scores, kind="stable")[:MATCHES]
             found += [(float(scores[row]), (kind, int(row))) for row in best if scores[row] > 0]
         top = max((score for score, _ in found), default=0.0)

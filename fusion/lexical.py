@@ -18,6 +18,17 @@ from kg.tables import FloatArray, IntArray
 
 K1, B = 0.9, 0.4  # saturation of repeated words, and how much long texts are held back
 KEEP = 200  # items kept that are alike by their words
+_SILENT = {
+    "a", "an", "and", "any", "are", "as", "at", "be", "by", "do", "for", "from", "give", "i", "in", "is", "it",
+    "its", "me", "my", "need", "of", "on", "or", "our", "please", "show", "so", "some", "something", "that",
+    "the", "these", "this", "those", "to", "us", "want", "we", "what", "which", "with", "you", "your",
+}  # fmt: skip
+
+
+def telling(text: str) -> str:
+    """A text without English words that name nothing, which may be rare in a catalogue; all of it where no other is."""
+    words = text.split()
+    return " ".join(word for word in words if word.strip(",.;:!?").lower() not in _SILENT) or text
 
 
 class Lexical:

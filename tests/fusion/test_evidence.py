@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion.evidence import ALIKE, DECAY, KIN, WORDS, Evidence, Sparse
-from fusion.lexical import K1, B, Lexical
+from fusion.lexical import K1, B, Lexical, telling
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths
 from kg.schema import EdgeType, GraphSchema, NodeType
@@ -238,3 +238,8 @@ def test_kin_bring_candidates_and_among_them_items_never_taken(asks):
     column = evidence.names.index(KIN)
     said = dict(zip(rows[0].tolist(), phi[0, :, column].tolist(), strict=True))
     assert said[15] > said[39] > 0
+
+
+def test_words_that_name_nothing_mean_nothing():
+    assert telling("Something for a taco night, please") == "taco night,"
+    assert telling("for you") == "for you" and telling("") == ""

@@ -1,8 +1,10 @@
 """The explorer in a real browser: the main story, by keyboard, on a phone, with errors; axe finds nothing."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,6 +83,10 @@ def test_the_main_story(visit: Callable[..., Any]) -> None:
     page.wait_for_selector("#found button[aria-label^='u002 bought']")
     page.click("#found li >> nth=0 >> button:has-text('Why')")
     page.wait_for_selector("#reasons .picture svg")
+    dots = page.eval_on_selector_all(
+        "#reasons .picture circle", "dots => dots.map(d => [d.cx.baseVal.value, d.cy.baseVal.value])"
+    )
+    assert len(dots) > 2 and all(math.dist(*pair) > 26 for pair in combinations(dots, 2))  # none lies on another
     assert page.evaluate("document.activeElement.id") == "why"
     page.wait_for_selector("#reasons >> text=What carries the score")
     assert "%" in page.inner_text("#reasons") and "by its words" in page.inner_text("#reasons")
