@@ -163,8 +163,8 @@ def _flags(options: argparse.Namespace) -> list[str]:
 
 def _save(name: str, found: dict[str, Any], options: argparse.Namespace) -> None:
     which = ["--only", found["name"]] if options.command == "benchmark" else [found["name"]]
-    if options.command == "ablate" and options.only:
-        which += ["--only", *options.only]
+    if options.command == "ablate":
+        which += ["--only", *found["seconds"], *found["equal"]]  # what was measured so far
     words = ["python", "-m", "eval", options.command, *which, *[f for f in _flags(options) if f != "--quiet"]]
     file = Path(options.out) / f"{name}.json"
     write({"command": shlex.join(words), **found}, file)

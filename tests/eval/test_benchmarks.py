@@ -210,3 +210,6 @@ def test_the_command_writes_a_file_and_leaves_the_documents_alone(tiny_text, tmp
     found = json.loads((tmp_path / "board-quick.json").read_text())
     assert found["quick"] and found["command"].startswith("python -m eval benchmark --only board --set")
     assert f"saved    {tmp_path / 'board-quick.json'}" in capsys.readouterr().out
+    assert command.main(["ablate", "board", "--only", "without graph", *arguments[3:]]) == 0
+    found = json.loads((tmp_path / "board-ablation-quick.json").read_text())
+    assert "board --only whole 'without graph' --set" in found["command"]
