@@ -116,6 +116,7 @@ def details(results: Sequence[Result], ablations: Sequence[Result]) -> str:
         sources = dict.fromkeys(f"{f['who']}: {f['source']}." for f in result["published"])
         lines += ["", "Published: " + " ".join(sources)] if sources else []
     for result in ablations:
+        lines += ["", f'<a id="{result["name"]}-ablation"></a>']
         lines += ["", f"## {result['title']}: what each piece is worth", "", *_ran(result)]
         for task, report in result["tasks"].items():
             lines += [
