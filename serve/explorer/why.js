@@ -13,7 +13,7 @@ function kind(type, about) {
   return type === about.bundle_type ? "bundle" : "other";
 }
 
-/** Paths from left to right, a lane each; equal nodes once: in the first of their lanes, or amid all of them. */
+/** Paths from left to right, a lane each; equal nodes once, in the first of their lanes, and the item amid all. */
 function picture(/** @type {any[]} */ paths, /** @type {any} */ about) {
   const most = Math.max(...paths.map((path) => Math.abs(path.support?.lost ?? 0)), 1e-9);
   const height = Math.max(1, paths.length) * LANE + 30;
@@ -30,8 +30,7 @@ function picture(/** @type {any[]} */ paths, /** @type {any} */ about) {
   );
   const at = (/** @type {any} */ node) => {
     const place = /** @type {any} */ (places.get(`${node.type} ${node.id}`));
-    const amid = place.ys.length === paths.length; // else two nodes could come to lie on each other
-    return [place.x, amid ? place.ys.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0) / place.ys.length : place.ys[0]];
+    return [place.x, place.x === WIDTH - EDGE ? place.ys.reduce((/** @type {number} */ a, /** @type {number} */ b) => a + b, 0) / place.ys.length : place.ys[0]];
   };
   const lines = [], labels = [];
   for (const path of paths) {
