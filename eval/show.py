@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.ask import Ask
+from fusion.ask import Ask, Recommendation
 from fusion.folds import held_events
 from fusion.pipeline import Prepared
-from fusion.recommender import Recommendation, Recommender
+from fusion.recommender import Recommender
 
 SHOWN = 5
 

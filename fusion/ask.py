@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from kg.tables import IntArray
 
@@ -79,6 +80,23 @@ class Ask:
 
 
 @dataclass(frozen=True)
+class Recommendation:
+    """One item of an answer.
+
+    Attributes:
+        id: The item's id.
+        title: What people read.
+        score: Higher is better; comparable within one answer.
+        language: Share of language in the item's vector, 0..1; the rest is the graph's.
+    """
+
+    id: str
+    title: str
+    score: float
+    language: float
+
+
+@dataclass(frozen=True)
 class Ragged:
     """B lists of rows, end to end.
 
@@ -141,6 +159,11 @@ class Asks:
 
     def __len__(self) -> int:
         return len(self.users)
+
+    def told(self, words: bool) -> npt.NDArray[np.bool_]:
+        """(B,) whether anything is known that an answer can go by: a user, items or, where they are read, words."""
+        known: npt.NDArray[np.bool_] = (self.users >= 0) | (self.items.lengths > 0)
+        return known | np.array([bool(text.strip()) for text in self.texts]) if words else known
 
     def take(self, which: IntArray) -> Asks:
         """The chosen asks."""

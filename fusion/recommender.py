@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from fusion.ask import Ask, Asks, Constraints, Ragged
+from fusion.ask import Ask, Asks, Constraints, Ragged, Recommendation
 from fusion.complements import Complements
 from fusion.explanation import Explanation
 from fusion.facts import Facts
@@ -33,23 +33,6 @@ if TYPE_CHECKING:
 ANYTHING = Constraints()
 ANY_PLAN = Plan()
 WORDS_KEPT = 10_000  # queries whose vectors are kept
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """One item of an answer.
-
-    Attributes:
-        id: The item's id.
-        title: What people read.
-        score: Higher is better; comparable within one answer.
-        language: Share of language in the item's vector, 0..1; the rest is the graph's.
-    """
-
-    id: str
-    title: str
-    score: float
-    language: float
 
 
 class Recommender:
@@ -121,7 +104,10 @@ class Recommender:
         from fusion.combinations import complete
 
         ask = Ask(user, tuple(items), text, k, where)
-        return self._listed(*complete(self, ask, one_per, diversity, complements, season))
+        if season is None and not (one_per or diversity or complements):
+            return self.answer(ask)
+        rows, scores = complete(self, ask, one_per, diversity, complements, season)
+        return self._listed(rows, scores[rows])
 
     def search(
         self, text: str, user: str | None = None, k: int = 10, where: Constraints = ANYTHING
@@ -189,12 +175,19 @@ class Recommender:
 
     def answer(self, ask: Ask) -> list[Recommendation]:
         """The k best items for any ask, best first; fewer where the catalogue or the constraints leave fewer."""
-        return self._top(self.ranking(ask), ask.k, ANYTHING)
+        asks = self.asks([ask])
+        found = self.scores(asks)
+        rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
+        fits = np.flatnonzero((rows >= 0) & self.allowed(ask.where)[rows])
+        if len(fits) < ask.k or not asks.told(self.model.text is not None)[0]:
+            return self._top(self.ranking(ask, found), ask.k, ANYTHING)
+        best = fits[np.argsort(-scores[fits], kind="stable")[: ask.k]]  # candidates come before all others
+        return self._listed(rows[best], scores[best])
 
-    def ranking(self, ask: Ask) -> npt.NDArray[np.float64]:
+    def ranking(self, ask: Ask, found: Scores | None = None) -> npt.NDArray[np.float64]:
         """(I,) a score for every item, -inf for those at hand and those that ask.where leaves out."""
         asks = self.asks([ask])
-        scores = self.score(asks)[0].astype(np.float64)
+        scores = self.score(asks, found)[0].astype(np.float64)
         scores[asks.items[0]] = -np.inf
         return np.where(self.allowed(ask.where), scores, -np.inf)
 
@@ -235,9 +228,7 @@ class Recommender:
         out = torch.where(lowest.isfinite(), lowest, 0.0) + rest.nan_to_num(nan=-1e6, neginf=-1e6)
         owner = torch.arange(len(out), device=out.device)[:, None].expand_as(found.rows)[present]
         out[owner, found.rows[present]] = found.score[present]
-        known = (asks.users >= 0) | (asks.items.lengths > 0)
-        if self.model.text is not None:
-            known |= np.array([bool(text.strip()) for text in asks.texts])
+        known = asks.told(self.model.text is not None)
         if not known.all():
             popular = self.counts.item["recent popularity"] + 1e-6 * self.counts.item["popularity"]
             out[torch.as_tensor(~known, device=out.device)] = torch.as_tensor(popular).to(out)
@@ -248,13 +239,14 @@ class Recommender:
         scores = np.where(self.allowed(where), scores, -np.inf)
         k = min(k, int(np.isfinite(scores).sum()))
         rows = np.flatnonzero(scores >= (np.partition(scores, -k)[-k] if k else np.inf))  # sorting all takes long
-        return self._listed(rows[np.argsort(-scores[rows], kind="stable")][:k], scores)
+        rows = rows[np.argsort(-scores[rows], kind="stable")][:k]
+        return self._listed(rows, scores[rows])
 
     def _listed(self, rows: IntArray, scores: npt.NDArray[np.floating]) -> list[Recommendation]:
         share = self.bank.items.share.cpu().numpy()
         return [
-            Recommendation(self.items.key(int(row)), self._titles[row], float(scores[row]), float(share[row]))
-            for row in rows
+            Recommendation(self.items.key(int(row)), self._titles[row], float(score), float(share[row]))
+            for row, score in zip(rows, scores, strict=True)
         ]
 
     def allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel
 
-from fusion.ask import Ask
+from fusion.ask import Ask, Recommendation
 from fusion.plan import Combination, Plan
-from fusion.recommender import Recommendation
 from serve import answers, schemas
 from serve.errors import Problem, refused
 from serve.events import Event, now

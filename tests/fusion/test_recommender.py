@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -44,6 +46,18 @@ def test_an_answer_is_sorted_whole_and_told_apart(served, ask):
     assert all(np.isfinite(r.score) and 0 <= r.language <= 1 for r in found)
     titles = dict(zip(*(served.tables.nodes["item"][name].to_pylist() for name in ("id", "title")), strict=True))
     assert all(r.title == titles[r.id] for r in found)
+
+
+@pytest.mark.parametrize("where", [Constraints(), Constraints(exclude=("i003", "i011")), Constraints(only=("i001",))])
+@pytest.mark.parametrize("ask", EVERY_KIND, ids=str)
+def test_an_answer_is_the_head_of_the_ranking_of_all(served, ask, where):
+    for k in (1, 10, 40):
+        ask = replace(ask, k=k, where=where)
+        ranking = served.ranking(ask)
+        order = [row for row in np.argsort(-ranking, kind="stable")[:k] if np.isfinite(ranking[row])]
+        found = served.answer(ask)
+        assert ids(found) == [served.items.key(int(row)) for row in order]
+        assert [one.score for one in found] == ranking[order].tolist()
 
 
 def test_the_four_questions_are_asks(served):
