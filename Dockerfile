@@ -12,7 +12,7 @@ COPY serve serve
 # The CPU's torch: the other one brings gigabytes of CUDA.
 RUN python -m venv /opt/trousseau \
  && /opt/trousseau/bin/pip install --no-cache-dir --constraint constraints.txt \
-    --extra-index-url https://download.pytorch.org/whl/cpu ".[serve]"
+    --extra-index-url https://download.pytorch.org/whl/cpu ".[serve,onnx]"
 
 FROM python:3.11-slim
 RUN useradd --create-home --uid 10001 trousseau && mkdir -p /data/state && chown -R trousseau /data

@@ -28,7 +28,7 @@ ci: lint test
 
 # The stamps: touched only when the install went through, out of date when the dependencies change.
 .venv/train: EXTRAS = demo
-.venv/dev: EXTRAS = demo,dev,benchmark,serve,viz
+.venv/dev: EXTRAS = demo,dev,benchmark,serve,onnx,viz
 .venv/train .venv/dev: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"

@@ -1,4 +1,4 @@
-"""How long one short query takes in the text encoder on one thread, as it is and with its weights in int8.
+"""How long one short query takes in the text encoder on one thread: by torch, by ONNX Runtime, and in int8.
 
     python benchmarks/encode_speed.py runs/<id>
 
@@ -9,8 +9,9 @@ first ten items of its search stay.
 from __future__ import annotations
 
 import argparse
-import copy
+import logging
 import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -20,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import torch
 
+from encoders.onnx import FILE, OnnxEncoder, export, quicken
 from fusion.ask import Ask
 from fusion.recommender import Recommender
 from fusion.step import encode_words
@@ -39,6 +41,22 @@ def spent(recommender: Recommender, texts: list[str]) -> tuple[np.ndarray, torch
     return np.array(took), torch.stack(vectors)
 
 
+def quantized(file: Path) -> OnnxEncoder:
+    """The same in int8 weights, a scale a channel."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    small = file.with_name("int8.onnx")
+    logging.disable(logging.WARNING)  # it advises a preparation that changes nothing here
+    quantize_dynamic(file, small, per_channel=True, reduce_range=True, weight_type=QuantType.QInt8)
+    logging.disable(logging.NOTSET)
+    return OnnxEncoder(small)
+
+
+def tell(name: str, took: np.ndarray, more: str = "") -> None:
+    """A line."""
+    print(f"{name:18} median {np.median(took):6.2f} ms, 95 % within {np.quantile(took, 0.95):6.2f} ms{more}")
+
+
 def firsts(recommender: Recommender, texts: list[str]) -> list[set[str]]:
     """The first ten items of each search."""
     recommender._words.clear()
@@ -56,21 +74,32 @@ def main() -> None:
     rng = np.random.default_rng(0)
     words = [word for title in recommender.tables.titles(recommender.world.item) for word in title.split()]
     texts = [" ".join(rng.choice(words, rng.integers(1, 6))) for _ in range(options.queries)]
+    text = recommender.model.text
+    assert text is not None, "the run reads no words"
     plain, vectors = spent(recommender, texts)
     before = firsts(recommender, texts)
-    assert recommender.model.text is not None, "the run reads no words"
-    whole = recommender.model.text.model
+    tell("torch", plain)
+
+    def other(name: str) -> None:
+        took, others = spent(recommender, texts)
+        kept = np.mean([len(a & b) / max(len(a), 1) for a, b in zip(before, firsts(recommender, texts), strict=True)])
+        alike = torch.nn.functional.cosine_similarity(vectors, others)
+        tell(name, took, f"; cosine to torch's {alike.mean():.4f}, least {alike.min():.4f}; first ten: {kept:.1%} stay")
+
+    with tempfile.TemporaryDirectory() as folder:
+        text.save_pretrained(folder)
+        export(folder)
+        quicken(text, folder)
+        other("ONNX Runtime")
+        text.quick = quantized(Path(folder) / FILE)
+        other("ONNX Runtime, int8")
+    text.quick = None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch says that torchao will take this over
-        recommender.model.text.model = torch.ao.quantization.quantize_dynamic(
-            copy.deepcopy(whole), {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
+        text.model = torch.ao.quantization.quantize_dynamic(
+            text.model, {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
         )
-    small, others = spent(recommender, texts)
-    kept = np.mean([len(a & b) / max(len(a), 1) for a, b in zip(before, firsts(recommender, texts), strict=True)])
-    alike = torch.nn.functional.cosine_similarity(vectors, others)
-    for name, took in (("float32", plain), ("int8", small)):
-        print(f"{name:8} median {np.median(took):6.2f} ms, 95 % within {np.quantile(took, 0.95):6.2f} ms")
-    print(f"cosine of the two: mean {alike.mean():.4f}, least {alike.min():.4f}; of the first ten {kept:.1%} stay")
+    other("torch, int8")
 
 
 if __name__ == "__main__":

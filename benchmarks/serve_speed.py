@@ -1,7 +1,7 @@
 """How fast asks are answered over loopback, beside a FastAPI that says hello and beside the same ask on implicit.
 
     python benchmarks/serve_speed.py runs/<id> --rate 50 --seconds 20
-    python benchmarks/serve_speed.py --items 100000 --rate 25
+    python benchmarks/serve_speed.py --items 100000 --rate 25 --onnx
 
 Each server is a process of its own with one worker. Requests are sent at fixed moments, whether those before were
 answered or not, and timed from the moment they were due, so that waiting counts. With --items the run is made up
@@ -29,6 +29,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+
 HELLO = """
 import fastapi, uvicorn, sys
 app = fastapi.FastAPI()
@@ -144,6 +145,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, help="make a run up, over this many items, in place of a folder")
     parser.add_argument("--rate", type=float, default=50.0, help="requests a second (default: 50)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each (default: 20)")
+    parser.add_argument("--onnx", action="store_true", help="export the run's text encoder first (the onnx extra)")
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args()
     if (options.run is None) == (options.items is None):
@@ -153,6 +155,10 @@ def main() -> None:
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         run = options.run or made_up(options.items, Path(folder) / "runs")
+        if options.onnx:
+            from encoders.onnx import export
+
+            export(Path(run) / "text")
         ours = ["-m", "serve", "--run", run, "--insecure", "--port", "PORT", "--state", f"{folder}/events.sqlite"]
         with server(*ours) as at:
             while httpx.get(f"{at.address}/health/ready").json()["parts"]["explanations"] != "up":

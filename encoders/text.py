@@ -78,9 +78,10 @@ class TextEncoder(nn.Module):
         self.model, self.tokenizer = pretrained.open_model(where, config.dropout, config.max_tokens)
         self.hidden: int = self.model.config.hidden_size  # H
         self.below = 0  # how many layers are frozen under all that is tuned
+        self.quick: Callable[[Tensor, Tensor], Tensor] | None = None  # forward where no gradient is needed
         self.model.requires_grad_(config.tune == "full")
-        if pooler := getattr(self.model, "pooler", None):
-            pooler.requires_grad_(False)  # not used, but a saved folder is then whole
+        if pooler := getattr(self.model, "pooler", None):  # not used, but a saved folder is then whole
+            pooler.requires_grad_(False)
         if config.tune == "lora":
             self.model = pretrained.with_lora(self.model, config.lora_rank, config.dropout)
         elif config.tune.startswith("top:"):
@@ -115,6 +116,8 @@ class TextEncoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T) ids and mask to (B, D); a row depends on neither the others nor the padding."""
+        if self.quick is not None and not torch.is_grad_enabled():
+            return self.quick(input_ids, attention_mask)
         return self.project(self.pool(input_ids, attention_mask))
 
     def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -124,8 +127,7 @@ class TextEncoder(nn.Module):
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T) ids and mask to (B, T, H), the states that leave the frozen layers."""
         part = pretrained.lower_part(self.model, self.below)
-        states: Tensor = part(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        return states
+        return part(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state  # type: ignore[no-any-return]
 
     def upper(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T, H) states that left the frozen layers to (B, H), as `pool` gives them."""
@@ -134,8 +136,7 @@ class TextEncoder(nn.Module):
 
     def project(self, pooled: Tensor) -> Tensor:
         """(B, H) to (B, D)."""
-        vectors: Tensor = self.projection(pooled)
-        return vectors
+        return self.projection(pooled)  # type: ignore[no-any-return]
 
     def table(self, texts: Sequence[str], progress: bool = False) -> TokenTable:
         """The texts' tokens as this encoder reads them."""
@@ -153,9 +154,8 @@ class TextEncoder(nn.Module):
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """(N, D) vectors of texts, 0 for a blank one; no gradient."""
-        table = self.table(texts)
-        vectors = torch.cat([self.encode_table(table), torch.zeros(1, self.width, device=self.device)])
-        return vectors[torch.from_numpy(table.index).to(self.device)]
+        table, blank = self.table(texts), torch.zeros(1, self.width, device=self.device)
+        return torch.cat([self.encode_table(table), blank])[torch.from_numpy(table.index).to(self.device)]
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that both this class and transformers can open; low-rank updates are merged."""

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from encoders.onnx import quicken
 from fusion.ask import Ask, Asks
 from fusion.explain import explain
 from fusion.explanation import Explanation
@@ -215,6 +216,8 @@ def load(folder: str | Path) -> Loaded:
     """
     recommender = Served.load(folder)
     try:
+        if recommender.model.text is not None and quicken(recommender.model.text, Path(folder) / "text"):
+            log.info("words are encoded by ONNX Runtime")
         rehearse(recommender)
     except Exception as error:
         raise RunError(f"{folder} was read but cannot answer: {error}") from error

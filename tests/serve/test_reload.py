@@ -36,6 +36,28 @@ def test_a_damaged_run_is_refused_and_the_old_one_goes_on(serving, runs, folder)
     assert api.post("/v1/search", json={"text": "chair"}).json()["run"] == two
 
 
+def test_an_exported_encoder_is_used_and_a_damaged_one_refused(serving, runs, folder, trained):
+    pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
+    from encoders import onnx
+
+    one, two = (run.name for run in runs)
+    file = onnx.export(folder / two / "text")
+    api = serving(run=str(folder / one))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    refused = api.post("/v1/admin/reload", json={"run": two})
+    assert refused.status_code == 409 and "onnx" in refused.json()["detail"]
+    assert str(folder) not in refused.text
+    file.write_bytes(whole)
+    assert api.post("/v1/admin/reload", json={"run": two}).status_code == 200
+    assert api.app.state.held.engine.now.recommender.model.text.quick is not None
+    for text in ("black chair", "a lamp"):
+        found = api.post("/v1/search", json={"text": text, "k": 5}).json()["items"]
+        wanted = trained.recommender.search(text, k=5)
+        assert [item["id"] for item in found] == [item.id for item in wanted]
+        assert [item["score"] for item in found] == pytest.approx([item.score for item in wanted], abs=1e-4)
+
+
 @pytest.mark.parametrize("name", ["../elsewhere", "..", ".", "/etc", "a/b", "a\\b", "", "none", "x" * 300, "a\x00b"])
 def test_only_runs_of_the_folder_are_loaded(api, name):
     answer = api.post("/v1/admin/reload", json={"run": name})
