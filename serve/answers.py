@@ -9,6 +9,24 @@ from pydantic import Field
 from serve.schemas import Number, Out
 
 
+class FieldOut(Out):
+    """What is wrong with a field."""
+
+    field: str
+    message: str
+
+
+class ProblemOut(Out):
+    """An error (RFC 9457); `errors` names the fields where there are some to blame."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldOut] = Field(default_factory=list)
+    request_id: str
+
+
 class Answer(Out):
     """What every answer says."""
 

@@ -12,10 +12,11 @@ from pathlib import Path
 from fastapi import Depends, FastAPI, Request, Response
 from fastapi.security import HTTPBearer
 from starlette.middleware.cors import CORSMiddleware
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
 from serve import answers, schemas
+from serve.description import describe
 from serve.errors import Problem, install
 from serve.metrics import Metrics
 from serve.middleware import Around
@@ -67,6 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
             CORSMiddleware, allow_origins=list(settings.cors), allow_methods=["GET", "POST"],
             allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"], max_age=600,
         )  # fmt: skip
+    describe(app)
     app.add_middleware(Around, settings=settings, guard=guard, metrics=metrics)
     return app
 
@@ -96,7 +98,7 @@ def _admin(app: FastAPI, settings: Settings, metrics: Metrics, bearer: object) -
         state_of(request).act(caller, request_id, "revoke", name, "done")
         return Response(status_code=204)
 
-    @app.get("/metrics", **kept)  # type: ignore[arg-type]
+    @app.get("/metrics", response_class=PlainTextResponse, **kept)  # type: ignore[arg-type]
     async def prometheus(request: Request) -> Response:
         """For Prometheus."""
         engine = state_of(request).engine

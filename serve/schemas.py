@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from fusion.ask import Ask, Constraints
 from fusion.plan import Plan, Slot
@@ -30,6 +30,12 @@ class In(BaseModel):
     """What is taken: nothing unknown, nothing converted, no NaN."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def whole(cls, value: Any) -> Any:
+        """4.0 is an integer, as JSON Schema has it."""
+        return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class Out(BaseModel):

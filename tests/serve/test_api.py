@@ -1,6 +1,11 @@
 """The API answers what the recommender answers, says which run, and refuses with problems that name the field."""
 
+import json
+import re
+
 import pytest
+
+from serve.answers import ProblemOut
 
 BLACK = ["i002", "i004"]
 
@@ -131,6 +136,8 @@ def test_what_is_impossible_names_the_conditions_at_odds(api):
         ("GET", "/v1/items/nothing", 404),
         ("GET", "/nothing", 404),
         ("GET", "/v1/recommend", 405),
+        ("PUT", "/v1/recommend", 405),
+        ("PATCH", "/health/live", 405),
         ("GET", "/explorer/../app.py", 404),
         ("GET", "/explorer/%2e%2e/app.py", 404),
         ("POST", "/v1/similar", 404),
@@ -141,6 +148,12 @@ def test_what_is_not_there_is_a_problem(api, method, path, status):
     answer = api.request(method, path, **({"json": {"item": "nothing"}} if method == "POST" else {}))
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_whole_number_may_have_a_point(api):
+    assert len(ask(api, "search", text="chair", k=4.0)["items"]) == 4
+    for k in (4.5, True, "4", 1e300):
+        assert api.post("/v1/search", json={"text": "chair", "k": k}).status_code == 422
 
 
 def test_a_request_id_is_kept_or_made(api):
@@ -169,3 +182,27 @@ def test_every_question_is_described_with_an_example(api):
         name = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
         assert described["components"]["schemas"][name.rpartition("/")[2]]["examples"]
         assert path in page
+
+
+def test_errors_are_described_as_they_are(api):
+    described = api.get("/openapi.json").json()
+    operations = [operation for path in described["paths"].values() for operation in path.values()]
+    assert len(operations) == 16
+    for operation in operations:
+        for status in ("4XX", "5XX"):
+            assert operation["responses"][status]["content"] == {
+                "application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}
+            }
+        assert "422" not in operation["responses"]
+    text = json.dumps(described)
+    assert "HTTPValidationError" not in text
+    for name in re.findall(r'"#/components/schemas/(\w+)"', text):
+        assert name in described["components"]["schemas"]
+    for body in (
+        {"text": 3},
+        {"text": "chair", "colour": "red"},
+        {"text": "chair", "where": {"within": {"no": ["x"]}}},
+    ):
+        problem = api.post("/v1/search", json=body).json()
+        assert ProblemOut.model_validate(problem).model_dump() == problem
+    assert list(described["paths"]["/metrics"]["get"]["responses"]["200"]["content"]) == ["text/plain"]
