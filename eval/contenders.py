@@ -12,7 +12,7 @@ from eval.packaged import ALS, BM25, BPR, LightGBMRanker
 from eval.protocol import Scorer
 from eval.rivals import DecayedItemKNN, Transitions, UserKNN
 from eval.suite import Make, baselines, best, boosted, first_asks, untuned
-from eval.text_baselines import TfIdf
+from eval.text_baselines import RankFusion, TfIdf, UntunedEncoder
 from fusion.pipeline import Prepared
 from fusion.settings import Recipe
 
@@ -38,7 +38,10 @@ def contenders(
         texts = prepared.split.train.texts(prepared.graph.item)
         found = {"TF-IDF": TfIdf(prepared.graph, texts), "untuned encoder": untuned(prepared, recipe, texts, progress)}
     more, left_out = rivals(prepared, recipe, names, minutes, progress, later)
-    return {**found, **more}, left_out
+    found |= more
+    if (words := found.get(BM25.name)) and (vectors := found.get(UntunedEncoder.name)):
+        found[RankFusion.name] = RankFusion(words, vectors)
+    return found, left_out
 
 
 def rivals(

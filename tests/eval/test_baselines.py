@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from eval.baselines import EASE, Counts, ItemKNN, Popularity, UserFrequency
 from eval.protocol import evaluate
-from eval.text_baselines import TfIdf, UntunedEncoder
+from eval.text_baselines import RankFusion, TfIdf, UntunedEncoder
 from fusion.ask import Asks, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
@@ -210,6 +212,16 @@ def test_untuned_encoder_by_hand(tiny):
     np.testing.assert_allclose(scores, expected, atol=1e-6)
     # An item without text is passed over, and alone leaves nothing to go by.
     np.testing.assert_array_equal(scorer.score(ask((-1, [3], "")))[0], [3, 2, 2, 2, 0])
+
+
+def test_rank_fusion_by_hand():
+    one, other = (
+        SimpleNamespace(name="", score=lambda _, told=told: np.array([told])) for told in ([9, 5, 5, 1], [0, 3, 7, 1])
+    )
+    places = np.array([[1, 2.5, 2.5, 4], [4, 2, 1, 3]])
+    np.testing.assert_allclose(
+        RankFusion(one, other).score(ask((-1, [], "shoe"))), [(1 / (60 + places)).sum(0)], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("scorer", [ItemKNN, EASE, lambda g: EASE(g, 1.0, history=True)])

@@ -10,11 +10,12 @@ import pytest
 from eval import __main__ as command
 from eval.bench import ABLATIONS, ablate, missing, pooled, recipe_of, run
 from eval.benchmarks import BENCHMARKS, JUDGED, Benchmark, Figure
-from eval.contenders import RIVALS, rivals
+from eval.contenders import RIVALS, contenders, rivals
 from eval.experiment import RECIPES
 from eval.protocol import Scores
 from eval.suite import slices_of
 from eval.tables import BEGIN, END, RESULTS, ROOT, between, details, documents, read_results, summary
+from eval.text_baselines import RankFusion
 from fusion.ask import Asks, Ragged
 from fusion.pipeline import held_out
 from fusion.settings import Recipe
@@ -164,6 +165,15 @@ def test_rivals_that_do_not_fit_are_left_out_with_the_reason(trained):
     }
     with pytest.raises(ValueError, match="no rival 'nosuch'"):
         rivals(prepared, trained.recipe, ["nosuch"])
+
+
+def test_words_and_vectors_are_joined_where_both_are_there(trained):
+    prepared, recipe = trained.prepared, trained.recipe
+    with_words, _ = contenders(prepared, recipe, ["BM25"], progress=False)
+    joined = with_words["BM25 + untuned encoder"]
+    assert isinstance(joined, RankFusion)
+    assert [one.name for one in joined.rankers] == ["BM25", "untuned encoder"]
+    assert "BM25 + untuned encoder" not in contenders(prepared, recipe, [], progress=False)[0]
 
 
 def test_a_rival_is_chosen_on_validation(trained):
