@@ -12,7 +12,7 @@ from eval.packaged import ALS, BM25, BPR, LightGBMRanker
 from eval.protocol import Scorer
 from eval.rivals import DecayedItemKNN, Transitions, UserKNN
 from eval.suite import Make, baselines, best, boosted, first_asks, untuned
-from eval.text_baselines import RankFusion, TfIdf, UntunedEncoder
+from eval.text_baselines import LexicalMatch, RankFusion, TfIdf, UntunedEncoder
 from fusion.pipeline import Prepared
 from fusion.settings import Recipe
 
@@ -37,6 +37,7 @@ def contenders(
     else:
         texts = prepared.split.train.texts(prepared.graph.item)
         found = {"TF-IDF": TfIdf(prepared.graph, texts), "untuned encoder": untuned(prepared, recipe, texts, progress)}
+        found[LexicalMatch.name] = LexicalMatch(prepared.graph, texts)
     more, left_out = rivals(prepared, recipe, names, minutes, progress, later)
     found |= more
     if (words := found.get(BM25.name)) and (vectors := found.get(UntunedEncoder.name)):

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+import torch
 from scipy.stats import rankdata
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from eval.baselines import Counts, FloatScores
 from eval.protocol import Scorer
 from fusion.ask import Asks
+from fusion.lexical import Lexical
 from kg.graph import Graph
 
 
@@ -43,6 +45,27 @@ class TfIdf:
         """(B, I) scores."""
         query = _given(self.counts, asks) @ self.vectors + self.vectorizer.transform(asks.texts)
         return self.counts.then_popular((query @ self.vectors.T).toarray())
+
+
+class LexicalMatch:
+    """The words' match among the hybrid's evidence, alone; popularity where an ask has no words.
+
+    Args:
+        graph: The training graph, for the popularity.
+        texts: I texts of the items in row order.
+
+    Raises:
+        ValueError: There is not one text an item.
+    """
+
+    name = "lexical match alone"
+
+    def __init__(self, graph: Graph, texts: Sequence[str]) -> None:
+        self.counts, self.lexical = _counts(self.name, graph, len(texts)), Lexical.of(tuple(texts))
+
+    def score(self, asks: Asks) -> FloatScores:
+        """(B, I) scores."""
+        return self.counts.then_popular(self.lexical(asks.texts, torch.device("cpu")).numpy())
 
 
 class UntunedEncoder:

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 
 from eval.baselines import EASE, Counts, ItemKNN, Popularity, UserFrequency
 from eval.protocol import evaluate
-from eval.text_baselines import RankFusion, TfIdf, UntunedEncoder
+from eval.text_baselines import LexicalMatch, RankFusion, TfIdf, UntunedEncoder
 from fusion.ask import Asks, Ragged
+from fusion.lexical import Lexical
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
@@ -77,11 +79,14 @@ def makers(graph):
         "ease": EASE(graph, 2.0),
         "ease history": EASE(graph, 2.0, history=True),
         "tf-idf": TfIdf(graph, TEXTS),
+        "lexical": LexicalMatch(graph, TEXTS),
         "encoder": UntunedEncoder(graph, VECTORS, words),
     }
 
 
-NAMES = sorted(["popularity", "frequency", "recent", "knn", "knn pruned", "ease", "ease history", "tf-idf", "encoder"])
+NAMES = sorted(
+    ["popularity", "frequency", "recent", "knn", "knn pruned", "ease", "ease history", "tf-idf", "encoder", "lexical"]
+)
 
 
 def order(scores):
@@ -212,6 +217,18 @@ def test_untuned_encoder_by_hand(tiny):
     np.testing.assert_allclose(scores, expected, atol=1e-6)
     # An item without text is passed over, and alone leaves nothing to go by.
     np.testing.assert_array_equal(scorer.score(ask((-1, [3], "")))[0], [3, 2, 2, 2, 0])
+
+
+def test_lexical_match_is_that_of_the_evidence(tiny):
+    scores = LexicalMatch(tiny, TEXTS).score(ask((-1, [0], "shoe"), (-1, [], "")))
+    wanted = Lexical.of(tuple(TEXTS))(("shoe",), torch.device("cpu"))[0].numpy()
+    assert scores[0].argmax() == wanted.argmax() and wanted.max() > 0
+    assert all(scores[0, i] > scores[0, j] for i in range(5) for j in range(5) if wanted[i] > wanted[j])
+    assert np.array_equal(
+        np.argsort(-scores[1], kind="stable"), np.argsort(-Popularity(tiny).score(ask((-1, [], "")))[0], kind="stable")
+    )
+    with pytest.raises(ValueError, match="2 texts or vectors for"):
+        LexicalMatch(tiny, ["a", "b"])
 
 
 def test_rank_fusion_by_hand():
