@@ -1,4 +1,4 @@
-"""ONNX: the text encoder as a graph for ONNX Runtime, which encodes a short text on a CPU in a third of the time.
+"""ONNX: the text encoder as a graph for ONNX Runtime, which encodes a short text on a CPU in less than half the time.
 
     python -m encoders.onnx runs/<id>
 
