@@ -54,18 +54,37 @@ class BundleRec:
     Attributes:
         path: The folder of one domain's CSV files.
         naive: Whether the edges from user to item are in the graph all the same: the model case of a leak.
+        catalogue: Whether to load the products and their categories alone, as a shop has them that sold nothing yet;
+            what people called their bundles is then a judgment of what a search should find.
     """
 
     path: str = "data/bundlerec/clothing"
     naive: bool = False
+    catalogue: bool = False
 
     def load(self) -> Tables:
         """Read the files.
 
         Raises:
-            DataError: A file is missing or broken, a column is missing, or an id is missing, unknown or used twice.
+            DataError: A file is missing or broken, a column is missing, an id is missing, unknown or used twice, or
+                both naive and catalogue are asked for.
         """
-        return parse({name: _read(Path(self.path) / f"{name}.csv") for name in _FILES}, self.naive)
+        if self.naive and self.catalogue:
+            raise DataError("BundleRec: a catalogue has no users; ask for naive or for catalogue, not both")
+        tables = parse({name: _read(Path(self.path) / f"{name}.csv") for name in _FILES}, self.naive)
+        return products(tables) if self.catalogue else tables
+
+    def judgments(self) -> pa.Table:
+        """Each intent and the items of all bundles called so: query, item (an id) and rating, which is 1.
+
+        Raises:
+            DataError: A file is missing or broken, or lacks a column.
+        """
+        rows = {name: _rows(name, _read(Path(self.path) / f"{name}.csv")) for name in ("bundle_intent", "bundle_item")}
+        called = {bundle: _tidy(intent) for bundle, intent in rows["bundle_intent"]}
+        pairs = [*dict.fromkeys((q, item) for bundle, item in rows["bundle_item"] if (q := called.get(bundle)))]
+        table = _table(pairs, ("query", "item"))
+        return table.append_column("rating", pa.array([1.0] * len(pairs), pa.float64()))
 
     @classmethod
     def example(cls) -> Tables:
@@ -126,6 +145,17 @@ def parse(files: Mapping[str, pa.Table], naive: bool = False) -> Tables:
         schema,
         {name: _table(part, ("id", *schema.node(name).columns)) for name, part in nodes.items()},
         {name: _table([*dict.fromkeys(pairs)], ("source", "target")) for name, pairs in edges.items()},
+    )
+
+
+def products(tables: Tables) -> Tables:
+    """The products and their categories alone."""
+    nodes = tuple(node for node in SCHEMA.nodes if node.role in ("item", "attribute"))
+    edges = tuple(edge for edge in SCHEMA.edges if edge.role == "relation")
+    return Tables(
+        GraphSchema(nodes, edges),
+        {node.name: tables.nodes[node.name] for node in nodes},
+        {edge.name: tables.edges[edge.name] for edge in edges},
     )
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.csv as csv
 import pytest
 
 from fusion.recipe import load
@@ -63,6 +64,23 @@ def test_who_took_what_is_in_the_graph_only_where_it_is_asked_for():
     naive = parse(files(), naive=True)
     assert naive.edges["took"].to_pydict() == {"source": ["3", "3", "4"], "target": ["7", "8", "7"]}
     assert naive.schema.edge("took").role == "interaction"
+
+
+def test_as_a_catalogue_it_has_products_alone_and_intents_judge_a_search(tmp_path):
+    rows = files(bundle_intent=[("0", "warm\nfor winter "), ("1", "warm for winter"), ("2", "")])
+    for name, table in rows.items():
+        csv.write_csv(table, tmp_path / f"{name}.csv")
+    source = BundleRec(str(tmp_path), catalogue=True)
+    tables = source.load()
+    assert set(tables.nodes) == {"product", "category"} and set(tables.edges) == {"in_category"}
+    assert len(events_table(tables)) == 0
+    assert source.judgments().to_pylist() == [
+        {"query": "warm for winter", "item": "7", "rating": 1.0},
+        {"query": "warm for winter", "item": "8", "rating": 1.0},
+    ]
+    assert set(BundleRec(str(tmp_path)).load().nodes) == {"user", "bundle", "product", "category"}
+    with pytest.raises(DataError, match="not both"):
+        BundleRec(str(tmp_path), naive=True, catalogue=True).load()
 
 
 @pytest.mark.parametrize(
