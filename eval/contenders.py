@@ -11,8 +11,8 @@ from eval.neural import LightGCN, SASRec
 from eval.packaged import ALS, BM25, BPR, LightGBMRanker
 from eval.protocol import Scorer
 from eval.rivals import DecayedItemKNN, Transitions, UserKNN
-from eval.suite import Make, baselines, best, boosted, first_asks, untuned
-from eval.text_baselines import LexicalMatch, RankFusion, TfIdf, UntunedEncoder
+from eval.suite import Make, baselines, best, boosted, first_asks
+from eval.text_baselines import LexicalMatch, RankFusion, UntunedEncoder
 from fusion.pipeline import Prepared
 from fusion.settings import Recipe
 
@@ -30,14 +30,12 @@ def contenders(
 ) -> Found:  # fmt: skip
     """The baselines and the rivals; by name, and by name why one was left out.
 
-    Where nobody ever took anything, only what reads words has something to say.
+    Where nobody ever took anything, only what reads words has something to say; there the hybrid's own match of words
+    stands beside it.
     """
-    if len(prepared.graph.events):
-        found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
-    else:
-        texts = prepared.split.train.texts(prepared.graph.item)
-        found = {"TF-IDF": TfIdf(prepared.graph, texts), "untuned encoder": untuned(prepared, recipe, texts, progress)}
-        found[LexicalMatch.name] = LexicalMatch(prepared.graph, texts)
+    found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
+    if not len(prepared.graph.events):
+        found[LexicalMatch.name] = LexicalMatch(prepared.graph, prepared.split.train.texts(prepared.graph.item))
     more, left_out = rivals(prepared, recipe, names, minutes, progress, later)
     found |= more
     if (words := found.get(BM25.name)) and (vectors := found.get(UntunedEncoder.name)):
@@ -89,10 +87,10 @@ def _unfit(prepared: Prepared, name: str) -> str:
     events = prepared.graph.events
     if name == "BM25":
         return "" if any(text.strip() for text in prepared.split.train.texts(prepared.graph.item)) else "no words"
-    if not len(events):
-        return "no events"
     if name == "LightGBM ranker":
         return ""
+    if not len(events):
+        return "no events"
     if not (events.user >= 0).any():
         return "no users"
     ordered = name in {"ItemKNN, decay", "transitions", "SASRec"}

@@ -35,11 +35,15 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
 def train_parts(
     prepared: Prepared, recipe: Recipe, work: Path, fabric: Fabric, bars: bool, later: Prepared | None = None
 ) -> dict[str, Recommender]:
-    """The parts of the model, each trained alone, to serve what later gives; by the name in the tables."""
+    """The parts of the model, each trained alone, to serve what later gives; by the name in the tables.
+
+    Where nobody ever took anything there is nothing to count, and no counted paths alone.
+    """
     found = {}
     whole = {side for side in Part.__annotations__ if getattr(recipe.fusion, side)}
     for part, switches in PARTS.items() if recipe.evaluation.parts else ():
-        if {side for side, on in switches.items() if on} < whole:
+        counted = len(prepared.graph.events) or not switches["paths"]
+        if counted and {side for side, on in switches.items() if on} < whole:
             folder = work / part.replace(" ", "-")
             if fabric.is_global_zero:
                 folder.mkdir(exist_ok=True)

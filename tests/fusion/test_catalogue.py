@@ -8,7 +8,9 @@ import pytest
 from lightning.fabric import Fabric
 
 from encoders.text import TextConfig
-from eval.suite import baselines, judge, measure
+from eval.contenders import contenders
+from eval.experiment import train_parts
+from eval.suite import judge, measure
 from fusion.folds import held_events
 from fusion.model import FusionConfig
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
@@ -105,6 +107,12 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
         {"networking cable Cyan"},
     ]
     assert len(held_out(prepared, recipe, split.test, 0)["search"]) == len(split.test)
-    rivals = baselines(prepared, replace(recipe, evaluation=replace(recipe.evaluation, boosted=False)), progress=False)
-    assert set(rivals) == {"TF-IDF", "untuned encoder"}
+    rivals, left_out = contenders(prepared, recipe, progress=False)
+    assert {"TF-IDF", "untuned encoder", "boosted ranker", "lexical match alone"} <= set(rivals)
+    assert left_out.get("LightGBM ranker") != "no events"  # it learns from the made-up queries, as the hybrid does
+    assert not {"popularity", "EASE"} & set(rivals)
+    assert left_out["UserKNN"] == left_out["ALS"] == left_out["SASRec"] == "no events"
+    short = replace(recipe, training=replace(recipe.training, epochs=1))
+    parts = train_parts(prepared, short, tmp_path, fabric, bars=False)
+    assert set(parts) == {"text alone", "graph alone"}  # nothing is there to be counted
     assert set(measure(prepared, recipe, {"hybrid": served}, progress=False)) == {"search"}
