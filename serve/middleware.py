@@ -13,6 +13,7 @@ import time
 import traceback
 import uuid
 
+from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.errors import Problem, problem_response
@@ -112,6 +113,8 @@ class Around:
         if scope["method"] != "POST":  # no other has a body here, and none is read
             return receive
         if headers.get(b"content-type", "").partition(";")[0].strip().lower() != "application/json":
+            if all(route.matches(scope)[0] is not Match.FULL for route in scope["app"].routes):
+                return receive  # whatever is sent, nothing here takes it: the router says 404 or 405
             raise Problem(415, "send JSON, with Content-Type: application/json")
         most, length = self.settings.body, headers.get(b"content-length", "0")
         if not length.isdigit() or int(length) > most:

@@ -138,6 +138,8 @@ def test_what_is_impossible_names_the_conditions_at_odds(api):
         ("GET", "/v1/recommend", 405),
         ("PUT", "/v1/recommend", 405),
         ("PATCH", "/health/live", 405),
+        ("POST", "/health/live", 405),
+        ("POST", "/nothing", 404),
         ("GET", "/explorer/../app.py", 404),
         ("GET", "/explorer/%2e%2e/app.py", 404),
         ("POST", "/v1/similar", 404),
@@ -145,9 +147,17 @@ def test_what_is_impossible_names_the_conditions_at_odds(api):
     ],
 )
 def test_what_is_not_there_is_a_problem(api, method, path, status):
-    answer = api.request(method, path, **({"json": {"item": "nothing"}} if method == "POST" else {}))
-    assert answer.status_code == status
-    assert answer.headers["content-type"] == "application/problem+json"
+    asked = {"json": {"item": "nothing"}} if method == "POST" else {}
+    for sent in (asked, asked if path.startswith("/v1/") else {}):  # without JSON, too, where none is taken
+        answer = api.request(method, path, **sent)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_that_is_not_json_is_a_problem(api):
+    for headers in ({}, {"content-type": "text/plain"}):
+        answer = api.post("/v1/recommend", content=b"user=u001", headers=headers)
+        assert answer.status_code == 415 and "application/json" in answer.json()["detail"]
 
 
 def test_a_whole_number_may_have_a_point(api):
