@@ -78,7 +78,7 @@ def evaluate(
     """
     if not len(asks) or not ks or min(ks) < 1 or batch < 1:
         raise ValueError(f"cannot evaluate {len(asks)} asks at ks={tuple(ks)} in batches of {batch}")
-    check_targets(asks.targets, asks.items, items)
+    check_targets(asks.targets, asks.unranked, items)
     if not asks.targets.lengths.all():
         raise ValueError(f"ask {asks.targets.lengths.argmin()} has no target")
     values, seconds = {}, {}
@@ -92,7 +92,7 @@ def evaluate(
             try:
                 if scores.shape != (len(some), items):
                     raise ScoreError(f"shape {scores.shape}, wanted {(len(some), items)}")
-                found.append(ranks(scores, some.targets, some.items))
+                found.append(ranks(scores, some.targets, some.unranked))
             except ScoreError as error:
                 raise ScoreError(f"scorer {name!r}, batch from ask {number * batch}: {error}") from None
             bar.update(len(some))

@@ -149,6 +149,7 @@ class Asks:
         texts: (B,) words, "" where there are none.
         targets: B lists of the item rows that are right; empty when serving.
         groups: (B,) which asks stand together in the bootstrap (the user, the query).
+        masked: B lists of item rows that a protocol does not rank, beside those at hand; None where there are none.
     """
 
     users: IntArray
@@ -156,6 +157,7 @@ class Asks:
     texts: tuple[str, ...]
     targets: Ragged
     groups: IntArray
+    masked: Ragged | None = None
 
     def __len__(self) -> int:
         return len(self.users)
@@ -168,7 +170,14 @@ class Asks:
     def take(self, which: IntArray) -> Asks:
         """The chosen asks."""
         texts = tuple(self.texts[i] for i in which)
-        return Asks(self.users[which], self.items.take(which), texts, self.targets.take(which), self.groups[which])
+        items, targets = self.items.take(which), self.targets.take(which)
+        masked = None if self.masked is None else self.masked.take(which)
+        return Asks(self.users[which], items, texts, targets, self.groups[which], masked)
+
+    @property
+    def unranked(self) -> Ragged:
+        """B lists of the item rows that are not ranked when asks are measured."""
+        return self.items if self.masked is None else beside(self.items, self.masked)
 
     def batches(self, size: int) -> Iterator[Asks]:
         """All asks in order, at most `size` at a time."""
@@ -177,11 +186,18 @@ class Asks:
 
 
 def join(parts: list[Asks]) -> Asks:
-    """All asks of several tasks."""
+    """All asks of several tasks; none of them masks anything."""
     users = np.concatenate([p.users for p in parts])
     items, targets = (_end_to_end([getattr(p, side) for p in parts]) for side in ("items", "targets"))
     texts = tuple(text for p in parts for text in p.texts)
     return Asks(users, items, texts, targets, np.concatenate([p.groups for p in parts]))
+
+
+def beside(one: Ragged, other: Ragged) -> Ragged:
+    """Each list of the one, and behind it the same list of the other."""
+    owners = np.concatenate([one.owners, other.owners])
+    rows = np.concatenate([one.rows, other.rows])[np.argsort(owners, kind="stable")]
+    return Ragged(one.offsets + other.offsets, rows)
 
 
 def _end_to_end(parts: list[Ragged]) -> Ragged:

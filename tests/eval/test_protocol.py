@@ -51,6 +51,23 @@ def test_the_items_at_hand_are_masked():
     assert spoiled.means()["x"]["HR@3"] == 0
 
 
+def test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand():
+    given = asks()
+    known = Ragged.of([np.setdiff1d(np.arange(ITEMS), given.targets[b])[::2] for b in range(len(given))])
+    matrix = np.zeros((len(given), ITEMS), np.float32)
+    matrix[known.owners, known.rows] = 2
+    matrix[given.targets.owners, given.targets.rows] = 1
+    spoiled = evaluate({"x": Fixed("x", matrix)}, given, ITEMS, ks=(3,), progress=False).values["x"]
+    masked = replace(given, masked=known)
+    for some in (masked, masked.take(np.arange(len(given))[::-1])):
+        perfect = evaluate({"x": Fixed("x", matrix)}, some, ITEMS, ks=(3,), batch=7, progress=False)
+        assert perfect.means()["x"] == pytest.approx({"HR@3": 1, "NDCG@3": 1, "Recall@3": 1, "MRR": 1})
+    assert spoiled["MRR"].mean() < 1
+    assert masked.unranked[0].tolist() == [*given.items[0], *known[0]]
+    with pytest.raises(ValueError, match="is a target and masked"):
+        evaluate({"x": Fixed("x", matrix)}, replace(given, masked=given.targets), ITEMS, progress=False)
+
+
 def test_a_scorer_that_says_nothing_gets_the_middle():
     given = asks()
     flat = Fixed("flat", np.zeros((len(given), ITEMS), np.float32))
