@@ -97,9 +97,16 @@ FAULTS = [
     Fault(
         "the protocol ranks what is at hand",
         "eval/protocol.py",
-        "ranks(scores, some.targets, some.items)",
+        "ranks(scores, some.targets, some.unranked)",
         "ranks(scores, some.targets, some.items.take(np.zeros(len(some), int)))",
         "tests/eval/test_protocol.py::test_the_items_at_hand_are_masked",
+    ),
+    Fault(
+        "the protocol ranks what an ask masks",
+        "eval/protocol.py",
+        "ranks(scores, some.targets, some.unranked)",
+        "ranks(scores, some.targets, some.items)",
+        "tests/eval/test_protocol.py::test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand",
     ),
     Fault(
         "an answer may hold what is at hand",
