@@ -186,7 +186,9 @@ class Asks:
 
 
 def join(parts: list[Asks]) -> Asks:
-    """All asks of several tasks; none of them masks anything."""
+    """All asks of several tasks; ValueError where one of them masks anything."""
+    if any(part.masked is not None for part in parts):
+        raise ValueError("asks that mask items are measured task by task and cannot be joined")
     users = np.concatenate([p.users for p in parts])
     items, targets = (_end_to_end([getattr(p, side) for p in parts]) for side in ("items", "targets"))
     texts = tuple(text for p in parts for text in p.texts)

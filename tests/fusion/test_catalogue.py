@@ -10,7 +10,7 @@ from lightning.fabric import Fabric
 from encoders.text import TextConfig
 from eval.contenders import contenders
 from eval.experiment import train_parts
-from eval.suite import judge, measure
+from eval.suite import baselines, judge, measure
 from fusion.folds import held_events
 from fusion.model import FusionConfig
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
@@ -107,6 +107,8 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
         {"networking cable Cyan"},
     ]
     assert len(held_out(prepared, recipe, split.test, 0)["search"]) == len(split.test)
+    plain = baselines(prepared, replace(recipe, evaluation=replace(recipe.evaluation, boosted=False)), progress=False)
+    assert set(plain) == {"TF-IDF", "untuned encoder"}
     rivals, left_out = contenders(prepared, recipe, progress=False)
     assert {"TF-IDF", "untuned encoder", "boosted ranker", "lexical match alone"} <= set(rivals)
     assert left_out.get("LightGBM ranker") != "no events"  # it learns from the made-up queries, as the hybrid does
