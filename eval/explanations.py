@@ -16,7 +16,7 @@ from tqdm import tqdm
 from eval.bootstrap import mean_interval
 from eval.explained import SLICES
 from fusion import recipe as recipes
-from fusion.ask import Ask, Asks
+from fusion.ask import Ask, Asks, Constraints
 from fusion.explain import Explainer
 from fusion.explanation import Explanation
 from fusion.folds import held_events
@@ -97,11 +97,11 @@ def warmed(recommender: Recommender) -> tuple[Explainer, float]:
 
 
 def named(recommender: Recommender, asks: Asks, b: int) -> Ask:
-    """One ask by ids."""
+    """One ask by ids; where a task masks anything, it is what the user has."""
     graph, user = recommender.world.graph, int(asks.users[b])
     who = graph.vocabs[graph.user].key(user) if graph.user and user >= 0 else None
     hand = tuple(recommender.items.key(int(row)) for row in asks.items[b])
-    return Ask(who, hand, asks.texts[b] or None, TOP)
+    return Ask(who, hand, asks.texts[b] or None, TOP, Constraints(new=asks.masked is not None))
 
 
 def _judge(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.ask import Ask, Recommendation
+from fusion.ask import Ask, Constraints, Recommendation
 from fusion.folds import held_events
 from fusion.pipeline import Prepared
 from fusion.recommender import Recommender
@@ -20,8 +20,10 @@ def worked_asks(recommender: Recommender, prepared: Prepared) -> str:
     users = np.unique(events.user[events.user >= 0])
     if graph.user is not None and len(users):
         name = graph.vocabs[graph.user].key(int(users[len(users) // 2]))
-        lines += [f'{graph.user} {name} -> recommend(user="{name}")']
-        lines += _answer(recommender.answer(Ask(user=name, k=SHOWN)))
+        new = any(asks.masked is not None for *_, asks in prepared.folds)  # what users have was never an answer
+        where = ", where=Constraints(new=True)" if new else ""
+        lines += [f'{graph.user} {name} -> recommend(user="{name}"{where})']
+        lines += _answer(recommender.answer(Ask(user=name, k=SHOWN, where=Constraints(new=new))))
     # A bundle that two users took is here twice.
     bundle, item = np.unique(np.stack([events.bundle, events.item])[:, events.bundle >= 0], axis=1)
     bundles, sizes = np.unique(bundle, return_counts=True)

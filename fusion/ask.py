@@ -27,6 +27,7 @@ class Constraints:
         between: Name of a numeric property and the least and the most it may be, both included, None where open; an
             item of which it is not known is left out.
         only: The only item ids to return: what is in stock; all where None.
+        new: Whether only to return what the user has not taken; to somebody unknown everything is new.
     """
 
     exclude: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Constraints:
     without: tuple[tuple[str, tuple[str, ...]], ...] = ()
     between: tuple[tuple[str, tuple[float | None, float | None]], ...] = ()
     only: tuple[str, ...] | None = None
+    new: bool = False
 
     def __post_init__(self) -> None:
         named = (*((f"within {n}", v) for n, v in self.within), *((f"without {n}", v) for n, v in self.without))
@@ -149,7 +151,7 @@ class Asks:
         texts: (B,) words, "" where there are none.
         targets: B lists of the item rows that are right; empty when serving.
         groups: (B,) which asks stand together in the bootstrap (the user, the query).
-        masked: B lists of item rows that a protocol does not rank, beside those at hand; None where there are none.
+        masked: B lists of item rows that are no answer, beside those at hand; None where there are none.
     """
 
     users: IntArray
@@ -176,7 +178,7 @@ class Asks:
 
     @property
     def unranked(self) -> Ragged:
-        """B lists of the item rows that are not ranked when asks are measured."""
+        """B lists of the item rows that are no answer: those at hand, and those masked."""
         return self.items if self.masked is None else beside(self.items, self.masked)
 
     def batches(self, size: int) -> Iterator[Asks]:
@@ -186,13 +188,14 @@ class Asks:
 
 
 def join(parts: list[Asks]) -> Asks:
-    """All asks of several tasks; ValueError where one of them masks anything."""
-    if any(part.masked is not None for part in parts):
-        raise ValueError("asks that mask items are measured task by task and cannot be joined")
+    """All asks of several tasks."""
     users = np.concatenate([p.users for p in parts])
     items, targets = (_end_to_end([getattr(p, side) for p in parts]) for side in ("items", "targets"))
     texts = tuple(text for p in parts for text in p.texts)
-    return Asks(users, items, texts, targets, np.concatenate([p.groups for p in parts]))
+    masked = None
+    if any(p.masked is not None for p in parts):
+        masked = _end_to_end([p.masked or Ragged.of([[]] * len(p)) for p in parts])
+    return Asks(users, items, texts, targets, np.concatenate([p.groups for p in parts]), masked)
 
 
 def beside(one: Ragged, other: Ragged) -> Ragged:

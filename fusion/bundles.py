@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fusion.ask import Ask
+from fusion.ask import Ask, Constraints
 from fusion.feasible import Problem
 from fusion.plan import Combination, Piece, Plan
 from fusion.pool import Pool
@@ -38,8 +38,8 @@ def build(
         InfeasibleError: No combination meets the plan; the message names the conditions at odds.
         DataError, ValueError: As resolve raises them.
     """
-    problem = resolve(recommender, plan, items)
-    ask = Ask(user, tuple(items), text)
+    problem = resolve(recommender, plan, items, user)
+    ask = Ask(user, tuple(items), text, where=Constraints(new=plan.where.new))
     row = int(recommender.asks([ask]).users[0])
     rows = candidates(recommender, problem, ask)
 

@@ -150,7 +150,7 @@ def judge(
         raise ValueError(f"{len(ids)} items cannot be judged; 2 to {MOST} can")
     rows = np.array([known(recommender, item) for item in ids])
     given = plan or Plan()
-    problem = resolve(recommender, Plan(None, given.budget, given.item_budget, given.price, given.where), ())
+    problem = resolve(recommender, Plan(None, given.budget, given.item_budget, given.price, given.where), (), user)
     name = recommender.facts.kind if category is None else category
     places, slots = [], []
     if name:

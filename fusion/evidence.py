@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fusion.ask import Asks
 from fusion.lexical import Lexical
+from kg.factors import FACTORED
 from kg.paths import AttributePaths, PathCounts
 from kg.recount import Counted, Place
 from kg.tables import FloatArray
@@ -27,19 +28,24 @@ class Batch:
         items: (H,) rows of the items at hand, ask after ask.
         owners: (H,) which ask each belongs to.
         size: B.
+        masked: (M,) owners and rows of what is no answer either; None where there is no such.
     """
 
     users: Tensor
     items: Tensor
     owners: Tensor
     size: int
+    masked: tuple[Tensor, Tensor] | None = None
 
     @classmethod
     def of(cls, asks: Asks, device: torch.device) -> Batch:
         """From arrays."""
         arrays = (asks.users, asks.items.rows, asks.items.owners)
         users, items, owners = (torch.as_tensor(a, device=device) for a in arrays)
-        return cls(users, items, owners, len(asks))
+        if asks.masked is None:
+            return cls(users, items, owners, len(asks))
+        of, rows = (torch.as_tensor(a, device=device) for a in (asks.masked.owners, asks.masked.rows))
+        return cls(users, items, owners, len(asks), (of, rows))
 
 
 class Sparse:
@@ -97,7 +103,7 @@ NEW = 20  # candidates from among items never taken, which no count of takings c
 DECAY = 0.7  # what an item at hand counts, against the one after it, where takings have an order
 # Paths whose strongest items become candidates; the others only describe them.
 _RETRIEVING = {WORDS, "user-item recent", "user-item", "user-item-item", "item-bundle-item", "item-next-item",
-               "item-item ease", KIN}  # fmt: skip
+               "item-item ease", KIN, FACTORED}  # fmt: skip
 
 
 def _retrieves(name: str) -> bool:
@@ -128,7 +134,7 @@ class Evidence:
         self.user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
         self.attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
         self.new = (self.item["popularity"] == 0).nonzero().squeeze(1)
-        by = (self.item["popularity"], self.item["recent popularity"])
+        by = self._by = (self.item["popularity"], self.item["recent popularity"])
         self._popular = cache(lambda count: torch.cat([taken.topk(count).indices for taken in by]))  # of every ask
         self.ordered = "item-next-item" in counts.item_item
         best = [f"{k} best" for k in self.item_item if k.endswith("cosine")]
@@ -158,7 +164,7 @@ class Evidence:
 
         Returns:
             (B, C) item rows ascending, -1 where an ask has fewer than C, and (B, C, F) phi, all >= 0. An ask's own
-            items are no candidates.
+            items and those masked are no candidates.
         """
         batch = Batch.of(asks, self.device)
         known = (batch.users >= 0).nonzero().squeeze(1)
@@ -201,19 +207,30 @@ class Evidence:
     def _retrieve(self, batch: Batch, dense: dict[str, Tensor], each: int, extra: Tensor | None) -> Tensor:
         each = min(each, self.items)
         found = [] if extra is None else [extra]
+        own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
+        own[batch.owners, batch.items] = True
+        if batch.masked is not None:
+            own[batch.masked] = True
+        hidden = None if batch.masked is None else own[:, :-1]  # takes the place of no candidate
+
+        def left(scores: Tensor) -> Tensor:
+            return scores if hidden is None else scores.masked_fill(hidden, 0)
+
         # Where there is an order, what was taken lately brings the candidates.
         late = {name for name in self.item_item if f"{name} lately" in dense}
         for name in filter(_retrieves, [n for n in dense if n not in late]):
-            best = dense[name].topk(each, sorted=False)
+            best = left(dense[name]).topk(each, sorted=False)
             found.append(torch.where(best.values > 0, best.indices, self.items))
         akin = dense.get(f"{KIN} lately", dense.get(KIN))
         if akin is not None and len(self.new):
-            best = akin[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
+            best = left(akin)[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
             found.append(torch.where(best.values > 0, self.new[best.indices], self.items))
-        found.append(self._popular(min(each, 40)).expand(batch.size, -1))
+        count = min(each, 40)
+        if hidden is None:
+            found.append(self._popular(count).expand(batch.size, -1))
+        else:
+            found += [left(taken.expand_as(hidden)).topk(count).indices for taken in self._by]
         rows = torch.cat(found, 1)
-        own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
-        own[batch.owners, batch.items] = True
         rows = rows.masked_fill(own.gather(1, rows), self.items).sort(1).values
         rows[:, 1:].masked_fill_(rows[:, 1:] == rows[:, :-1], self.items)
         rows = rows.sort(1).values

@@ -263,7 +263,7 @@ class Hybrid(nn.Module):
     def candidates(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Candidates:
         """Retrieve, and gather what is said of what was found."""
         fused, text, graph = self.ask_vectors(asks, items, users, words)
-        own = tuple(torch.as_tensor(part, device=words.device) for part in (asks.items.owners, asks.items.rows))
+        own = tuple(torch.as_tensor(part, device=words.device) for part in (asks.unranked.owners, asks.unranked.rows))
         cosine = fused @ items.fused.T
         vector = (self.log_scale.clamp(max=4.6).exp() * cosine).index_put(own, cosine.new_tensor(-torch.inf))
         extra = self._search(world, vector.detach()) if self.config.vectors else None

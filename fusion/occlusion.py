@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import cast
@@ -134,8 +134,11 @@ class Occlusion:
     @torch.inference_mode()
     def spot(self, ask: Ask, item: int) -> Spot:
         """Where an ask meets an item (its row)."""
+        allowed = self.recommender.allowed(ask.where, ask.user)
+        if not allowed[item]:  # what is left out has a score all the same
+            ask = replace(ask, where=replace(ask.where, new=False))
         asks, found, scores = self._answered(ask)
-        others, allowed = scores.copy(), self.recommender.allowed(ask.where)
+        others = scores.copy()
         served = float(others[item])
         others[asks.items[0]] = -np.inf
         others[~allowed] = -np.inf

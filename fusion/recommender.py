@@ -178,7 +178,7 @@ class Recommender:
         asks = self.asks([ask])
         found = self.scores(asks)
         rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
-        fits = np.flatnonzero((rows >= 0) & self.allowed(ask.where)[rows])
+        fits = np.flatnonzero((rows >= 0) & self.allowed(ask.where, ask.user)[rows])
         if len(fits) < ask.k or not asks.told(self.model.text is not None)[0]:
             return self._top(self.ranking(ask, found), ask.k, ANYTHING)
         best = fits[np.argsort(-scores[fits], kind="stable")[: ask.k]]  # candidates come before all others
@@ -189,19 +189,24 @@ class Recommender:
         asks = self.asks([ask])
         scores = self.score(asks, found)[0].astype(np.float64)
         scores[asks.items[0]] = -np.inf
-        return np.where(self.allowed(ask.where), scores, -np.inf)
+        return np.where(self.allowed(ask.where, ask.user), scores, -np.inf)
 
     def asks(self, asks: Sequence[Ask]) -> Asks:
         """Ids to rows; what is unknown is left out."""
-        users = self.world.graph.vocabs[self.world.user] if self.world.user else None
-        rows = [users.row(a.user) if users is not None and a.user is not None else -1 for a in asks]
+        rows = [self._user(a.user) for a in asks]
         items = []
         for ask in asks:
             found = dict.fromkeys(map(self.items.row, ask.items))
             found.pop(-1, None)
             items.append(list(found))
         texts, none = tuple(a.text or "" for a in asks), Ragged.of([[]] * len(asks))
-        return Asks(np.array(rows, np.int64), Ragged.of(items), texts, none, np.arange(len(asks)))
+        masked = None
+        if any(a.where.new for a in asks):
+            masked = Ragged.of([self.counts.taken(u) if a.where.new else [] for a, u in zip(asks, rows, strict=True)])
+        return Asks(np.array(rows, np.int64), Ragged.of(items), texts, none, np.arange(len(asks)), masked)
+
+    def _user(self, user: str | None) -> int:
+        return self.world.graph.vocabs[self.world.user].row(user) if self.world.user and user is not None else -1
 
     @torch.inference_mode()
     def scores(self, asks: Asks) -> Scores:
@@ -249,9 +254,12 @@ class Recommender:
             for row, score in zip(rows, scores, strict=True)
         ]
 
-    def allowed(self, where: Constraints) -> npt.NDArray[np.bool_]:
-        """(I,) which items the constraints leave; DataError where one names what is not there."""
-        return self.facts.allowed(where)
+    def allowed(self, where: Constraints, user: str | None = None) -> npt.NDArray[np.bool_]:
+        """(I,) which items the constraints leave to a user; DataError where one names what is not there."""
+        allowed = self.facts.allowed(where)
+        if where.new:
+            allowed[self.counts.taken(self._user(user))] = False
+        return allowed
 
     def add_items(self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None) -> Self:
         """A recommender that knows further items, without training.

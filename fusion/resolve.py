@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fusion.recommender import Recommender
 
 
-def resolve(recommender: Recommender, plan: Plan, items: Sequence[str]) -> Problem:
-    """The plan for these items at hand.
+def resolve(recommender: Recommender, plan: Plan, items: Sequence[str], user: str | None = None) -> Problem:
+    """The plan for these items at hand, for a user.
 
     Raises:
         DataError: The plan names a property, a value or an item that is not there, or an item at hand has no price
@@ -41,6 +41,8 @@ def resolve(recommender: Recommender, plan: Plan, items: Sequence[str]) -> Probl
         if plan.item_budget is not None:
             filters[f"at most {plan.item_budget:g} an item"] = ~(price > plan.item_budget)
     filters |= _filters(recommender, plan.where)
+    if plan.where.new:
+        filters["what the user has not taken"] = recommender.allowed(Constraints(new=True), user)
     places = tuple(Place(s.name, _fits(recommender, s), s.least, s.most) for s in plan.slots)
     return Problem(
         size,

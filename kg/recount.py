@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kg.changes import Change, Changes, Cut, Index, Sets, among, column, distinct, entries, remaining
+from kg.factors import FACTORED, Factors, item_factors
 from kg.graph import Events, Graph
 from kg.paths import AttributePaths, PathCounts
 from kg.recount_relations import followed, item_to_item, kin, order, user_to_item
@@ -52,7 +53,8 @@ class Counted:
 class Recount:
     """Recounts places of one graph: what `count_paths` of the graph without some edges gives.
 
-    Kept as they were counted are the entries that pruning left (no other comes in their stead) and EASE's weights.
+    Kept as they were counted are the entries that pruning left (no other comes in their stead), EASE's weights and the
+    singular vectors.
 
     Args:
         graph: The graph that was counted.
@@ -75,6 +77,11 @@ class Recount:
         """Users and the items that they took."""
         counts = self.counts.user_item.get("user-item")
         return None if counts is None else Sets(counts)
+
+    @cached_property
+    def factors(self) -> Factors:
+        """(I, rank) the singular vectors, made anew: nothing in them is left to chance."""
+        return item_factors(self.counts.user_item["user-item"], self.counts.config.rank)
 
     @cached_property
     def followed(self) -> Matrix:
@@ -178,6 +185,10 @@ class Ground:
             self._near = column(through, self.rows, place.item) > 0
             whole = counts.user_item["user-item-item"]
             self._found = place.user >= 0 and column(whole, np.array([place.user]), place.item)[0] > 0
+        self._factored = False
+        if FACTORED in counts.user_item and place.user >= 0:  # what the user has has no score, but may lose its takings
+            stored = column(counts.user_item[FACTORED], np.array([place.user]), place.item)[0]
+            self._factored = stored > 0 or place.item in self.rows
         self._values = [Values(recount, path, place, self.own.item) for path in counts.attributes]
 
     def count(self, cut: Cut, change: Change) -> Counted:
@@ -194,6 +205,12 @@ class Ground:
             user_item["user-item"] = float(mine.sum())
             user_item["user-item recent"] = float(decay[mine].sum())
             user_item["user-item last"] = float(decay[mine].max(initial=0))
+            if FACTORED in recount.counts.user_item:
+                user_item[FACTORED] = 0.0
+                if self._factored and not mine.any():
+                    items, times = np.unique(own.item, return_counts=True)
+                    near = recount.factors[items] @ recount.factors[place.item]
+                    user_item[FACTORED] = max(float(np.log1p(times) @ near), 0.0)
         item_item: dict[str, FloatArray] = {}
         near = np.zeros(len(self.rows))
         for name, sets in self._groups:

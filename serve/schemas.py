@@ -58,12 +58,13 @@ class Where(In):
         dict[Name, Annotated[list[float | None], Field(min_length=2, max_length=2)]], Field(max_length=20)
     ] = Field(default={}, description="Of each numeric property, the least and the most; null where open.")
     only: Annotated[list[Id], Field(max_length=10_000)] | None = Field(default=None, description="What is in stock.")
+    new: bool = Field(default=False, description="Whether only what the user has not taken.")
 
     def constraints(self) -> Constraints:
         """As the recommender takes it."""
         between = tuple((name, (least, most)) for name, (least, most) in self.between.items())
         only = None if self.only is None else tuple(self.only)
-        return Constraints(tuple(self.exclude), _pairs(self.within), _pairs(self.without), between, only)
+        return Constraints(tuple(self.exclude), _pairs(self.within), _pairs(self.without), between, only, self.new)
 
 
 class Asking(In):

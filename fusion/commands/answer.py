@@ -18,6 +18,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[,VALUE]",
                         help="keep to items with one of these values; may be given again")  # fmt: skip
     parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
+    parser.add_argument("--new", action="store_true", help="only what the user has not taken")
     parser.add_argument("--one-per", default="", metavar="NAME", help="the best item for each value of this property "
                         "or relation (category) that no item at hand has")  # fmt: skip
     parser.add_argument("--diversity", type=float, default=0.0, metavar="X", help="how unlike each other the items "
@@ -26,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer and print a table."""
-    where = Constraints(exclude=tuple(options.exclude), within=within(options.within))
+    where = Constraints(exclude=tuple(options.exclude), within=within(options.within), new=options.new)
     found = load(options).complete(
         tuple(options.items), options.user, options.words, options.k, where, options.one_per, options.diversity
     )

@@ -37,6 +37,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--{flag}", action="append", default=[], metavar="NAME=VALUE[,VALUE]",
                             help=f"{text} of a property or relation; may be given again")  # fmt: skip
     parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
+    parser.add_argument("--new", action="store_true", help="only what the user has not taken")
     parser.add_argument("--stock", metavar="FILE", help="a file with the ids of the items in stock, one a line")
     parser.add_argument("--different", default="", metavar="NAME", help="no two items with the same value of this "
                         "property or relation: category")  # fmt: skip
@@ -59,7 +60,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.stock:
         with open(options.stock, encoding="utf-8") as file:
             only = tuple(line.strip() for line in file if line.strip())
-    where = Constraints(tuple(options.exclude), within(options.within), within(options.without), (), only)
+    where = Constraints(tuple(options.exclude), within(options.within), within(options.without), (), only, options.new)
     return Plan(
         size=(int(least), int(most or least)) if options.size else None,
         budget=options.budget,

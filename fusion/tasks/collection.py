@@ -19,10 +19,13 @@ class Collection:
     2020, "LightGCN", section 4.1): all items ranked, those of training masked. Training asks have one target each.
 
     Attributes:
+        at_hand: Whether what the user has stands at hand. Where it is hundreds of items, they cost much and their sum
+            says little that the paths from the user do not: then it is masked, and the user alone is asked.
         limit: Most asks a fold in training, 0 for no limit.
         draws: Most asks a user and fold in training, 0 for one for each new item.
     """
 
+    at_hand: bool = True
     limit: int = 0
     draws: int = 0
 
@@ -37,13 +40,22 @@ class Collection:
             chosen = np.sort(order[np.arange(len(order)) - np.searchsorted(user, user[order]) < self.draws])
         if self.limit and self.limit < len(chosen):
             chosen = np.sort(rng.choice(chosen, self.limit, replace=False))
-        return _asks(graph, user[chosen], Ragged(np.arange(len(chosen) + 1), item[chosen]))
+        return self._asks(graph, user[chosen], Ragged(np.arange(len(chosen) + 1), item[chosen]))
 
     def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
         """One ask for every user who took something new."""
         user, item = _new(graph, events)
         users, starts = np.unique(user, return_index=True)
-        return _asks(graph, users, Ragged(np.append(starts, len(user)), item))
+        return self._asks(graph, users, Ragged(np.append(starts, len(user)), item))
+
+    def _asks(self, graph: Graph, users: IntArray, targets: Ragged) -> Asks:
+        owner, item = np.divmod(_keys(graph, graph.events), graph.size(graph.item))
+        every = np.arange(graph.size(graph.user) + 1 if graph.user else 1)
+        have = Ragged(np.searchsorted(owner, every).astype(np.int64), item).take(users)
+        nothing, words = Ragged.of([[]] * len(users)), ("",) * len(users)
+        if self.at_hand:
+            return Asks(users, have, words, targets, users)
+        return Asks(users, nothing, words, targets, users, have)
 
 
 def _new(graph: Graph, events: Events) -> tuple[IntArray, IntArray]:
@@ -57,10 +69,3 @@ def _keys(graph: Graph, events: Events) -> IntArray:
     known = events.take(events.user >= 0)
     keys: IntArray = np.unique(known.user * graph.size(graph.item) + known.item)
     return keys
-
-
-def _asks(graph: Graph, users: IntArray, targets: Ragged) -> Asks:
-    owner, item = np.divmod(_keys(graph, graph.events), graph.size(graph.item))
-    every = np.arange(graph.size(graph.user) + 1 if graph.user else 1)
-    hand = Ragged(np.searchsorted(owner, every).astype(np.int64), item)
-    return Asks(users, hand.take(users), ("",) * len(users), targets, users)

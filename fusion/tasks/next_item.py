@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,18 +23,12 @@ class NextItem:
         limit: Most asks a fold in training, 0 for no limit.
         draws: Asks made of a user in training; held-out users give one each.
         history: How many of the user's latest distinct items in the graph are at hand.
-        masked: Whether nothing that the user has in the graph is ranked when it is measured; only with `new`.
     """
 
     new: bool = True
     limit: int = 0
     draws: int = 4
     history: int = 0
-    masked: bool = False
-
-    def __post_init__(self) -> None:
-        if self.masked and not self.new:
-            raise ValueError(f"{self}: what users have cannot be asked for and be masked; set new = true")
 
     def training(self, graph: Graph, events: Events, seed: int) -> Asks:
         """Asks about the events, for a graph that does not hold them."""
@@ -42,8 +36,7 @@ class NextItem:
 
     def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
         """One ask for every user who took something."""
-        asks = self._asks(graph, events, seed, 1, 0)
-        return replace(asks, masked=_taken(graph, asks.users)) if self.masked else asks
+        return self._asks(graph, events, seed, 1, 0)
 
     def _asks(self, graph: Graph, events: Events, seed: int, draws: int, limit: int) -> Asks:
         rng = np.random.default_rng(seed)
@@ -67,13 +60,6 @@ class NextItem:
             Ragged(np.arange(count + 1), item[chosen]),
             user[chosen],
         )
-
-
-def _taken(graph: Graph, users: IntArray) -> Ragged:
-    """All items of each user in the graph, each once."""
-    pairs = np.unique(np.stack([graph.events.user, graph.events.item]), axis=1)
-    starts, stops = (np.searchsorted(pairs[0], users, side) for side in ("left", "right"))
-    return Ragged.of([pairs[1, start:stop] for start, stop in zip(starts, stops, strict=True)])
 
 
 def _history(graph: Graph, users: IntArray, most: int, targets: IntArray) -> Ragged:

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pytest
 
 from eval.show import SHOWN, worked_asks
+from fusion.ask import Constraints
 from fusion.folds import held_events
 from fusion.pipeline import finish
+from fusion.tasks.collection import Collection
 from kg.split import Held
 
 
@@ -40,6 +42,15 @@ def test_three_asks_are_answered_as_they_are_served(trained):
     events = trained.prepared.split.test.events.to_pylist()
     bought = {e["item"] for e in events if e["user"] == owner}
     assert bought == {ids[t] for t in [*hand.split(" + "), target]} and target not in hand.split(" + ")
+
+
+def test_where_training_masked_what_users_have_the_user_is_asked_for_what_is_new(trained):
+    task, folds = Collection(at_hand=False), trained.prepared.folds
+    masked = [(graph, counts, task.held_out(graph, trained.prepared.graph.events, 0)) for graph, counts, _ in folds]
+    text = worked_asks(trained.recommender, replace(trained.prepared, folds=masked))
+    (name,) = find(r'recommend\(user="(.*?)", where=Constraints\(new=True\)\)', text)
+    new = trained.recommender.recommend(name, SHOWN, Constraints(new=True))
+    assert answers(text)[0] == [r.title for r in new]
 
 
 def test_a_bundle_that_two_users_took_is_shown_once(trained):

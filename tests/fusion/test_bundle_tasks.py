@@ -128,3 +128,11 @@ def test_collections_ask_for_all_that_is_new_beside_all_that_the_user_has(fold):
     assert len(Collection(limit=3).training(fold.graph, fold.asked, 0)) == 3
     blank = fold.graph.without_items(np.arange(fold.graph.size("item")))
     assert all(items == [] for _, items, *_ in plain(Collection().held_out(blank, fold.asked, 0)))
+
+
+def test_collections_that_are_not_at_hand_are_masked(fold):
+    for asked in (Collection.training, Collection.held_out):
+        hand, hidden = (asked(Collection(at_hand=there, draws=2), fold.graph, fold.asked, 0) for there in (True, False))
+        assert hand.masked is None and hidden.masked is not None and not len(hidden.items.rows)
+        assert plain(replace(hidden, items=hidden.masked)) == plain(hand)
+        assert all(hidden.unranked[b].tolist() == hand.items[b].tolist() for b in range(len(hand)))

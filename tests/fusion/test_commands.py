@@ -100,6 +100,16 @@ class TestCombinations:
         assert main(["answer", "--run", str(run_folder), "--items", "i000", "--one-per", "colour"]) == 0
         assert len(capsys.readouterr().out.splitlines()) == 2
 
+    def test_answers_can_be_what_the_user_has_not_taken(self, run_folder, capsys, trained):
+        row = trained.recommender.world.graph.vocabs["user"].row("u003")
+        taken = {trained.recommender.items.key(item) for item in trained.recommender.counts.taken(row).tolist()}
+        assert main(["answer", "--run", str(run_folder), "--user", "u003", "-k", "42", "--new"]) == 0
+        shown = {line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]}
+        assert taken and not taken & shown and len(shown) == 42 - len(taken)
+        assert main(["build", "--run", str(run_folder), "--user", "u003", "--size", "3", "--new"]) == 0
+        told = capsys.readouterr().out
+        assert "i0" in told and not any(item in told for item in taken)
+
 
 class TestExplain:
     def test_prints_the_paths_and_writes_what_is_asked_for(self, run_folder, capsys, tmp_path):

@@ -1,5 +1,6 @@
 """phi and the candidates against dense matrices."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fusion.ask import Ragged
 from fusion.evidence import ALIKE, DECAY, KIN, WORDS, Evidence, Sparse
 from fusion.lexical import K1, B, Lexical, telling
 from kg.graph import build_graph
@@ -116,6 +118,30 @@ def test_candidates_are_distinct_ascending_padded_at_the_end_and_never_at_hand(c
         assert found == real + [-1] * (len(found) - len(real))
         assert all(a < c for a, c in pairwise(real)) and max(real) < ITEMS
         assert not set(real) & set(some.items[b].tolist())
+
+
+@pytest.mark.parametrize("each", [1, 2, 4])
+def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
+    """The candidates are the strongest of the rest, and paths say of them what they said."""
+    masked = Ragged.of([[1, 2, 8], [], [0, 3], [5], [6, 7, 9, 11], [2]])
+    evidence, hidden = Evidence(counts), replace(some, masked=masked)
+    whole, all_phi = evidence(some, ITEMS)
+    rows, phi = evidence(hidden, each)
+    for b in range(len(some)):
+        barred = {*some.items[b].tolist(), *masked[b].tolist()}
+        values = by_name(counts, some.users[b], some.items[b])
+        sure: set[int] = set()
+        for name in (*RETRIEVING, "popularity", "recent popularity"):
+            left = np.array([-1 if row in barred else value for row, value in enumerate(values[name])])
+            best = np.flatnonzero(left > np.sort(left)[-each - 1])
+            sure |= set(best[left[best] > (-1 if "popularity" in name else 0)].tolist())
+        found = [row for row in rows[b].tolist() if row >= 0]
+        assert sure <= set(found) and not barred & set(found)
+        for place, row in enumerate(found):
+            if row in whole[b].tolist():
+                assert torch.equal(phi[b, place], all_phi[b, whole[b].tolist().index(row)])
+    alone, _ = evidence(some, each)
+    assert rows[1][rows[1] >= 0].tolist() == alone[1][alone[1] >= 0].tolist()  # of which nothing is masked
 
 
 def test_an_ask_of_nothing_gets_what_is_popular(counts, asks):

@@ -1,5 +1,6 @@
 """The hybrid and its parts, on a small random graph; items 12 and 13 were never taken, item 1 has no words."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 import fusion.model
+from fusion.ask import Ragged
 from fusion.context import ContextEncoder
 from fusion.model import FusionConfig, Nodes, live_rows
 from fusion.step import encode_words
@@ -149,6 +151,19 @@ def test_items_at_hand_are_never_scored(small):
         for b in range(len(made.asks)):
             hand = made.asks.items[b]
             assert (found.vector[b, hand] == -torch.inf).all() and not np.isin(hand, found.rows[b]).any()
+
+
+def test_what_is_masked_is_never_scored(small):
+    made = small()
+    masked = Ragged.of([[n % 5, 7] for n in range(len(made.asks))])
+    found = scored(made, replace(made.asks, masked=masked))
+    assert torch.isinf(found.vector[masked.owners, masked.rows]).all()
+    assert torch.isinf(found.vector).sum() == len(set(zip(*_ends(made.asks.items, masked), strict=True)))
+    assert not (found.rows[masked.owners] == torch.as_tensor(masked.rows)[:, None]).any()
+
+
+def _ends(*lists):
+    return [[*(x for part in lists for x in getattr(part, side).tolist())] for side in ("owners", "rows")]
 
 
 def test_an_ask_scores_the_same_alone_and_among_others(small, asks):

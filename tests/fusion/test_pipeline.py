@@ -6,7 +6,7 @@ import torch
 from lightning.fabric import Fabric
 
 from eval.protocol import evaluate
-from fusion.ask import Ask, join
+from fusion.ask import Ask, Ragged, join
 from fusion.folds import FoldConfig, held_events
 from fusion.pipeline import Part, build_model, finish, held_out, prepare, refit, train_part
 from fusion.tasks.next_item import NextItem
@@ -144,6 +144,15 @@ def test_joined_asks_stay_themselves(trained):
             assert joined.users[start + n] == part.users[n] and joined.texts[start + n] == part.texts[n]
             assert np.array_equal(joined.items[start + n], part.items[n])
             assert np.array_equal(joined.targets[start + n], part.targets[n])
+    assert joined.masked is None
+
+
+def test_what_one_task_masks_stays_masked_beside_others(trained):
+    one, other = (asks for _, _, asks in trained.prepared.folds)
+    masked = Ragged.of([[n % 3, 5] for n in range(len(other))])
+    joined = join([one, replace(other, masked=masked)])
+    assert joined.masked is not None and not joined.masked.lengths[: len(one)].any()
+    assert all(joined.masked[len(one) + n].tolist() == [n % 3, 5] for n in range(len(other)))
 
 
 def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):

@@ -6,7 +6,9 @@ import pytest
 
 from fusion import artifacts
 from fusion.ask import Ask, Constraints
+from fusion.feasible import InfeasibleError
 from fusion.pipeline import finish
+from fusion.plan import Plan
 from fusion.recommender import Recommender
 from fusion.runs import finished, new_run
 from kg.tables import DataError
@@ -112,6 +114,41 @@ def test_what_is_at_hand_is_never_returned(served):
         assert len(found) == ITEMS - len(hand) and not set(ids(found)) & set(hand)
     assert served.complete([*BLACK, *WHITE]) == []
     assert "i002" not in ids(served.similar("i002", k=ITEMS))
+
+
+@pytest.mark.parametrize("ask", [Ask("u003"), Ask("u003", ("i002",), "black vase"), Ask("u003", k=ITEMS)], ids=str)
+def test_only_what_is_new_to_the_user_is_returned_where_that_is_asked(served, ask):
+    events = served.world.graph.events
+    row = served.world.graph.vocabs["user"].row("u003")
+    taken = {served.items.key(item) for item in events.item[events.user == row].tolist()}
+    assert taken - set(ask.items) <= set(ids(served.answer(replace(ask, k=ITEMS))))
+    new = replace(ask, where=Constraints(new=True))
+    found = served.answer(new)
+    assert len(found) == min(ask.k, ITEMS - len(taken | set(ask.items))) and not taken & set(ids(found))
+    ranking = served.ranking(new)
+    assert [r.score for r in found] == np.sort(ranking)[::-1][: len(found)].tolist()
+    rows = served.scores(served.asks([ask, new])).rows  # one that asks so beside one that does not
+    assert taken & {served.items.key(int(row)) for row in rows[0] if row >= 0}
+    assert not taken & {served.items.key(int(row)) for row in rows[1] if row >= 0}
+
+
+def test_to_somebody_unknown_everything_is_new(served):
+    for ask in (Ask("nobody", text="vase"), Ask(items=("i002",)), Ask()):
+        assert served.answer(replace(ask, where=Constraints(new=True))) == served.answer(ask)
+
+
+def test_a_combination_of_new_items_is_new_and_what_the_user_has_is_explained_as_left_out(served):
+    where, counts = Constraints(new=True), served.counts
+    taken = {served.items.key(row) for row in counts.taken(served.world.graph.vocabs["user"].row("u003")).tolist()}
+    plan = Plan(size=(3, 3), where=where)
+    for found in served.build(plan, "u003"):
+        assert not taken & {piece.id for piece in found.items}
+    old = sorted(taken)[0]
+    told = served.explain(Ask("u003", where=where), old)
+    assert any("leave this item out" in note for note in told.notes) and np.isfinite(told.score)
+    assert told.score == served.explain(Ask("u003"), old).score
+    with pytest.raises(InfeasibleError, match="what the user has not taken"):
+        served.build(Plan(size=(1, 1), where=Constraints(new=True, only=tuple(taken))), "u003")
 
 
 def test_an_item_named_twice_is_there_once(served):

@@ -131,18 +131,6 @@ def test_draws_and_limits_of_next_items(fold):
     assert len(targets) > 1
 
 
-def test_what_a_user_has_is_masked_where_only_new_items_are_asked_for(fold):
-    held = NextItem(masked=True).held_out(fold.graph, fold.asked, 0)
-    events = fold.graph.events
-    assert held.masked is not None and len(held.masked) == len(held) > 0
-    for row, user in enumerate(held.users.tolist()):
-        assert held.masked[row].tolist() == sorted(set(events.item[events.user == user].tolist()))
-    assert NextItem().held_out(fold.graph, fold.asked, 0).masked is None
-    assert NextItem(masked=True).training(fold.graph, fold.asked, 0).masked is None
-    with pytest.raises(ValueError, match="set new = true"):
-        NextItem(new=False, masked=True)
-
-
 @pytest.mark.parametrize("most", [2, 50])
 def test_the_history_is_what_the_user_took_oldest_first_and_never_the_target(fold, most):
     events = fold.graph.events

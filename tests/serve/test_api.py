@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from fusion.ask import Constraints
 from serve.answers import ProblemOut
 
 BLACK = ["i002", "i004"]
@@ -38,6 +39,9 @@ def test_the_answers_are_the_recommenders(api, trained, runs):
 def test_answers_are_narrowed(api, trained):
     answer = ask(api, "recommend", user="u003", where={"exclude": ["i001"], "only": ["i001", "i003", "i005"]})
     assert set(ids(answer)) == {"i003", "i005"}
+    new = trained.recommender.recommend("u003", where=Constraints(new=True))
+    assert ids(ask(api, "recommend", user="u003", where={"new": True})) == [one.id for one in new]
+    assert ids(ask(api, "recommend", user="u003")) != [one.id for one in new]
     direct = trained.recommender.complete(BLACK, k=5, diversity=0.5)
     assert ids(ask(api, "complete", items=BLACK, k=5, diversity=0.5)) == [one.id for one in direct]
 
