@@ -24,7 +24,8 @@ from fusion.settings import Recipe
 from fusion.world import edge_keys
 from kg.exchange import save_tables
 from kg.graph import build_graph
-from kg.paths import PathCounts, load_counts, save_counts
+from kg.paths import PathCounts
+from kg.saved import load_counts, save_counts
 from kg.schema import GraphSchema, SchemaError
 from kg.tables import DataError, Tables
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 
 from kg.ease import ease_weights
 from kg.factors import FACTORED, item_factors, rebuilt
 from kg.graph import Events, Graph
+from kg.neighbours import NEAR, by_neighbours
 from kg.relations import is_wide, item_relations, kin, transitions, user_relations
 from kg.sparse import BLOCK, Matrix, matrix_of, product, top
 from kg.tables import FloatArray, IntArray
@@ -27,8 +27,9 @@ class PathConfig:
         keep: Entries kept a row of the item-item matrices, the strongest first.
         ease: Penalty of EASE (Steck 2019) as one more count from item to item: a count that knows which others explain
             it already; 0 does without. A dense matrix of items by items: some seconds at 5,000, two minutes at 18,000.
-        rank: Singular vectors of what users take (Cremonesi 2010), for one more count from user to item: what those
-            who take alike take, of items that the user has not taken; 0 does without.
+        rank: Singular vectors of what users take (Cremonesi 2010), for one more count from user to item: what those who
+            take alike take, of what the user has not taken; 0 does without.
+        neighbours: How many users are near to a user, for a count of what these take (Resnick 1994); 0 does without.
     """
 
     half_life: float = 6.0
@@ -36,12 +37,13 @@ class PathConfig:
     keep: int = 300
     ease: float = 0.0
     rank: int = 0
+    neighbours: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.half_life, self.recent) <= 0 or self.keep < 1 or min(self.ease, self.rank) < 0:
-            raise ValueError(
-                f"paths: half_life and recent must be above 0, keep at least 1, ease and rank not negative, not {self}"
-            )
+        if min(self.half_life, self.recent) <= 0 or self.keep < 1:
+            raise ValueError(f"paths: half_life and recent must be above 0, keep at least 1, not {self}")
+        if min(self.ease, self.rank, self.neighbours) < 0:
+            raise ValueError(f"paths: ease, rank and neighbours must be at least 0, not {self}")
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,8 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
         user_item["user-item last"] = _last(events.take(known), decay[known], (users, items))
         if config.rank:
             user_item[FACTORED] = rebuilt(counts, item_factors(counts, config.rank), config.keep)
+        if config.neighbours:
+            user_item[NEAR] = by_neighbours(counts, config.neighbours, config.keep)
         item_item |= _together(counts.sign(), "user", config.keep)
     groups = _groups(events, items)
     if groups is not None:
@@ -247,54 +251,3 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
         attributes,
         counts.config,
     )
-
-
-def save_counts(counts: PathCounts) -> dict[str, npt.NDArray[np.generic]]:
-    """As named arrays; the inverse of load_counts."""
-    arrays: dict[str, npt.NDArray[np.generic]] = {}
-
-    def put(name: str, matrix: Matrix) -> None:
-        matrix = matrix.tocsr()
-        arrays[f"{name}/data"] = matrix.data.astype(np.float32)
-        arrays[f"{name}/indices"] = matrix.indices.astype(np.int32)
-        arrays[f"{name}/indptr"] = matrix.indptr.astype(np.int64)
-        arrays[f"{name}/shape"] = np.array(matrix.shape)
-
-    for kind, matrices in (("user_item", counts.user_item), ("item_item", counts.item_item)):
-        for name, matrix in matrices.items():
-            put(f"{kind}/{name}", matrix)
-    for kind, vectors in (("item", counts.item), ("user", counts.user)):
-        for name, vector in vectors.items():
-            arrays[f"{kind}/{name}"] = np.asarray(vector, np.float64)
-    for path in counts.attributes:
-        for part in ("items", "users", "together"):
-            put(f"attributes/{path.name}/{part}", getattr(path, part))
-    return arrays
-
-
-def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]], config: PathConfig | None = None) -> PathCounts:
-    """From what save_counts gave, in any order of names, and how it was counted; the paths come back in theirs."""
-    matrices: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
-    facts: dict[str, dict[str, FloatArray]] = {"item": {}, "user": {}}
-    for name, array in arrays.items():
-        kind, _, rest = name.partition("/")
-        if kind in facts:
-            facts[kind][rest] = np.asarray(array, np.float64)
-        else:
-            path, _, part = name.rpartition("/")
-            matrices.setdefault(path, {})[part] = array
-    whole = {
-        path: sp.csr_matrix((p["data"], p["indices"], p["indptr"]), shape=tuple(int(n) for n in p["shape"]))
-        for path, p in matrices.items()
-    }
-    chosen = {
-        kind: {path.removeprefix(f"{kind}/"): m for path, m in whole.items() if path.startswith(f"{kind}/")}
-        for kind in ("user_item", "item_item")
-    }
-    names = dict.fromkeys(path.split("/")[1] for path in whole if path.startswith("attributes/"))
-    attributes = [
-        AttributePaths(name, *(whole[f"attributes/{name}/{part}"] for part in ("items", "users", "together")))
-        for name in names
-    ]
-    found = (chosen["user_item"], chosen["item_item"], facts["item"], facts["user"])
-    return PathCounts(*found, attributes, config or PathConfig())

@@ -11,8 +11,9 @@ import numpy.typing as npt
 from kg.changes import Change, Changes, Cut, Index, Sets, among, column, distinct, entries, remaining
 from kg.factors import FACTORED, Factors, item_factors
 from kg.graph import Events, Graph
+from kg.neighbours import nearest, unit_ratings
 from kg.paths import AttributePaths, PathCounts
-from kg.recount_relations import followed, item_to_item, kin, order, user_to_item
+from kg.recount_relations import followed, item_to_item, kin, of_neighbours, order, user_to_item
 from kg.recount_values import Values
 from kg.sparse import Matrix
 from kg.tables import FloatArray, IntArray
@@ -53,8 +54,8 @@ class Counted:
 class Recount:
     """Recounts places of one graph: what `count_paths` of the graph without some edges gives.
 
-    Kept as they were counted are the entries that pruning left (no other comes in their stead), EASE's weights and the
-    singular vectors.
+    Kept as they were counted are the entries that pruning left (no other comes in their stead), EASE's weights, the
+    singular vectors, and who is near to a user, but not how near.
 
     Args:
         graph: The graph that was counted.
@@ -71,6 +72,7 @@ class Recount:
         self.half_life, self.window = ages(events, counts)
         self._degrees: dict[str, tuple[int, FloatArray]] = {}
         self._have: dict[str, IntArray] = {}
+        self._near: dict[int, IntArray] = {}
 
     @cached_property
     def taken(self) -> Sets | None:
@@ -82,6 +84,18 @@ class Recount:
     def factors(self) -> Factors:
         """(I, rank) the singular vectors, made anew: nothing in them is left to chance."""
         return item_factors(self.counts.user_item["user-item"], self.counts.config.rank)
+
+    @cached_property
+    def unit_ratings(self) -> Matrix:
+        """(U, I) as nearness compares them."""
+        return unit_ratings(self.counts.user_item["user-item"])
+
+    def near(self, user: int) -> IntArray:
+        """A user's row and those of the users near to it."""
+        if user not in self._near:
+            others = nearest(self.unit_ratings, np.array([user]), self.counts.config.neighbours).indices
+            self._near[user] = np.concatenate([[user], others]).astype(np.int64)
+        return self._near[user]
 
     @cached_property
     def followed(self) -> Matrix:
@@ -234,7 +248,7 @@ class Ground:
         facts = self._facts(change, newest)
         item_item |= order(recount, place, change) | item_to_item(recount, place, cut)
         item_item |= kin(recount, place, cut, facts["popularity"], self.stored, self._values)
-        user_item |= user_to_item(recount, place, cut, change)
+        user_item |= user_to_item(recount, place, cut, change) | of_neighbours(recount, place, change)
         item_item = {**self.stored, **item_item}
         values, together, of_user = {}, {}, {}
         for part in self._values:

@@ -9,6 +9,7 @@ import numpy as np
 
 from kg.changes import Change, Cut, column, remaining
 from kg.graph import EdgeList, Events
+from kg.neighbours import NEAR, unit_ratings
 from kg.relations import is_wide, transitions
 from kg.sparse import Matrix, matrix_of
 from kg.tables import FloatArray, IntArray
@@ -111,6 +112,31 @@ def user_to_item(recount: Recount, place: Place, cut: Cut, change: Change) -> di
         kept = place.user >= 0 and counts[path][place.user, place.item] > 0
         found[path] *= kept
     return found
+
+
+def of_neighbours(recount: Recount, place: Place, change: Change) -> dict[str, float]:
+    """user-item-user-item over the users that were counted as near; how near they are is counted anew."""
+    counts = recount.counts.user_item
+    if NEAR not in counts or place.user < 0:
+        return {NEAR: 0.0} if NEAR in counts else {}
+    here = np.array([place.user])
+    stored, taken = (float(column(counts[path], here, place.item)[0]) for path in (NEAR, "user-item"))
+    users = recount.near(place.user)
+    moved = [events.take(np.isin(events.user, users)) for events in (change.gone, change.come)]
+    if not (stored or taken) or not sum(map(len, moved)):
+        return {NEAR: stored}
+    order = np.argsort(users)
+    times = counts["user-item"][users]
+    for events, sign in zip(moved, (-1, 1), strict=True):
+        rows = order[np.searchsorted(users[order], events.user)]
+        times = times + matrix_of(np.full(len(rows), sign), (rows, events.item), times.shape)
+    ratings = times.log1p().tocsr()
+    if ratings[0, place.item]:
+        return {NEAR: 0.0}
+    unit = unit_ratings(times)
+    near = (unit[1:] @ unit[[0]].T).toarray().ravel()
+    found = near @ ratings[1:][:, [place.item]].toarray().ravel()
+    return {NEAR: float(found) / max(float(near.sum()), 1e-9)}
 
 
 def followed(events: Events, items: int) -> Matrix:

@@ -19,8 +19,8 @@ class Collection:
     2020, "LightGCN", section 4.1): all items ranked, those of training masked. Training asks have one target each.
 
     Attributes:
-        at_hand: Whether what the user has stands at hand. Where it is hundreds of items, they cost much and their sum
-            says little that the paths from the user do not: then it is masked, and the user alone is asked.
+        at_hand: Whether what the user has stands at hand; else it is masked, and the user alone is asked, which costs
+            less where it is hundreds of items.
         limit: Most asks a fold in training, 0 for no limit.
         draws: Most asks a user and fold in training, 0 for one for each new item.
     """

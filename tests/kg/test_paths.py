@@ -9,7 +9,8 @@ import pytest
 import kg.paths
 import kg.sparse
 from kg.graph import build_graph
-from kg.paths import PathConfig, count_paths, load_counts, save_counts, widen
+from kg.paths import PathConfig, count_paths, widen
+from kg.saved import load_counts, save_counts
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
 
@@ -240,7 +241,7 @@ def test_widened_counts_know_new_items_by_their_attributes_only(shop):
     assert counts.item_item["item-bundle-item"].shape == (14, 14)  # the old ones stay as they are
 
 
-@pytest.mark.parametrize("wrong", [{"half_life": 0}, {"recent": -1}, {"keep": 0}])
+@pytest.mark.parametrize("wrong", [{"half_life": 0}, {"recent": -1}, {"keep": 0}, {"rank": -1}, {"neighbours": -1}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match="paths"):
         PathConfig(**wrong)
