@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -176,7 +177,7 @@ class Asks:
         masked = None if self.masked is None else self.masked.take(which)
         return Asks(self.users[which], items, texts, targets, self.groups[which], masked)
 
-    @property
+    @cached_property
     def unranked(self) -> Ragged:
         """B lists of the item rows that are no answer: those at hand, and those masked."""
         return self.items if self.masked is None else beside(self.items, self.masked)

@@ -16,7 +16,7 @@ class Losses(NamedTuple):
     Attributes:
         candidates: -log softmax of the target's score among the candidates. An ask whose target retrieval missed
             counts 0: adding the target by hand would teach that no evidence means yes.
-        catalogue: -log softmax of the target's vector score among all items that are not at hand.
+        catalogue: -log softmax of the target's vector score among all items that can be an answer.
         retrieved: Share of the asks whose target is a candidate.
     """
 

@@ -107,7 +107,7 @@ class Candidates(NamedTuple):
 
     Attributes:
         rows: (B, C) candidate rows, -1 where there are fewer; ascending.
-        vector: (B, I) the vector part for the whole catalogue; items at hand are -inf.
+        vector: (B, I) the vector part for the whole catalogue; what is no answer is -inf.
         phi: (B, C, F) the counts.
         similarities: (B, C, 3) fused, text and graph.
     """

@@ -109,6 +109,13 @@ FAULTS = [
         "tests/eval/test_protocol.py::test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand",
     ),
     Fault(
+        "what is masked takes the places of candidates",
+        "fusion/evidence.py",
+        "return scores if hidden is None else scores.masked_fill(hidden, 0)",
+        "return scores",
+        "tests/fusion/test_evidence.py::test_what_is_masked_takes_no_place_of_a_candidate[1]",
+    ),
+    Fault(
         "an answer may hold what is at hand",
         "fusion/recommender.py",
         "        scores[asks.items[0]] = -np.inf\n",
