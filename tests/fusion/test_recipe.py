@@ -181,7 +181,7 @@ def test_to_dict_writes_every_default_and_class(file: Path) -> None:
     plain = to_dict(load(Recipe, file))
     assert plain["ask"] == {
         "class": "fusion.ask:Ask", "user": "u1", "items": ["a"], "text": None, "k": 3,
-        "where": {"exclude": [], "within": [], "without": [], "between": [], "only": None},
+        "where": {"exclude": [], "within": [], "without": [], "between": [], "only": None, "new": False},
     }  # fmt: skip
     assert plain["training"]["epochs"] == 7
     assert plain["plan"] is None
