@@ -5,21 +5,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from kg.sparse import BLOCK, Matrix, top
+from kg.sparse import BLOCK, Matrix, top, unit_rows
 from kg.tables import IntArray
 
 NEAR = "user-item-user-item"
 
 
-def unit_ratings(counts: Matrix) -> Matrix:
-    """(U, I) log(1 + counts), each user's of length 1 or 0."""
-    ratings = counts.log1p().tocsr()
-    length = np.sqrt(np.asarray(ratings.multiply(ratings).sum(1)).ravel())
-    return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ ratings).tocsr()
-
-
 def nearest(unit: Matrix, users: IntArray, most: int) -> Matrix:
-    """(B, U) the cosines of some users with the `most` nearest others."""
+    """(B, U) the cosines of some users with the `most` nearest others; unit (U, I) has rows of length 1 or 0."""
     near = (unit[users] @ unit.T).tocsr()
     near.data[near.indices == np.repeat(users, np.diff(near.indptr))] = 0
     return top(near, most)
@@ -35,7 +28,8 @@ def by_neighbours(counts: Matrix, most: int, keep: int) -> Matrix:
         most: How many users are near.
         keep: Entries kept a user.
     """
-    unit, ratings, blocks = unit_ratings(counts), counts.log1p().tocsr(), []
+    ratings, blocks = counts.log1p().tocsr(), []
+    unit = unit_rows(ratings)
     step = max(1, BLOCK // max(*counts.shape, 1))
     for start in range(0, counts.shape[0], step):
         near = nearest(unit, np.arange(start, min(start + step, counts.shape[0])), most)

@@ -11,11 +11,11 @@ import numpy.typing as npt
 from kg.changes import Change, Changes, Cut, Index, Sets, among, column, distinct, entries, remaining
 from kg.factors import FACTORED, Factors, item_factors
 from kg.graph import Events, Graph
-from kg.neighbours import nearest, unit_ratings
+from kg.neighbours import nearest
 from kg.paths import AttributePaths, PathCounts
 from kg.recount_relations import followed, item_to_item, kin, of_neighbours, order, user_to_item
 from kg.recount_values import Values
-from kg.sparse import Matrix
+from kg.sparse import Matrix, unit_rows
 from kg.tables import FloatArray, IntArray
 
 
@@ -88,7 +88,7 @@ class Recount:
     @cached_property
     def unit_ratings(self) -> Matrix:
         """(U, I) as nearness compares them."""
-        return unit_ratings(self.counts.user_item["user-item"])
+        return unit_rows(self.counts.user_item["user-item"].log1p())
 
     def near(self, user: int) -> IntArray:
         """A user's row and those of the users near to it."""

@@ -9,9 +9,9 @@ import numpy as np
 
 from kg.changes import Change, Cut, column, remaining
 from kg.graph import EdgeList, Events
-from kg.neighbours import NEAR, unit_ratings
+from kg.neighbours import NEAR
 from kg.relations import is_wide, transitions
-from kg.sparse import Matrix, matrix_of
+from kg.sparse import Matrix, matrix_of, unit_rows
 from kg.tables import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def of_neighbours(recount: Recount, place: Place, change: Change) -> dict[str, f
     ratings = times.log1p().tocsr()
     if ratings[0, place.item]:
         return {NEAR: 0.0}
-    unit = unit_ratings(times)
+    unit = unit_rows(ratings)
     near = (unit[1:] @ unit[[0]].T).toarray().ravel()
     found = near @ ratings[1:][:, [place.item]].toarray().ravel()
     return {NEAR: float(found) / max(float(near.sum()), 1e-9)}

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from kg.graph import Events, Graph
-from kg.sparse import matrix_of, product, top
+from kg.sparse import matrix_of, product, top, unit_rows
 from kg.tables import FloatArray, IntArray
 
 Matrix: TypeAlias = sp.csr_matrix
@@ -53,7 +53,7 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
             found[f"item-{name}-item"] = top(forward, keep)
             found[f"item-{name}-item reverse"] = top(forward.T.tocsr(), keep)
         elif is_wide(graph, name):
-            unit = _unit(_values(graph, edge.source, edge.target, graph.size(target)))
+            unit = unit_rows(_values(graph, edge.source, edge.target, graph.size(target)))
             cosine = product(unit, unit.T.tocsr(), keep + 1)
             cosine.setdiag(0)
             cosine.eliminate_zeros()
@@ -108,11 +108,11 @@ def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]
             if left == graph.item and right == target:
                 values = _values(graph, link.source, link.target, size)
                 found[f"user-{target}-item"] = product(own, values.T.tocsr(), keep)
-                found[f"user-{target}-item cosine"] = product((own @ rare).tocsr(), _unit(values).T.tocsr(), keep)
+                found[f"user-{target}-item cosine"] = product((own @ rare).tocsr(), unit_rows(values).T.tocsr(), keep)
         known = events.user >= 0
         taken = matrix_of(np.ones(known.sum()), (events.user[known], events.item[known]), (users, items)).sign()
         if taken.nnz:
-            like = _unit((own @ rare).tocsr())
+            like = unit_rows((own @ rare).tocsr())
             popular = np.maximum(np.asarray(taken.sum(0)).ravel(), 1)
             through = (like.T @ taken @ sp.diags((1 / np.sqrt(popular)).astype(np.float32))).tocsr()
             found[f"user-{target}-user-item"] = product(like, through, keep)
@@ -127,9 +127,3 @@ def is_wide(graph: Graph, name: str) -> bool:
 
 def _values(graph: Graph, source: IntArray, target: IntArray, size: int) -> Matrix:
     return matrix_of(np.ones(len(source)), (source, target), (graph.size(graph.item), size)).sign()
-
-
-def _unit(matrix: Matrix) -> Matrix:
-    """Rows of length 1 or 0."""
-    length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
-    return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ matrix).tocsr()

@@ -34,3 +34,9 @@ def product(left: Matrix, right: Matrix, keep: int) -> Matrix:
     step = max(1, BLOCK // max(right.shape[1], 1))
     blocks = (left[start : start + step] @ right for start in range(0, left.shape[0], step))
     return sp.vstack([top(block.tocsr(), keep) for block in blocks]).tocsr()
+
+
+def unit_rows(matrix: Matrix) -> Matrix:
+    """The same with rows of length 1 or 0."""
+    length = np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel())
+    return (sp.diags((1 / np.maximum(length, 1e-9)).astype(np.float32)) @ matrix).tocsr()
