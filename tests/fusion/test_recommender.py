@@ -140,9 +140,8 @@ def test_to_somebody_unknown_everything_is_new(served):
 def test_a_combination_of_new_items_is_new_and_what_the_user_has_is_explained_as_left_out(served):
     where, counts = Constraints(new=True), served.counts
     taken = {served.items.key(row) for row in counts.taken(served.world.graph.vocabs["user"].row("u003")).tolist()}
-    plan = Plan(size=(3, 3), where=where)
-    for found in served.build(plan, "u003"):
-        assert not taken & {piece.id for piece in found.items}
+    built = served.build(Plan(size=(3, 3), where=where), "u003")
+    assert taken and built and not taken & {piece.id for found in built for piece in found.items}
     old = sorted(taken)[0]
     told = served.explain(Ask("u003", where=where), old)
     assert any("leave this item out" in note for note in told.notes) and np.isfinite(told.score)
