@@ -18,15 +18,15 @@ def item_factors(counts: Matrix, rank: int) -> Factors:
 
     Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation tasks, 2010. A user's
     score for an item is then <log(1 + the user's counts) V, V_item>: linear in what the user took, item by item.
+
+    The decomposition starts from a fixed draw that depends on the shape of the counts; where singular values fall
+    slowly, the last vectors depend on it.
     """
-    # Users and items of no taking are left out, so that those who come later leave the vectors as they are.
-    users, items = (np.flatnonzero(np.bincount(ends)) for ends in counts.nonzero())
-    rank = max(min(rank, len(users) - 1, len(items) - 1), 0)
-    factors = np.zeros((counts.shape[1], rank), np.float32)
-    if rank:
-        ratings = counts[users][:, items].log1p().astype(np.float64)
-        factors[items] = randomized_svd(ratings, rank, random_state=0)[2].T
-    return factors
+    rank = min(rank, min(counts.shape) - 1)
+    if rank < 1 or not counts.nnz:
+        return np.zeros((counts.shape[1], 0), np.float32)
+    _, _, right = randomized_svd(counts.log1p().astype(np.float64), rank, random_state=0)
+    return np.ascontiguousarray(right.T, np.float32)
 
 
 def rebuilt(counts: Matrix, factors: Factors, keep: int) -> Matrix:

@@ -41,14 +41,6 @@ def test_the_strongest_of_each_user_stay_whatever_the_blocks(taken, block, monke
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_who_and_what_comes_later_leaves_the_vectors_as_they_are(taken):
-    wide = taken.copy()
-    wide.resize((taken.shape[0] + 3, ITEMS + 2))
-    found, after = item_factors(taken, RANK), item_factors(wide, RANK)
-    np.testing.assert_array_equal(after[:ITEMS], found)
-    assert found.any() and not after[ITEMS:].any()
-
-
 @pytest.mark.parametrize("shape", [(1, 5), (5, 1), (3, 4)])
 def test_of_nothing_there_is_nothing(shape):
     nothing = sp.csr_matrix(shape, dtype=np.float32)
