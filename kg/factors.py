@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.utils.extmath import randomized_svd
+from scipy.sparse.linalg import svds
 
 from kg.sparse import BLOCK, Matrix, top
 
 Factors = npt.NDArray[np.float32]
+Float64s = npt.NDArray[np.float64]
+DENSE = 1_000_000  # cells of a matrix that is decomposed whole
 FACTORED = "user-item factored"
 
 
@@ -19,14 +21,25 @@ def item_factors(counts: Matrix, rank: int) -> Factors:
     Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation tasks, 2010. A user's
     score for an item is then <log(1 + the user's counts) V, V_item>: linear in what the user took, item by item.
 
-    The decomposition starts from a fixed draw that depends on the shape of the counts; where singular values fall
-    slowly, the last vectors depend on it.
+    Users and items of no taking are left out of the decomposition, so that those who come later change nothing.
     """
-    rank = min(rank, min(counts.shape) - 1)
-    if rank < 1 or not counts.nnz:
-        return np.zeros((counts.shape[1], 0), np.float32)
-    _, _, right = randomized_svd(counts.log1p().astype(np.float64), rank, random_state=0)
-    return np.ascontiguousarray(right.T, np.float32)
+    users, items = (np.flatnonzero(np.bincount(ends)) for ends in counts.nonzero())
+    rank = max(min(rank, len(users) - 1, len(items) - 1), 0)
+    factors = np.zeros((counts.shape[1], rank), np.float32)
+    if rank:
+        values, right = _largest(counts[users][:, items].log1p().astype(np.float64), rank)
+        factors[items] = np.where(values > 1e-6 * values.max(), right.T, 0)  # to a value of 0 any vector belongs
+    return factors
+
+
+def _largest(ratings: sp.csr_matrix, rank: int) -> tuple[Float64s, Float64s]:
+    """The largest singular values and (rank, items) their right vectors, the same at every call."""
+    if np.prod(ratings.shape) <= DENSE:  # Lanczos draws anew where few values are distinct, as in small matrices
+        _, values, right = np.linalg.svd(ratings.toarray(), full_matrices=False)
+        return values[:rank], right[:rank]
+    start = np.random.default_rng(0).standard_normal(min(ratings.shape))
+    _, values, right = svds(ratings, rank, v0=start, return_singular_vectors="vh")
+    return values, right
 
 
 def rebuilt(counts: Matrix, factors: Factors, keep: int) -> Matrix:

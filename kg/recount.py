@@ -82,7 +82,7 @@ class Recount:
 
     @cached_property
     def factors(self) -> Factors:
-        """(I, rank) the singular vectors, made anew: the same where no item or user came since they were counted."""
+        """(I, rank) the singular vectors, made anew."""
         return item_factors(self.counts.user_item["user-item"], self.counts.config.rank)
 
     @cached_property

@@ -27,7 +27,9 @@ def dense(counts):
     return np.where(counts.toarray() > 0, 0, np.maximum(ratings @ right.T @ right, 0))
 
 
-def test_scores_are_those_of_a_whole_decomposition(taken):
+@pytest.mark.parametrize("cells", [0, 1000])
+def test_scores_are_those_of_a_whole_decomposition(taken, cells, monkeypatch):
+    monkeypatch.setattr("kg.factors.DENSE", cells)
     found = rebuilt(taken, item_factors(taken, RANK), ITEMS)
     np.testing.assert_allclose(found.toarray(), dense(taken), atol=1e-5)
     assert found.nnz
@@ -39,6 +41,22 @@ def test_the_strongest_of_each_user_stay_whatever_the_blocks(taken, block, monke
     found, expected = rebuilt(taken, item_factors(taken, RANK), 2).toarray(), dense(taken)
     expected[expected < np.sort(expected)[:, [-2]]] = 0
     np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("cells", [0, 1000])
+def test_who_and_what_comes_later_leaves_the_vectors_as_they_are(taken, cells, monkeypatch):
+    monkeypatch.setattr("kg.factors.DENSE", cells)
+    wide = taken.copy()
+    wide.resize((taken.shape[0] + 3, ITEMS + 2))
+    found, after = item_factors(taken, RANK), item_factors(wide, RANK)
+    np.testing.assert_array_equal(after[:ITEMS], found)
+    assert found.any() and not after[ITEMS:].any()
+
+
+def test_where_fewer_vectors_mean_something_the_others_are_empty():
+    alike = sp.csr_matrix(np.outer([1, 2, 1, 3, 1], np.ones(4)), dtype=np.float32)
+    found = item_factors(alike, 3)
+    assert found.shape == (4, 3) and np.count_nonzero(found.any(axis=0)) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 5), (5, 1), (3, 4)])
