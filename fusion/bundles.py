@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fusion.ask import Ask, Constraints
+from fusion.ask import Ask
 from fusion.feasible import Problem
 from fusion.plan import Combination, Piece, Plan
 from fusion.pool import Pool
@@ -39,7 +39,7 @@ def build(
         DataError, ValueError: As resolve raises them.
     """
     problem = resolve(recommender, plan, items, user)
-    ask = Ask(user, tuple(items), text, where=Constraints(new=plan.where.new))
+    ask = Ask(user, tuple(items), text, where=plan.where)
     row = int(recommender.asks([ask]).users[0])
     rows = candidates(recommender, problem, ask)
 
@@ -128,6 +128,7 @@ def first_scores(recommender: Recommender, ask: Ask) -> FloatArray:
     asks = recommender.asks([ask])
     fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, recommender.words(asks))
     vector = fused @ bank.items.fused.T
+    vector[0, torch.as_tensor(asks.unranked.rows, device=vector.device)] = -torch.inf
     near = vector.topk(min(model.config.by_vector, world.items), sorted=False).indices
     rows, phi = world.evidence(asks, model.config.each if model.config.paths else 0, near)
     rows, phi = rows[:, rows[0] >= 0], phi[:, rows[0] >= 0]

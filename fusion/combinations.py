@@ -160,7 +160,7 @@ def judge(
         slots = [int(np.searchsorted(np.unique(codes[codes >= 0]), code)) if code >= 0 else -1 for code in codes]
     problem = replace(problem, size=(1, MOST), places=tuple(places))
     allowed, found = problem.allowed(), [rows]
-    rest = [Ask(user, ids[:n] + ids[n + 1 :], text) for n in range(len(ids))]
+    rest = [Ask(user, ids[:n] + ids[n + 1 :], text, where=given.where) for n in range(len(ids))]
     for score, slot in zip(recommender.score(recommender.asks(rest)), slots or [-1] * len(ids), strict=True):
         may = np.flatnonzero(places[slot].mask & allowed if slot >= 0 else allowed)
         found.append(may[np.argsort(-score[may], kind="stable")[:SWAPS]])

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.ask import Ask, Asks, Ragged
+from fusion.ask import Ask, Asks, Constraints, Ragged
 from fusion.evidence import ALIKE, WORDS, differ, named, summed
 from fusion.masks import Ends, Neighbours, masked_edges, message_ends
 from fusion.messages import Masked, Messages, find
@@ -136,7 +136,7 @@ class Occlusion:
         """Where an ask meets an item (its row)."""
         allowed = self.recommender.allowed(ask.where, ask.user)
         if not allowed[item]:  # what is left out has a score all the same
-            ask = replace(ask, where=replace(ask.where, new=False))
+            ask = replace(ask, where=Constraints())
         asks, found, scores = self._answered(ask)
         others = scores.copy()
         served = float(others[item])

@@ -178,7 +178,7 @@ class Recommender:
         asks = self.asks([ask])
         found = self.scores(asks)
         rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
-        fits = np.flatnonzero((rows >= 0) & self.allowed(ask.where, ask.user)[rows])
+        fits = np.flatnonzero(rows >= 0)
         if len(fits) < ask.k or not asks.told(self.model.text is not None)[0]:
             return self._top(self.ranking(ask, found), ask.k, ANYTHING)
         best = fits[np.argsort(-scores[fits], kind="stable")[: ask.k]]  # candidates come before all others
@@ -187,12 +187,12 @@ class Recommender:
     def ranking(self, ask: Ask, found: Scores | None = None) -> npt.NDArray[np.float64]:
         """(I,) a score for every item, -inf for those at hand and those that ask.where leaves out."""
         asks = self.asks([ask])
-        scores = self.score(asks, found)[0].astype(np.float64)
-        scores[asks.items[0]] = -np.inf
-        return np.where(self.allowed(ask.where, ask.user), scores, -np.inf)
+        scores: npt.NDArray[np.float64] = self.score(asks, found)[0].astype(np.float64)
+        scores[asks.unranked[0]] = -np.inf
+        return scores
 
     def asks(self, asks: Sequence[Ask]) -> Asks:
-        """Ids to rows; what is unknown is left out."""
+        """Ids to rows; what is unknown is left out, and what the constraints leave out is masked."""
         rows = [self._user(a.user) for a in asks]
         items = []
         for ask in asks:
@@ -201,8 +201,8 @@ class Recommender:
             items.append(list(found))
         texts, none = tuple(a.text or "" for a in asks), Ragged.of([[]] * len(asks))
         masked = None
-        if any(a.where.new for a in asks):
-            masked = Ragged.of([self.counts.taken(u) if a.where.new else [] for a, u in zip(asks, rows, strict=True)])
+        if any(a.where != ANYTHING for a in asks):  # so that it takes no candidate's place
+            masked = Ragged.of([np.flatnonzero(~self.allowed(a.where, a.user)) for a in asks])
         return Asks(np.array(rows, np.int64), Ragged.of(items), texts, none, np.arange(len(asks)), masked)
 
     def _user(self, user: str | None) -> int:

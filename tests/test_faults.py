@@ -118,7 +118,7 @@ FAULTS = [
     Fault(
         "an answer may hold what is at hand",
         "fusion/recommender.py",
-        "        scores[asks.items[0]] = -np.inf\n",
+        "        scores[asks.unranked[0]] = -np.inf\n",
         "",
         "tests/fusion/test_recommender.py::test_what_is_at_hand_is_never_returned",
     ),

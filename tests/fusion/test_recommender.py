@@ -132,6 +132,25 @@ def test_only_what_is_new_to_the_user_is_returned_where_that_is_asked(served, as
     assert not taken & {served.items.key(int(row)) for row in rows[1] if row >= 0}
 
 
+def test_what_constraints_leave_out_takes_no_candidates_place(served, monkeypatch):
+    def candidates(where):
+        rows = served.scores(served.asks([replace(ask, where=where)])).rows[0]
+        return {served.items.key(int(row)) for row in rows if row >= 0}
+
+    ask = Ask("u003", ("i002",), "black vase")
+    monkeypatch.setattr(served.model, "config", replace(served.model.config, each=1, by_vector=1, new_items=1))
+    first = candidates(Constraints())
+    others = set(served.items.ids.to_pylist()) - first - set(ask.items)
+    assert first and others
+    narrowed = {"only": tuple(others)}, {"exclude": tuple(first)}, {"within": (("id", tuple(others)),)}
+    for where in (Constraints(**keys) for keys in narrowed):
+        found = candidates(where)
+        assert found and found <= others
+        best = served.answer(replace(ask, where=where))[0]
+        assert best.id in found and served.explain(replace(ask, where=where), best.id).score == best.score
+    assert served.build(Plan(size=(2, 2), where=Constraints(only=tuple(others))), "u003")
+
+
 def test_to_somebody_unknown_everything_is_new(served):
     for ask in (Ask("nobody", text="vase"), Ask(items=("i002",)), Ask()):
         assert served.answer(replace(ask, where=Constraints(new=True))) == served.answer(ask)
