@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from fusion.ask import Constraints
-from fusion.commands.common import add_ask, add_run, load, table, within
+from fusion.commands.common import add_ask, add_run, add_where, load, table, where_of
 
 HELP = "the best items for a user, items at hand, words, or any of these together"
 
@@ -14,11 +13,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
     add_ask(parser)
+    add_where(parser)
     parser.add_argument("-k", type=int, default=10, help="how many items (default: 10)")
-    parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[,VALUE]",
-                        help="keep to items with one of these values; may be given again")  # fmt: skip
-    parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
-    parser.add_argument("--new", action="store_true", help="only what the user has not taken")
     parser.add_argument("--one-per", default="", metavar="NAME", help="the best item for each value of this property "
                         "or relation (category) that no item at hand has")  # fmt: skip
     parser.add_argument("--diversity", type=float, default=0.0, metavar="X", help="how unlike each other the items "
@@ -27,10 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer and print a table."""
-    where = Constraints(exclude=tuple(options.exclude), within=within(options.within), new=options.new)
-    found = load(options).complete(
-        tuple(options.items), options.user, options.words, options.k, where, options.one_per, options.diversity
-    )
+    user, items, where = options.user, tuple(options.items), where_of(options)
+    found = load(options).complete(items, user, options.words, options.k, where, options.one_per, options.diversity)
     rows = [[str(n), r.id, r.title, f"{r.score:.2f}", f"{r.language:.0%}"] for n, r in enumerate(found, 1)]
     print(table(["", "id", "title", "score", "by words"], rows))
     return 0

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from fusion.ask import Constraints
 from fusion.recommender import Recommender
 from fusion.runs import RunError, list_runs
 
@@ -21,6 +22,19 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--user", metavar="ID", help="whom it is for")
     parser.add_argument("--items", nargs="+", default=[], metavar="ID", help="items at hand")
     parser.add_argument("--words", metavar="TEXT", help="a query, or what the items are for")
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    """--within, --exclude and --new: what the answer keeps to."""
+    parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[,VALUE]",
+                        help="keep to items with one of these values; may be given again")  # fmt: skip
+    parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
+    parser.add_argument("--new", action="store_true", help="only what the user has not taken")
+
+
+def where_of(options: argparse.Namespace) -> Constraints:
+    """What add_where's options say."""
+    return Constraints(exclude=tuple(options.exclude), within=within(options.within), new=options.new)
 
 
 def load(options: argparse.Namespace) -> Recommender:

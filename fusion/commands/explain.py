@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from fusion.ask import Ask
-from fusion.commands.common import add_ask, add_run, load
+from fusion.commands.common import add_ask, add_run, add_where, load, where_of
 from fusion.explain import explain
 
 HELP = "why an item is in the answer: paths in the graph, and how much each carries the score"
@@ -16,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
     add_ask(parser)
+    add_where(parser)
     parser.add_argument("--item", metavar="ID", help="the item to explain (default: the best of the answer)")
     parser.add_argument("-k", type=int, default=3, help="how many paths (default: 3)")
     parser.add_argument("--fast", action="store_true", help="paths alone, without measuring what they carry")
@@ -38,7 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Explain, print, and write what was asked for."""
     recommender = load(options)
-    ask = Ask(options.user, tuple(options.items), options.words)
+    ask = Ask(options.user, tuple(options.items), options.words, where=where_of(options))
     item = options.item
     if item is None:
         found = recommender.answer(ask)

@@ -24,6 +24,7 @@ function show() {
   for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-for]"))) {
     if (part.id !== "kind-row" || by("kind").options.length > 1) part.hidden = !part.dataset.for?.split(" ").includes(mode());
   }
+  by("new-row").hidden = !by("user").value.trim();
   const whole = mode() === "build", budget = Number(by("budget").value);
   by("budget-told").value = budget ? `${budget} ${whole ? "in all" : "an item"}` : "no limit";
   by("count-told").value = by("count").value;
@@ -47,7 +48,7 @@ function question() {
   const text = by("text").value.trim() || null, user = by("user").value.trim() || null, items = [...basket.keys()];
   const kind = by("kind").value, budget = Number(by("budget").value), count = Number(by("count").value), diversity = Number(by("diversity").value);
   const within = kind ? { [about.kind]: [kind] } : {};
-  const where = { within, between: budget && mode() !== "build" ? { price: [null, budget] } : {} };
+  const where = { within, new: by("new").checked, between: budget && mode() !== "build" ? { price: [null, budget] } : {} };
   if (mode() === "search") return text ? ["search", { text, user, k: count, where }] : "Type what you look for.";
   if (mode() === "recommend") return user ? ["recommend", { user, k: count, where }] : "Name a user, and see what may come next.";
   if (mode() === "complete") return items.length ? ["complete", { items, user, text, k: count, where, diversity }] : "The basket is empty. Search for something, and add it.";
@@ -79,11 +80,11 @@ async function send() {
   try {
     const began = performance.now(), answer = await ask(path, body, mine.signal);
     const session = path === "build" ? [] : answer.session;
-    asked = { user: body.user, text: body.text, items: [...new Set([...session, ...(body.items || [])])] };
+    asked = { user: body.user, text: body.text, items: [...new Set([...session, ...(body.items || [])])], where: (body.plan || body).where };
     const many = (answer.items || answer.combinations).length;
     status.textContent = `${many} ${path === "build" ? "outfits" : "items"} in ${Math.round(performance.now() - began)} ms${answer.language === null ? "" : `, ${percent(answer.language)} by language`}${session.length ? `; ${session.length} of the user’s latest items were considered` : ""}`;
     const shown = path === "build" ? answer.combinations.map(outfit) : answer.items.map((/** @type {any} */ item) => card(item, "li"));
-    found.replaceChildren(many ? make("ol", {}, ...shown) : make("p", { class: "empty" }, "Nothing fits. Loosen the kind, the budget or the slots."));
+    found.replaceChildren(many ? make("ol", {}, ...shown) : make("p", { class: "empty" }, "Nothing fits. Loosen the kind, the budget, the slots or what is new."));
   } catch (error) {
     if (error instanceof DOMException) return;
     status.textContent = "";
@@ -133,7 +134,7 @@ async function explain(item, place, rest) {
   if (matchMedia("(max-width: 999px)").matches) why.scrollIntoView();
   const items = (rest || asked.items).filter((/** @type {string} */ id) => id !== item.id);
   try {
-    const wanted = { item: item.id, user: asked.user, text: asked.text, items };
+    const wanted = { item: item.id, user: asked.user, text: asked.text, items, where: asked.where };
     const paths = await ask("explain", { ...wanted, support: false }, mine.signal);
     body.replaceChildren(make("p", { role: "status", class: "soft" }, "Measuring what each path carries …"), ...reasons(paths, about));
     body.replaceChildren(...reasons(await ask("explain", wanted, mine.signal), about));

@@ -6,6 +6,7 @@ import networkx as nx
 import pytest
 
 from fusion.__main__ import main
+from fusion.ask import Constraints
 from fusion.commands.common import table, within
 from kg.store import open_store, write_tables
 from kg.tables import Tables
@@ -124,6 +125,14 @@ class TestExplain:
             assert path["cypher"] + ";" in told and path["support"]
         assert nx.read_graphml(files["graphml"]).has_node(f"item {made['item']['id']}")
         assert "<html" in files["html"].read_text()
+
+    def test_an_item_of_a_narrowed_answer_is_explained_in_it(self, run_folder, capsys, trained):
+        white, kept = ["--within", "colour=white"], Constraints(within=(("colour", ("white",)),), new=True)
+        best = trained.recommender.recommend("u003", 1, kept)[0]
+        command = ["explain", "--run", str(run_folder), "--user", "u003", *white, "--new", "--fast"]
+        assert main(command) == 0
+        told = capsys.readouterr().out
+        assert f"({best.id}): place 1" in told and best.title in told and "leave this item out" not in told
 
     def test_a_store_is_asked_whether_the_edges_are_still_there(self, run_folder, capsys, tmp_path, trained):
         store = tmp_path / "graph.duckdb"

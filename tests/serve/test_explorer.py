@@ -152,6 +152,28 @@ def test_what_was_bought_changes_the_answer(visit: Callable[..., Any]) -> None:
     assert first not in page.locator("#found h3").all_inner_texts()
 
 
+def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.wait_for_selector("text=Type what you look for")
+    assert not page.is_visible("#new")
+    page.check("[value=recommend]", force=True)
+    page.fill("#user", "u003")
+    answered(page)
+    with page.expect_response(lambda r: '"k":30' in (r.request.post_data or "")) as before:
+        page.locator("#count").fill("30")
+    with page.expect_response(lambda r: '"new":true' in (r.request.post_data or "")) as after:
+        page.check("#new")
+    old, new = ({item["id"] for item in told.value.json()["items"]} for told in (before, after))
+    assert new and old - new
+    answered(page)
+    shot(page, "new")
+    assert axe(page) == []
+    with page.expect_request("**/v1/explain") as told:
+        page.click("#found li >> nth=0 >> button:has-text('Why')")
+    assert told.value.post_data_json["where"]["new"] is True
+    page.wait_for_selector("#reasons .path")
+
+
 def test_errors_are_told_and_can_be_tried_again(visit: Callable[..., Any]) -> None:
     page = visit()
     page.wait_for_selector("text=Type what you look for")
