@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.benchmarks import BENCHMARKS
+from eval.contenders import RIVALS
 from eval.explained import explained
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,12 +161,19 @@ def _about(result: Result) -> list[str]:
     spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result["seconds"].items())
     peak = ", ".join(f"{what} {size / 2**30:.1f} GiB" for what, size in result["memory"].items())
     lines += ["", f"Time: {spent}. Peak memory: {peak}."]
-    if result["left out"]:
-        lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in result["left out"].items()) + "."]
+    if left_out := _left_out(result):
+        lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in left_out.items()) + "."]
     if result["bar"]:
         task, metric, value = result["bar"]
         lines += ["", f"The bar that was set before: {metric} {value:.4f} ({task})."]
     return lines + [f"\n**Leak:** {leak}" for leak in result["audit"]]
+
+
+def _left_out(result: Result) -> dict[str, str]:
+    """The rivals without a row, and why."""
+    shown = {row["name"] for task in result["tasks"].values() for row in task["blocks"][0]["rows"]}
+    reasons = dict.fromkeys(RIVALS, "the command does not ask for it") | result["left out"]
+    return {name: why for name, why in reasons.items() if name not in shown}
 
 
 def _ran(result: Result) -> list[str]:

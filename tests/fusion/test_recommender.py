@@ -140,15 +140,14 @@ def test_what_constraints_leave_out_takes_no_candidates_place(served, monkeypatc
     ask = Ask("u003", ("i002",), "black vase")
     monkeypatch.setattr(served.model, "config", replace(served.model.config, each=1, by_vector=1, new_items=1))
     first = candidates(Constraints())
-    others = set(served.items.ids.to_pylist()) - first - set(ask.items)
-    assert first and others
-    narrowed = {"only": tuple(others)}, {"exclude": tuple(first)}, {"within": (("id", tuple(others)),)}
-    for where in (Constraints(**keys) for keys in narrowed):
-        found = candidates(where)
-        assert found and found <= others
-        best = served.answer(replace(ask, where=where))[0]
+    others = tuple(set(served.items.ids.to_pylist()) - first - set(ask.items))
+    assert first
+    for kept in ({"only": others}, {"exclude": tuple(first)}, {"within": (("id", others),)}):
+        where = Constraints(**kept)
+        found, best = candidates(where), served.answer(replace(ask, where=where))[0]
+        assert found and found <= set(others)
         assert best.id in found and served.explain(replace(ask, where=where), best.id).score == best.score
-    assert served.build(Plan(size=(2, 2), where=Constraints(only=tuple(others))), "u003")
+    assert served.build(Plan(size=(2, 2), where=Constraints(only=others)), "u003")
 
 
 def test_to_somebody_unknown_everything_is_new(served):
@@ -202,10 +201,8 @@ def test_fewer_than_one_is_refused(served, k):
 
 def test_constraints_are_kept(served):
     first = ids(served.recommend("u003", k=4))
-    assert ids(served.recommend("u003", k=2, where=Constraints(exclude=(first[0], first[2], "nothing")))) == [
-        first[1],
-        first[3],
-    ]
+    excluded = Constraints(exclude=(first[0], first[2], "nothing"))
+    assert ids(served.recommend("u003", k=2, where=excluded)) == [first[1], first[3]]
     title = "white lamp number 1"
     only = Constraints(within=(("title", (title, "no such title")),))
     assert [r.title for r in served.recommend("u003", where=only)] == [title]
