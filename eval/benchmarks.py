@@ -134,8 +134,8 @@ BENCHMARKS: dict[str, Benchmark] = {
             "more training purchases, trained on weeks 1 to 44, tested on 49 to 53; 3 % of the products lost all "
             "their training baskets and are cold. Of each test basket of three items or more one at random is asked "
             "for, the others and the household at hand; a search is the name of a kind of product.",
-            traps="The share of forgotten items in training was chosen with the test weeks in view; for a measure take "
-            "the other sets' figures.",
+            traps="Only best sellers, so that it trains in minutes: the full set below is the measure. Test weeks were "
+            "looked at while one setting was tuned; it has since been chosen on validation alone.",
             cross="in_category",
         ),
         Benchmark(
