@@ -18,7 +18,7 @@ MOST_ITEMS = 1000  # at hand
 
 @dataclass(frozen=True)
 class Constraints:
-    """What an answer must keep to.
+    """What an answer must keep to; candidates are found among what it leaves.
 
     Attributes:
         exclude: Item ids never to return.
