@@ -13,6 +13,8 @@ help:
 	@echo "make ci      lint and test"
 	@echo "make clean   remove .venv and the caches"
 
+# OpenMP's threads spin while they wait, which is slow beside other busy processes.
+train: export OMP_WAIT_POLICY ?= passive
 train: .venv/train
 	$(BIN)/python train.py --graph
 
