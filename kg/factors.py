@@ -32,7 +32,7 @@ def item_factors(counts: Matrix, rank: int) -> Factors:
     return factors
 
 
-def _largest(ratings: sp.csr_matrix, rank: int) -> tuple[Float64s, Float64s]:
+def _largest(ratings: Matrix, rank: int) -> tuple[Float64s, Float64s]:
     """The largest singular values and (rank, items) their right vectors, the same at every call."""
     if np.prod(ratings.shape) <= DENSE:  # Lanczos draws anew where few values are distinct, as in small matrices
         _, values, right = np.linalg.svd(ratings.toarray(), full_matrices=False)
