@@ -180,13 +180,15 @@ class Recommender:
         rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
         fits = np.flatnonzero(rows >= 0)
         if len(fits) < ask.k or not asks.told(self.model.text is not None)[0]:
-            return self._top(self.ranking(ask, found), ask.k, ANYTHING)
+            return self._top(self._ranked(asks, found), ask.k, ANYTHING)
         best = fits[np.argsort(-scores[fits], kind="stable")[: ask.k]]  # candidates come before all others
         return self._listed(rows[best], scores[best])
 
-    def ranking(self, ask: Ask, found: Scores | None = None) -> npt.NDArray[np.float64]:
+    def ranking(self, ask: Ask) -> npt.NDArray[np.float64]:
         """(I,) a score for every item, -inf for those at hand and those that ask.where leaves out."""
-        asks = self.asks([ask])
+        return self._ranked(self.asks([ask]))
+
+    def _ranked(self, asks: Asks, found: Scores | None = None) -> npt.NDArray[np.float64]:
         scores: npt.NDArray[np.float64] = self.score(asks, found)[0].astype(np.float64)
         scores[asks.unranked[0]] = -np.inf
         return scores
@@ -194,11 +196,7 @@ class Recommender:
     def asks(self, asks: Sequence[Ask]) -> Asks:
         """Ids to rows; what is unknown is left out, and what the constraints leave out is masked."""
         rows = [self._user(a.user) for a in asks]
-        items = []
-        for ask in asks:
-            found = dict.fromkeys(map(self.items.row, ask.items))
-            found.pop(-1, None)
-            items.append(list(found))
+        items = [[row for row in dict.fromkeys(map(self.items.row, a.items)) if row >= 0] for a in asks]
         texts, none = tuple(a.text or "" for a in asks), Ragged.of([[]] * len(asks))
         masked = None
         if any(a.where != ANYTHING for a in asks):  # so that it takes no candidate's place
