@@ -22,7 +22,8 @@ import torch
 
 from encoders.text import TextConfig, TextEncoder
 from fusion.ask import Ask
-from fusion.model import Bank, FusionConfig, Hybrid, Nodes
+from fusion.config import FusionConfig
+from fusion.model import Bank, Hybrid, Nodes
 from fusion.plan import Plan, Slot
 from fusion.recommender import Recommender
 from fusion.world import NodeTexts, World, edge_keys

@@ -120,20 +120,21 @@ class UserFrequency:
 
 
 class ItemKNN:
-    """The cosine of the items' baskets, summed over the ask's items or, where it has none, over the user's history.
+    """The cosine of the items' baskets or takers, summed over the ask's items, or over the user's history without any.
 
     Sarwar et al., Item-based collaborative filtering recommendation algorithms, 2001.
 
     Args:
         graph: The training graph.
         neighbours: Only so many items nearest to each are kept; all where 0.
+        history: By the users who took them; else by the baskets that hold them.
     """
 
     name = "ItemKNN"
 
-    def __init__(self, graph: Graph, neighbours: int = 0) -> None:
+    def __init__(self, graph: Graph, neighbours: int = 0, history: bool = False) -> None:
         self.counts = Counts(graph)
-        baskets = self.counts.baskets
+        baskets = self.counts.history if history else self.counts.baskets
         length = 1 / np.sqrt(np.maximum(np.asarray(baskets.sum(axis=0)).ravel(), 1))
         unit = (baskets @ sp.diags_array(length.astype(np.float32))).tocsc()
         across = unit.T.tocsr()

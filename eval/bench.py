@@ -20,12 +20,13 @@ from lightning.fabric import Fabric
 
 from eval.audit import audit
 from eval.benchmarks import JUDGED, Benchmark
+from eval.boosted import BoostedRanker
 from eval.contenders import RIVALS, contenders
 from eval.experiment import load_recipe, train_parts
 from eval.protocol import Scorer, Scores, evaluate
 from eval.report import Report, make_report
 from eval.search import Judged, search_ndcg
-from eval.suite import judge, slices_of
+from eval.suite import Chosen, judge, slices_of
 from fusion import recipe as recipes
 from fusion.pipeline import Prepared, finish, held_out, make_trainer, prepare, refit
 from fusion.preview import peak_memory
@@ -36,7 +37,6 @@ from kg.tables import Tables
 
 log = logging.getLogger(__name__)
 QUICK = ("training.epochs=1", "evaluation.limit=300", "evaluation.validation_limit=300", "evaluation.draws=100")
-MINUTES = 5.0  # after which a neural rival's training ends
 QUICK_ASKS = 300  # of training, a fold
 PACKAGES = (
     "torch",
@@ -105,7 +105,7 @@ def run(
     with clock("data"):
         tables = recipe.source.load().in_order()
     parts: list[Measured] = []
-    facts: dict[str, Any] = {"splits": [], "left out": {}, "audit": []}
+    facts: dict[str, Any] = {"splits": [], "left out": {}, "chosen": {}, "audit": []}
     for fold in range(1 if quick else benchmark.folds):
         prepared, whole = _fold(recipe, tables, fold, benchmark.folds, quick, clock, bars)
         split, later = prepared.split, refit(prepared, whole)
@@ -124,11 +124,13 @@ def run(
                     **train_parts(prepared, whole, work, fabric, bars, later),
                 }
         with clock("baselines"):
-            minutes = 0.1 if quick else MINUTES
             others, left_out = (
-                contenders(prepared, whole, names, minutes, bars, later) if recipe.evaluation.baselines else ({}, {})
+                contenders(prepared, whole, names, quick, bars, later) if recipe.evaluation.baselines else ({}, {})
             )
         facts["left out"] |= left_out
+        for name, scorer in others.items():
+            if isinstance(scorer, Chosen | BoostedRanker):
+                facts["chosen"].setdefault(name, []).append(scorer.setting)
         with clock("evaluation"):
             parts.append(measured(benchmark, later, whole, {**scorers, **others}, bars))
     reports = reports_of(benchmark, recipe, parts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from tqdm import tqdm
 
 from eval.baselines import FloatScores
+from eval.protocol import evaluate
 from fusion.ask import Asks
 from kg.tables import IntArray
 
@@ -27,8 +29,8 @@ class BoostedRanker:
         candidates: An ask batch to distinct item rows (B, C), padded with -1, and their features (B, C, F).
         items: How many the catalogue has (I).
         negatives: Wrong candidates drawn for each training ask.
-        max_asks: Training asks drawn where there are more.
-        trees: Boosting rounds.
+        max_asks: Training asks drawn where there are more; all where 0.
+        trees: Boosting rounds; fewer can be kept afterwards.
         seed: Of both draws and of the trees.
     """
 
@@ -39,12 +41,12 @@ class BoostedRanker:
         candidates: Candidates,
         items: int,
         negatives: int = 100,
-        max_asks: int = 20_000,
+        max_asks: int = 0,
         trees: int = 300,
         seed: int = 0,
     ) -> None:
         self.candidates, self.items, self.negatives = candidates, items, negatives
-        self.max_asks, self.trees, self.seed = max_asks, trees, seed
+        self.max_asks, self.trees, self.kept, self.seed = max_asks, trees, trees, seed
         self.model = HistGradientBoostingClassifier(
             learning_rate=0.05, max_iter=trees, min_samples_leaf=50, early_stopping=False, random_state=seed
         )
@@ -56,7 +58,8 @@ class BoostedRanker:
             ValueError: No ask has a target among its candidates, or the candidates have wrong shapes.
         """
         rng = np.random.default_rng(self.seed)
-        asks = asks.take(np.sort(rng.permutation(len(asks))[: self.max_asks]))
+        if self.max_asks:
+            asks = asks.take(np.sort(rng.permutation(len(asks))[: self.max_asks]))
         features, labels, sizes = [], [], []
         bar = tqdm(total=len(asks), desc=self.name, unit="ask", leave=False, disable=not progress)
         for some in asks.batches(_BATCH):
@@ -86,7 +89,21 @@ class BoostedRanker:
         self.model.fit(np.concatenate(features), np.concatenate(labels))
 
     def _predict(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return np.asarray(self.model.decision_function(features), np.float32)
+        stages = self.model.staged_decision_function(features)
+        return np.asarray(next(islice(stages, self.kept - 1, None)), np.float32)
+
+    def keep(self, choices: Sequence[int], asks: Asks) -> Self:
+        """Score by as many of the trees as order these asks best, by NDCG@10."""
+        found = {}
+        for self.kept in choices:
+            found[self.kept] = evaluate({self.name: self}, asks, self.items, (10,), progress=False).means()
+        self.kept = max(found, key=lambda kept: found[kept][self.name]["NDCG@10"])
+        return self
+
+    @property
+    def setting(self) -> str:
+        """What was chosen, for people."""
+        return f"{self.kept} trees"
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) log-odds; the least float where an item is no candidate."""

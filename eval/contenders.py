@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-
-import numpy as np
+from typing import Any
 
 from eval.neural import LightGCN, SASRec
 from eval.packaged import ALS, BM25, BPR, LightGBMRanker
 from eval.protocol import Scorer
-from eval.rivals import DecayedItemKNN, Transitions, UserKNN
+from eval.rivals import DecayedItemKNN, Histories, Transitions, UserKNN
 from eval.suite import Make, baselines, best, boosted, first_asks
 from eval.text_baselines import LexicalMatch, RankFusion, UntunedEncoder
 from fusion.pipeline import Prepared
@@ -20,12 +19,13 @@ RIVALS = ("UserKNN", "ItemKNN, decay", "transitions", "BM25", "ALS", "BPR", "Lig
 # What validation chooses from.
 _USERS = (50, 200)
 _DECAYS = (0.5, 0.7, 0.9)
+_FACTORS = (32, 128)
 _ALPHAS = (1.0, 40.0)
 Found = tuple[dict[str, Scorer], dict[str, str]]
 
 
 def contenders(
-    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True,
+    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, quick: bool = False, progress: bool = True,
     later: Prepared | None = None,
 ) -> Found:  # fmt: skip
     """The baselines and the rivals; by name, and by name why one was left out.
@@ -36,7 +36,7 @@ def contenders(
     found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
     if not len(prepared.graph.events):
         found[LexicalMatch.name] = LexicalMatch(prepared.graph, prepared.split.train.texts(prepared.graph.item))
-    more, left_out = rivals(prepared, recipe, names, minutes, progress, later)
+    more, left_out = rivals(prepared, recipe, names, quick, progress, later)
     found |= more
     if (words := found.get(BM25.name)) and (vectors := found.get(UntunedEncoder.name)):
         found[RankFusion.name] = RankFusion(words, vectors)
@@ -44,7 +44,7 @@ def contenders(
 
 
 def rivals(
-    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, minutes: float = 10.0, progress: bool = True,
+    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, quick: bool = False, progress: bool = True,
     later: Prepared | None = None,
 ) -> Found:  # fmt: skip
     """The rivals that fit; what they have to choose is chosen on the validation asks of the first task.
@@ -53,7 +53,7 @@ def rivals(
         prepared: The training graph and the folds' asks.
         recipe: Its seed, its candidates, and how much of validation is looked at.
         names: Which of RIVALS.
-        minutes: After so many a neural rival's training ends.
+        quick: Train the neural rivals for one epoch only.
         progress: Whether to draw bars.
         later: What is counted and tested in the end, as fusion.pipeline.refit gives it; prepared where None.
 
@@ -74,7 +74,7 @@ def rivals(
             if not why and name == "LightGBM ranker":
                 found[name] = boosted(prepared, recipe, progress, LightGBMRanker, later)
             elif not why:
-                choices = _choices(prepared, recipe, name, minutes, progress)
+                choices = _choices(prepared, recipe, name, quick, progress)
                 found[name] = best(choices, first_asks(prepared, recipe), prepared, later)
         except (ImportError, MemoryError) as error:
             why = str(error) or "out of memory"
@@ -93,23 +93,28 @@ def _unfit(prepared: Prepared, name: str) -> str:
         return "no events"
     if not (events.user >= 0).any():
         return "no users"
-    ordered = name in {"ItemKNN, decay", "transitions", "SASRec"}
-    return "no times" if ordered and np.isnan(events.time[events.user >= 0]).all() else ""
+    if name not in {"ItemKNN, decay", "transitions", "SASRec"}:
+        return ""
+    histories = Histories(prepared.graph)
+    return "" if histories.age.any() else "no user took things at two times"
 
 
-def _choices(prepared: Prepared, recipe: Recipe, name: str, minutes: float, progress: bool) -> dict[str, Make]:
+def _choices(prepared: Prepared, recipe: Recipe, name: str, quick: bool, progress: bool) -> dict[str, Make]:
     seed, texts = recipe.seed, prepared.split.train.texts(prepared.graph.item)
+    epochs: dict[str, Any] = {"epochs": 1} if quick else {}
     several: dict[str, dict[str, Make]] = {
         "UserKNN": {f"{n} neighbours": partial(UserKNN, neighbours=n) for n in _USERS},
         "ItemKNN, decay": {f"decay {d}": partial(DecayedItemKNN, decay=d) for d in _DECAYS},
         "transitions": {f"decay {d}": partial(Transitions, decay=d) for d in _DECAYS},
-        "ALS": {f"alpha {a:g}": partial(ALS, alpha=a, seed=seed) for a in _ALPHAS},
+        "ALS": {
+            f"{f} factors, alpha {a:g}": partial(ALS, factors=f, alpha=a, seed=seed) for f in _FACTORS for a in _ALPHAS
+        },
     }
     single: dict[str, Make] = {
         "BM25": partial(BM25, texts=texts),
         "BPR": partial(BPR, seed=seed),
-        "LightGCN": partial(LightGCN, minutes=minutes, seed=seed, progress=progress),
-        "SASRec": partial(SASRec, minutes=minutes, seed=seed, progress=progress),
+        "LightGCN": partial(LightGCN, seed=seed, progress=progress, **epochs),
+        "SASRec": partial(SASRec, seed=seed, progress=progress, **epochs),
     }
     found = several.get(name) or {"": single[name]}
-    return {f"{name}, {setting}" if setting else name: make for setting, make in found.items()}
+    return dict(found)

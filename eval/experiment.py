@@ -10,15 +10,17 @@ from lightning.fabric import Fabric
 import fusion
 from eval.suite import judge
 from fusion import recipe as recipes
+from fusion.lexical import Lexical
 from fusion.pipeline import Part, Prepared, train_part
 from fusion.recommender import Recommender
 from fusion.settings import Recipe
 
 RECIPES = Path(fusion.__file__).parent / "recipes"
 PARTS: dict[str, Part] = {
-    "text": {"words": True, "graph": False, "paths": False},
-    "graph": {"words": False, "graph": True, "paths": False},
-    "counted paths": {"words": False, "graph": False, "paths": True},
+    "text": {"words": True, "graph": False, "paths": False, "match": False},
+    "graph": {"words": False, "graph": True, "paths": False, "match": False},
+    "counted paths": {"words": False, "graph": False, "paths": True, "match": False},
+    "counts and word match": {"words": False, "graph": False, "paths": True, "match": True},  # all but vectors
 }
 
 
@@ -37,12 +39,14 @@ def train_parts(
 ) -> dict[str, Recommender]:
     """The parts of the model, each trained alone, to serve what later gives; by the name in the tables.
 
-    Where nobody ever took anything there is nothing to count, and no counted paths alone.
+    Where nobody ever took anything there is nothing to count but the match of words.
     """
     found = {}
-    whole = {side for side in Part.__annotations__ if getattr(recipe.fusion, side)}
+    texts = prepared.texts.of_type(prepared.graph.item)
+    whole = {side for side in ("words", "graph", "paths") if getattr(recipe.fusion, side)}
+    whole |= {"match"} if recipe.fusion.paths and recipe.fusion.matches and Lexical.fits(texts) else set()
     for part, switches in PARTS.items() if recipe.evaluation.parts else ():
-        counted = len(prepared.graph.events) or not switches["paths"]
+        counted = len(prepared.graph.events) or switches["match"] or not switches["paths"]
         if counted and {side for side, on in switches.items() if on} < whole:
             folder = work / part.replace(" ", "-")
             if fabric.is_global_zero:

@@ -5,7 +5,6 @@ What a baseline knows nothing about comes last, in the order of popularity.
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -35,12 +34,12 @@ class LightGCN(Factored):
     Args:
         graph: The training graph.
         epochs: Over all pairs of user and item; the paper's 1,000 are more than most data need.
-        minutes: After so many the training ends all the same; never where None.
         width: Of the vectors (D).
         layers: How often they are smoothed.
         rate: Adam's learning rate.
         penalty: L2 strength.
-        batch: Pairs in a step.
+        batch: Pairs in a step, the paper's number; more where an epoch would have too many steps.
+        steps: In an epoch at most, since each smooths the whole graph.
         seed: Of the first vectors and the draws.
         device: Where torch trains.
         progress: Whether to draw a bar.
@@ -55,12 +54,12 @@ class LightGCN(Factored):
         self,
         graph: Graph,
         epochs: int = 50,
-        minutes: float | None = None,
         width: int = 64,
         layers: int = 3,
         rate: float = 1e-3,
         penalty: float = 1e-4,
         batch: int = 2048,
+        steps: int = 20,
         seed: int = 0,
         device: str = "cpu",
         progress: bool = True,
@@ -77,14 +76,10 @@ class LightGCN(Factored):
         first = (torch.randn(users + items, width, generator=made) / 10).to(device).requires_grad_()
         optimiser = torch.optim.Adam([first], lr=rate)
         pairs = np.sort(user * items + item)
-        bar = tqdm(
-            _clock(epochs, minutes), desc=self.name, total=epochs, unit="epoch", leave=False, disable=not progress
-        )
-        for over in bar:
+        batch = max(batch, -(-len(user) // steps))
+        for _ in tqdm(range(epochs), desc=self.name, unit="epoch", leave=False, disable=not progress):
             order = rng.permutation(len(user))
             for start in range(0, len(order), batch):
-                if over():
-                    break
                 u, i = (torch.from_numpy(x[order[start : start + batch]]).to(device) for x in (user, item))
                 j = torch.from_numpy(_not_taken(user[order[start : start + batch]], choice, pairs, items, rng)).to(
                     device
@@ -130,14 +125,14 @@ class SASRec:
     Args:
         graph: The training graph.
         epochs: Over all histories.
-        minutes: After so many the training ends all the same; never where None.
         width: Of the vectors (D).
         blocks: Of attention.
         length: Items that one place can look back on, itself among them.
         dropout: Share of inputs and of what each block adds.
         rate: Adam's learning rate.
         batch: Histories in a step, of about the same length.
-        negatives: Where more items than this were ever taken, so many are drawn for each step's softmax.
+        negatives: Where more items than this were ever taken, so many are drawn for each step's softmax, as many as in
+            the second paper.
         seed: Of the weights and the draws.
         device: Where torch trains and scores.
         progress: Whether to draw a bar.
@@ -152,14 +147,13 @@ class SASRec:
         self,
         graph: Graph,
         epochs: int = 20,
-        minutes: float | None = None,
         width: int = 64,
         blocks: int = 2,
         length: int = 50,
         dropout: float = 0.2,
         rate: float = 1e-3,
         batch: int = 128,
-        negatives: int = 20_000,
+        negatives: int = 3000,
         seed: int = 0,
         device: str = "cpu",
         progress: bool = True,
@@ -178,15 +172,10 @@ class SASRec:
             torch.manual_seed(seed)
             self.network = Attention(len(self.known), width, blocks, length, dropout).to(device)
             optimiser = torch.optim.Adam(self.network.parameters(), lr=rate, betas=(0.9, 0.98))
-            bar = tqdm(
-                _clock(epochs, minutes), desc=self.name, total=epochs, unit="epoch", leave=False, disable=not progress
-            )
-            for over in bar:
+            for _ in tqdm(range(epochs), desc=self.name, unit="epoch", leave=False, disable=not progress):
                 order = rng.permutation(len(pieces))
                 order = order[np.argsort(sizes[order], kind="stable")]  # little padding
                 for start in batch * rng.permutation(-(-len(order) // batch)):
-                    if over():
-                        break
                     whole = self._padded([pieces[p] for p in order[start : start + batch]])
                     inputs, targets = whole[:, :-1], whole[:, 1:]
                     real = inputs < len(self.known)
@@ -229,19 +218,6 @@ class SASRec:
         for line, row in zip(lines, rows, strict=True):
             line[width - len(row) :] = row
         return torch.from_numpy(lines).to(self.device)
-
-
-def _clock(epochs: int, minutes: float | None) -> Iterator[Any]:
-    """Once an epoch a function that tells whether the time is up; no further epoch when it is."""
-    end = time.monotonic() + 60 * (np.inf if minutes is None else minutes)
-
-    def over() -> bool:
-        return time.monotonic() > end
-
-    for _ in range(epochs):
-        if over():
-            return
-        yield over
 
 
 def _adjacency(one: IntArray, other: IntArray, size: int) -> Tensor:

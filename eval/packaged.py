@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from eval.baselines import Counts, FloatScores
 from eval.boosted import BoostedRanker, Candidates
 from eval.rivals import Factored
+from eval.text_baselines import given
 from fusion.ask import Asks
 from kg.graph import Graph
 from kg.tables import IntArray
@@ -37,9 +38,9 @@ def extra() -> Iterator[None]:
 
 
 class BM25:
-    """The ask's words as a query to the items' texts, by the package bm25s.
+    """The ask's words and the texts of its items as a query to the items' texts, by the package bm25s.
 
-    Where an ask has no words, the texts of its items are the query; where it has neither, those of the user's history.
+    Where an ask has neither, the texts of the user's history are the query.
     Robertson and Zaragoza, The probabilistic relevance framework: BM25 and beyond, 2009; Lucene's form.
 
     Args:
@@ -74,8 +75,7 @@ class BM25:
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) scores."""
-        worded = sp.diags_array(np.array([not text.strip() for text in asks.texts], np.float32))
-        query = self.words.transform(asks.texts) + worded @ self.counts.inputs(asks) @ self.texts
+        query = self.words.transform(asks.texts) + given(self.counts, asks) @ self.texts
         return self.counts.then_popular((query @ self.postings).toarray())
 
     def _rows(self, words: list[str]) -> list[int]:
@@ -188,8 +188,8 @@ class LightGBMRanker(BoostedRanker):
         candidates: An ask batch to distinct item rows (B, C), padded with -1, and their features (B, C, F).
         items: How many the catalogue has (I).
         negatives: Wrong candidates drawn for each training ask.
-        max_asks: Training asks drawn where there are more.
-        trees: Boosting rounds.
+        max_asks: Training asks drawn where there are more; all where 0.
+        trees: Boosting rounds; fewer can be kept afterwards.
         seed: Of both draws and of the trees.
 
     Raises:
@@ -203,7 +203,7 @@ class LightGBMRanker(BoostedRanker):
         candidates: Candidates,
         items: int,
         negatives: int = 100,
-        max_asks: int = 20_000,
+        max_asks: int = 0,
         trees: int = 300,
         seed: int = 0,
     ) -> None:
@@ -230,7 +230,7 @@ class LightGBMRanker(BoostedRanker):
         self.booster = self.lightgbm.train(settings, data, self.trees)
 
     def _predict(self, features: npt.NDArray[np.float32]) -> FloatScores:
-        return np.asarray(self.booster.predict(features), np.float32)
+        return np.asarray(self.booster.predict(features, num_iteration=self.kept), np.float32)
 
 
 def _fit(name: str, model: Any, taken: Any) -> None:

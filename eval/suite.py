@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -26,6 +26,9 @@ from kg.graph import Graph
 from kg.tables import IntArray
 
 log = logging.getLogger(__name__)
+# What validation chooses from.
+_NEIGHBOURS = (0, 100)
+_TREES = (100, 200, 300, 400)
 
 
 def judge(prepared: Prepared, recipe: Recipe, recommender: Recommender) -> float:
@@ -52,15 +55,35 @@ def first_asks(prepared: Prepared, recipe: Recipe) -> Asks:
 Make = Callable[[Graph], Scorer]
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A scorer, and the setting that validation chose for it."""
+
+    scorer: Scorer
+    setting: str
+
+    @property
+    def name(self) -> str:
+        """The scorer's."""
+        return self.scorer.name
+
+    def score(self, asks: Asks) -> npt.NDArray[np.float32]:
+        """(B, I) scores."""
+        return self.scorer.score(asks)
+
+
 def best(choices: Mapping[str, Make], valid: Asks, prepared: Prepared, later: Prepared) -> Scorer:
     """The one with the highest NDCG@10 on validation asks, made anew of what is tested where that is another graph."""
-    made = {name: make(prepared.graph) for name, make in choices.items()} if len(choices) > 1 else {}
-    name = next(iter(choices))
-    if made:
-        means = evaluate(made, valid, prepared.graph.size(prepared.graph.item), progress=False).means()
-        name = max(means, key=lambda name: means[name]["NDCG@10"])
-        log.info("chosen on validation: %s", name)
-    return made[name] if made and later is prepared else choices[name](later.graph)
+    if len(choices) == 1:
+        return next(iter(choices.values()))(later.graph)
+    highest = -1.0
+    for name, make in choices.items():  # one after the other: two at most are in memory
+        made = make(prepared.graph)
+        means = evaluate({name: made}, valid, prepared.graph.size(prepared.graph.item), progress=False).means()
+        if (value := means[name]["NDCG@10"]) > highest:
+            highest, chosen, scorer = value, name, made
+    log.info("chosen on validation: %s, %s", scorer.name, chosen)
+    return Chosen(scorer if later is prepared else choices[chosen](later.graph), chosen)
 
 
 def baselines(
@@ -87,10 +110,19 @@ def baselines(
         if graph.user is not None:
             decays: list[float | None] = [None] if np.isnan(graph.events.time).any() else [None, 4.0, 8.0, 16.0]
             found["user frequency"] = chosen(
-                {f"user frequency, decay {d}": partial(UserFrequency, decay=d) for d in decays}
+                {f"decay {d}" if d else "no decay": partial(UserFrequency, decay=d) for d in decays}
             )
-        found["ItemKNN"] = chosen({f"ItemKNN, {n} neighbours": partial(ItemKNN, neighbours=n) for n in (0, 100)})
-        found["EASE"] = chosen({f"EASE, penalty {p:g}": partial(EASE, penalty=p) for p in recipe.evaluation.ease})
+        # Baskets and whole histories are two things to learn from.
+        both = (False, True) if graph.user is not None and (graph.events.bundle >= 0).any() else (False,)
+        of = {False: "", True: "histories, "}
+        found["ItemKNN"] = chosen({
+            f"{of[h]}{n or 'all'} neighbours": partial(ItemKNN, neighbours=n, history=h)
+            for h in both for n in _NEIGHBOURS
+        })  # fmt: skip
+        found["EASE"] = chosen({
+            f"{of[h]}penalty {p:g}": partial(EASE, penalty=p, history=h)
+            for h in both for p in recipe.evaluation.ease
+        })  # fmt: skip
     if any(text.strip() for text in texts):
         found["TF-IDF"] = TfIdf(graph, texts)
         found["untuned encoder"] = untuned(prepared, recipe, texts, progress)
@@ -117,7 +149,10 @@ def boosted(
     prepared: Prepared, recipe: Recipe, progress: bool = True, kind: type[BoostedRanker] = BoostedRanker,
     later: Prepared | None = None,
 ) -> BoostedRanker:  # fmt: skip
-    """The rival: trees over the same counted paths and candidates, trained on the same folds' asks."""
+    """The rival: trees over the same counted paths and candidates, of all of the folds' asks.
+
+    How many trees is chosen on validation.
+    """
     each = recipe.fusion.each
 
     def candidates(evidence: Evidence, asks: Asks) -> tuple[IntArray, npt.NDArray[np.float32]]:
@@ -145,10 +180,13 @@ def boosted(
             rows_all[which, : rows.shape[1]], phi_all[which, : rows.shape[1]] = rows, phi
         return rows_all, phi_all
 
-    ranker = kind(training, prepared.graph.size(prepared.graph.item), seed=recipe.seed)
+    ranker = kind(training, prepared.graph.size(prepared.graph.item), trees=max(_TREES), seed=recipe.seed)
     ranker.fit(every, progress)
-    serving = Evidence((later or prepared).counts, texts=texts)
-    ranker.candidates = lambda asks: candidates(serving, asks)
+    ranker.candidates = partial(candidates, Evidence(prepared.counts, texts=texts))
+    ranker.keep(_TREES, first_asks(prepared, recipe))
+    log.info("chosen on validation: %s, %d trees", ranker.name, ranker.kept)
+    if later is not None and later is not prepared:
+        ranker.candidates = partial(candidates, Evidence(later.counts, texts=texts))
     return ranker
 
 

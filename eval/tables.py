@@ -161,6 +161,9 @@ def _about(result: Result) -> list[str]:
     spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result["seconds"].items())
     peak = ", ".join(f"{what} {size / 2**30:.1f} GiB" for what, size in result["memory"].items())
     lines += ["", f"Time: {spent}. Peak memory: {peak}."]
+    if chosen := result.get("chosen"):
+        told = "; ".join(f"{name}: {', '.join(dict.fromkeys(settings))}" for name, settings in chosen.items())
+        lines += ["", f"Chosen on validation: {told}."]
     if left_out := _left_out(result):
         lines += ["", "Left out: " + "; ".join(f"{name} ({why})" for name, why in left_out.items()) + "."]
     if result["bar"]:
@@ -182,9 +185,15 @@ def _ran(result: Result) -> list[str]:
     return [
         f"```sh\n{result['command']}\n```",
         "",
-        f"Seed {result['seed']}, split {', '.join(s[:12] for s in result['splits'])}; {result['device']}, "
+        f"Seed {result['seed']}, split {', '.join(s[:12] for s in result['splits'])}, commit {_commit(machine)}; "
+        f"{result['device']}, "
         f"{machine['cpus']} CPUs, Python {machine['python']}, {packages}.",
     ]
+
+
+def _commit(machine: Result) -> str:
+    commit, _, changed = str(machine["commit"]).partition("-")
+    return commit[:7] + (", with changes not committed" if changed else "")
 
 
 def _block(report: Result, block: Result, figures: Iterable[Result]) -> list[str]:

@@ -43,7 +43,7 @@ class TfIdf:
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) scores."""
-        query = _given(self.counts, asks) @ self.vectors + self.vectorizer.transform(asks.texts)
+        query = given(self.counts, asks) @ self.vectors + self.vectorizer.transform(asks.texts)
         return self.counts.then_popular((query @ self.vectors.T).toarray())
 
 
@@ -95,7 +95,7 @@ class UntunedEncoder:
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) scores."""
-        query = np.asarray(_given(self.counts, asks) @ self.vectors)
+        query = np.asarray(given(self.counts, asks) @ self.vectors)
         worded = np.flatnonzero([bool(text) for text in asks.texts])
         if len(worded):
             query[worded] += _unit(self.encode([asks.texts[b] for b in worded]))
@@ -132,9 +132,9 @@ def _counts(name: str, graph: Graph, given: int) -> Counts:
     return Counts(graph)
 
 
-def _given(counts: Counts, asks: Asks) -> Any:
+def given(counts: Counts, asks: Asks) -> Any:
     """(B, I) csr of the ask's items, or of the user's history where it has neither items nor words."""
-    blank = (asks.items.lengths == 0) & np.array([not text for text in asks.texts], bool)
+    blank = (asks.items.lengths == 0) & np.array([not text.strip() for text in asks.texts], bool)
     return sp.csr_array(counts.or_history(counts.at_hand(asks), asks, blank))
 
 

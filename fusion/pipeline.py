@@ -16,10 +16,11 @@ from tqdm import tqdm
 from encoders.text import TextConfig, TextEncoder, TextSource
 from fusion.artifacts import make_model
 from fusion.ask import Asks, join
+from fusion.config import FusionConfig
 from fusion.evidence import Evidence
 from fusion.folds import Fold, held_events, make_folds
 from fusion.leaks import check_fold, check_held
-from fusion.model import Bank, FusionConfig, Hybrid
+from fusion.model import Bank, Hybrid
 from fusion.recommender import Recommender
 from fusion.settings import Recipe
 from fusion.spectral import spectral_vectors
@@ -40,6 +41,7 @@ class Part(TypedDict):
     words: bool
     graph: bool
     paths: bool
+    match: bool
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     """An untrained model and its texts; the same weights by seed."""
     torch.manual_seed(recipe.seed)
     text = TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
-    item_texts = prepared.texts.of_type(prepared.graph.item) if recipe.fusion.words else None
+    item_texts = prepared.texts.of_type(prepared.graph.item) if recipe.fusion.matches else None
     paths = len(Evidence(prepared.counts, texts=item_texts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
     if model.inputs is not None and recipe.fusion.spectral and prepared.earliest is not None:
@@ -162,7 +164,9 @@ def make_trainer(
     texts = source.encode_all(progress) if source is not None else None
     for graph, counts, asks in prepared.folds:
         if len(asks):
-            world = World(graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.words)
+            world = World(
+                graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.matches
+            )
             asks, settling = _set_aside(asks, recipe)
             folds.append(TrainingFold(world, asks, model.encode(world, texts), settling))
     serving = make_world(prepared, config, fabric.device)
@@ -197,7 +201,7 @@ def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
 def make_world(prepared: Prepared, config: FusionConfig, device: torch.device) -> World:
     """The whole graph, ready for a model."""
     return World(
-        prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, device, config.words
+        prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, device, config.matches
     )
 
 

@@ -67,7 +67,7 @@ class Recommender:
     ) -> Self:
         """Put a trained model and the facts together; without a bank, every vector is computed anew."""
         config, texts, device = model.config, NodeTexts.of(tables), torch.device(device)
-        world = World(build_graph(tables), counts, texts, config.fanout, config.neighbours, device, config.words)
+        world = World(build_graph(tables), counts, texts, config.fanout, config.neighbours, device, config.matches)
         if bank is None:
             vectors = model.text.encode_table(model.text.table(texts.texts)) if model.text is not None else None
             bank = model.encode(world, vectors)
@@ -179,7 +179,7 @@ class Recommender:
         found = self.scores(asks)
         rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
         fits = np.flatnonzero(rows >= 0)
-        if len(fits) < ask.k or not asks.told(self.model.text is not None)[0]:
+        if len(fits) < ask.k or not asks.told(self.model.config.matches)[0]:
             return self._top(self._ranked(asks, found), ask.k, ANYTHING)
         best = fits[np.argsort(-scores[fits], kind="stable")[: ask.k]]  # candidates come before all others
         return self._listed(rows[best], scores[best])
@@ -231,7 +231,7 @@ class Recommender:
         out = torch.where(lowest.isfinite(), lowest, 0.0) + rest.nan_to_num(nan=-1e6, neginf=-1e6)
         owner = torch.arange(len(out), device=out.device)[:, None].expand_as(found.rows)[present]
         out[owner, found.rows[present]] = found.score[present]
-        known = asks.told(self.model.text is not None)
+        known = asks.told(self.model.config.matches)
         if not known.all():
             popular = self.counts.item["recent popularity"] + 1e-6 * self.counts.item["popularity"]
             out[torch.as_tensor(~known, device=out.device)] = torch.as_tensor(popular).to(out)

@@ -9,8 +9,8 @@ from typing import Protocol, runtime_checkable
 from encoders.graph import GraphConfig, Sage
 from encoders.text import TextConfig
 from fusion.ask import Asks
+from fusion.config import FusionConfig
 from fusion.folds import FoldConfig
-from fusion.model import FusionConfig
 from fusion.recipe import Component
 from fusion.schedule import TrainingConfig
 from fusion.tasks.basket import BasketCompletion

@@ -21,7 +21,7 @@ from kg.tables import Tables
 from train import main
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["text alone", "graph alone", "counted paths alone"]
+PARTS = ["text alone", "graph alone", "counted paths alone", "counts and word match alone"]
 
 
 def names(run):
@@ -34,7 +34,7 @@ def test_a_run_from_recipe_to_folder(command, one_run, capsys):
     printed, run = capsys.readouterr().out, one_run()
     folder = run.folder
     assert folder.name.endswith("-checkerboard") and f"saved    {folder}" in printed
-    assert names(run)[:4] == ["hybrid", *PARTS] and names(run)[-1] == "boosted ranker" and len(names(run)) == 11
+    assert names(run)[:5] == ["hybrid", *PARTS] and names(run)[-1] == "boosted ranker" and len(names(run)) == 12
     for name in names(run):
         assert f"\n{name}  " in printed and f"| {name} |" in (folder / "README.md").read_text()
     assert "recommend(user=" in printed and "complete(items" in printed and "search(" in printed

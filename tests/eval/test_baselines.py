@@ -159,6 +159,11 @@ def test_item_knn_sums_cosines(tiny):
 def test_item_knn_keeps_the_nearest(tiny):
     scores = ItemKNN(tiny, neighbours=1).score(ask((-1, [0], ""), (-1, [1], "")))
     np.testing.assert_allclose(scores, [[0, 2 / np.sqrt(6), 0, 0, 0], [2 / np.sqrt(6), 0, 0, 0, 0]], atol=0.001)
+    takers = Counts(tiny).history.toarray()
+    cosine = takers.T @ takers / np.sqrt(np.outer(*[np.maximum(takers.sum(0), 1)] * 2))
+    np.fill_diagonal(cosine, 0)
+    np.testing.assert_allclose(ItemKNN(tiny, history=True).similar.toarray(), cosine, atol=1e-6)
+    assert (ItemKNN(tiny).similar.toarray() != ItemKNN(tiny, history=True).similar.toarray()).any()
     kept = ItemKNN(tiny, neighbours=2).similar
     assert np.diff(kept.indptr).max() == 2
 

@@ -156,7 +156,10 @@ def test_rivals_that_do_not_fit_are_left_out_with_the_reason(trained):
     assert list(found) == ["transitions", "BM25"] and left_out == {}
     events = replace(prepared.graph.events, time=np.full(len(prepared.graph.events), np.nan))
     timeless = replace(prepared, graph=replace(prepared.graph, events=events))
-    assert rivals(timeless, trained.recipe, ["transitions"], progress=False) == ({}, {"transitions": "no times"})
+    at_once = replace(prepared, graph=replace(prepared.graph, events=replace(events, time=np.zeros(len(events)))))
+    for untold in (timeless, at_once):
+        found, left_out = rivals(untold, trained.recipe, ["transitions", "SASRec"], progress=False)
+        assert found == {} and set(left_out.values()) == {"no user took things at two times"} and len(left_out) == 2
     nobody = replace(events, user=np.full(len(events), -1))
     alone = replace(prepared, graph=replace(prepared.graph, events=nobody))
     assert rivals(alone, trained.recipe, ["UserKNN", "BPR"], progress=False)[1] == {

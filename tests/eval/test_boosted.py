@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from eval.boosted import BoostedRanker
+from eval.packaged import LightGBMRanker
 from eval.protocol import evaluate
 from fusion.ask import Asks, Ragged
 
@@ -71,6 +74,23 @@ def test_the_boosted_ranker_draws_asks_and_negatives_by_its_seed():
     every.model = Seen()
     every.fit(asks, progress=False)
     assert len(every.model.labels) == 80 * 12, "the padding taught something"
+
+
+@pytest.mark.parametrize("kind", [BoostedRanker, LightGBMRanker])
+def test_as_many_trees_are_kept_as_order_other_asks_best(kind):
+    pytest.importorskip("lightgbm", reason="needs the benchmark extra")
+    asks, candidates, rows = boosted_world()
+    model = kind(candidates, 40, trees=40).fit(asks, progress=False)
+    whole, found = model.score(asks), {}
+    rng = np.random.default_rng(1)
+    others = replace(asks, targets=Ragged.of([[rng.choice(row[:12])] for row in rows]))
+    for kept in (1, 5, 40):
+        model.kept = kept
+        found[kept] = evaluate({"b": model}, others, 40, (10,), progress=False).means()["b"]["NDCG@10"]
+    assert len(set(found.values())) == 3, "fewer trees order otherwise"
+    assert model.keep((1, 5, 40), others).kept == max(found, key=found.__getitem__)
+    model.kept = 40
+    np.testing.assert_allclose(model.score(asks), whole)
 
 
 def test_candidates_of_a_wrong_shape_are_named():

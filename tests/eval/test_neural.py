@@ -186,9 +186,17 @@ def test_the_same_seed_gives_the_same_and_the_world_goes_on(ring):
         assert torch.rand(1) == after, "training drew from the process's own generator"
 
 
-def test_time_ends_the_training(ring):
-    SASRec(ring, epochs=10**9, minutes=0.002, progress=False)
-    LightGCN(ring, epochs=10**9, minutes=0.002, progress=False)
+def test_an_epoch_of_lightgcn_has_so_many_steps_at_most(ring, monkeypatch):
+    seen, once = [], LightGCN._gradient
+
+    def counted(self, first, rows, penalty):
+        seen.append(len(rows[0]))
+        return once(self, first, rows, penalty)
+
+    monkeypatch.setattr(LightGCN, "_gradient", counted)
+    LightGCN(ring, epochs=2, width=8, batch=1, steps=3, progress=False)
+    pairs = LightGCN(ring, epochs=0, width=8, progress=False).counts.history.nnz
+    assert len(seen) == 2 * 3 and sum(seen) == 2 * pairs
 
 
 def test_without_histories_there_is_nothing_to_learn(ring):

@@ -53,7 +53,8 @@ def test_bm25_by_hand(tiny):
     np.testing.assert_allclose(scores[0], red, atol=2e-3)
     np.testing.assert_allclose(scores[1], np.add(red, hat), atol=2e-3)
     np.testing.assert_allclose(scores[2], hat, atol=2e-3)
-    np.testing.assert_allclose(scores[3], [0, 0, 0, 0, weight(1, 1, 2), 0], atol=2e-3)
+    blue = [0, 0, 0, 0, weight(1, 1, 2), 0]
+    np.testing.assert_allclose(scores[3], np.add(blue, hat), atol=2e-3, err_msg="words and the item at hand")
     np.testing.assert_allclose(scores[5], hat, atol=2e-3)
     assert scores[4].argmax() == 0, "popularity"
     assert scores[0, 0] > scores[0, 1], "the same words, and a is more popular"

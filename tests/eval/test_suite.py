@@ -8,7 +8,7 @@ import pytest
 from eval.baselines import EASE
 from eval.boosted import BoostedRanker
 from eval.protocol import evaluate
-from eval.suite import baselines, boosted, judge, measure, untuned
+from eval.suite import Chosen, baselines, boosted, judge, measure, untuned
 from fusion.evidence import Evidence
 from fusion.pipeline import held_out, prepare
 from kg.split import GroupedSplit, Held
@@ -69,12 +69,16 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
     config = replace(trained.recipe.evaluation, ease=(1.0, 1000.0), boosted=False)
     recipe = replace(trained.recipe, evaluation=config)
     asks = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
-    by_penalty = {p: EASE(prepared.graph, p) for p in config.ease}
-    means = evaluate({str(p): s for p, s in by_penalty.items()}, asks, 42, progress=False).means()
-    best = max(config.ease, key=lambda p: means[str(p)]["NDCG@10"])
-    assert means["1.0"]["NDCG@10"] != means["1000.0"]["NDCG@10"]
+    choices = {
+        f"{'histories, ' if h else ''}penalty {p:g}": EASE(prepared.graph, p, h)
+        for h in (False, True)
+        for p in config.ease
+    }
+    found = {name: row["NDCG@10"] for name, row in evaluate(choices, asks, 42, progress=False).means().items()}
+    assert len(set(found.values())) == 4
     chosen = baselines(prepared, recipe, progress=False)["EASE"]
-    assert np.array_equal(chosen.score(asks), by_penalty[best].score(asks))
+    assert isinstance(chosen, Chosen) and chosen.setting == max(found, key=found.__getitem__)
+    assert np.array_equal(chosen.score(asks), choices[chosen.setting].score(asks))
     # The test events can be anything: nothing has looked at them.
     blind = replace(prepared, split=replace(prepared.split, test=Held(prepared.split.test.events.slice(0, 0))))
     again = baselines(blind, recipe, progress=False)

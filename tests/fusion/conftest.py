@@ -10,8 +10,9 @@ import transformers
 from encoders import pretrained
 from encoders.text import TextConfig, TextEncoder, TextSource
 from fusion.ask import Asks, Ragged
+from fusion.config import FusionConfig
 from fusion.folds import FoldConfig, make_folds
-from fusion.model import Bank, FusionConfig, Hybrid
+from fusion.model import Bank, Hybrid
 from fusion.tasks.basket import BasketCompletion
 from fusion.world import NodeTexts, World, edge_keys
 from kg.graph import build_graph

@@ -11,8 +11,8 @@ from encoders.text import TextConfig
 from eval.contenders import contenders
 from eval.experiment import train_parts
 from eval.suite import baselines, judge, measure
+from fusion.config import FusionConfig
 from fusion.folds import held_events
-from fusion.model import FusionConfig
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
 from fusion.schedule import TrainingConfig
 from fusion.settings import EvaluationConfig, Recipe
@@ -116,5 +116,7 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     assert left_out["UserKNN"] == left_out["ALS"] == left_out["SASRec"] == "no events"
     short = replace(recipe, training=replace(recipe.training, epochs=1))
     parts = train_parts(prepared, short, tmp_path, fabric, bars=False)
-    assert set(parts) == {"text alone", "graph alone"}  # nothing is there to be counted
+    assert set(parts) == {"text alone", "graph alone", "counts and word match alone"}  # no takings to be counted
+    match = parts["counts and word match alone"]
+    assert not match.model.config.vectors and "toner cartridge" in match.search("toner cartridge", k=1)[0].title
     assert set(measure(prepared, recipe, {"hybrid": served}, progress=False)) == {"search"}

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from fusion import pipeline
+from fusion.config import FusionConfig
 from fusion.folds import Fold, FoldConfig, make_folds
 from fusion.leaks import check_fold, check_held
-from fusion.model import FusionConfig
 from fusion.settings import Recipe
 from fusion.spectral import spectral_vectors
 from fusion.tasks.basket import BasketCompletion

@@ -10,8 +10,9 @@ from torch.nn.functional import normalize
 
 import fusion.model
 from fusion.ask import Ragged
+from fusion.config import FusionConfig
 from fusion.context import ContextEncoder
-from fusion.model import FusionConfig, Nodes, live_rows
+from fusion.model import Nodes, live_rows
 from fusion.step import encode_words
 
 PARTS: list[dict[str, Any]] = [

@@ -158,7 +158,7 @@ def test_what_one_task_masks_stays_masked_beside_others(trained):
 def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
     fabric = Fabric(accelerator="cpu", devices=1)
     recipe = replace(trained.recipe, training=replace(trained.recipe.training, epochs=1))
-    part = Part(words=False, graph=False, paths=True)
+    part = Part(words=False, graph=False, paths=True, match=False)
     found = train_part(trained.prepared, recipe, part, lambda _: 0.0, tmp_path, fabric, progress=False)
     assert found.model.text is None and found.model.gnn is None and found.model.head is not None
     assert not found.bank.items.fused.any()
