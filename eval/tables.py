@@ -20,6 +20,10 @@ LEGEND = (
 )
 RANKERS = ("boosted ranker", "LightGBM ranker")
 _ABLATION = "-ablation"
+_EARLIER = (
+    "Of an earlier protocol, to be run again: the rankers learned from 20,000 asks at most, LightGCN and SASRec for five "
+    "minutes at most, and less was chosen on validation."
+)
 Result = Mapping[str, Any]
 
 
@@ -161,6 +165,8 @@ def _about(result: Result) -> list[str]:
     spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result["seconds"].items())
     peak = ", ".join(f"{what} {size / 2**30:.1f} GiB" for what, size in result["memory"].items())
     lines += ["", f"Time: {spent}. Peak memory: {peak}."]
+    if "chosen" not in result:
+        lines += ["", _EARLIER]
     if chosen := result.get("chosen"):
         told = "; ".join(f"{name}: {', '.join(dict.fromkeys(settings))}" for name, settings in chosen.items())
         lines += ["", f"Chosen on validation: {told}."]
