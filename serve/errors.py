@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -19,6 +21,7 @@ from kg.store import StoreError
 from kg.tables import DataError
 
 log = logging.getLogger("serve")
+_OURS = tuple(f"{Path(__file__).parents[1] / name}{os.sep}" for name in ("kg", "encoders", "fusion", "eval", "serve"))
 TITLES = {
     400: "The request cannot be read", 401: "Who are you?", 403: "You may not", 404: "Not there",
     405: "Not in this way", 408: "Too slow",
@@ -70,13 +73,14 @@ def problem_response(problem: Problem, request_id: str) -> Response:
 def refused() -> Iterator[None]:
     """Turn what the recommender refuses into 422, and what is not there for it into 503.
 
-    A ValueError that was not raised by a `raise` of ours is a bug of ours, and is left to become 500.
+    A ValueError that was not raised by a `raise` in our own files is a bug of ours, and is left to become 500.
     """
     try:
         yield
     except (ValueError, TypeError) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        if not isinstance(error, DataError) and not (last.line or "").startswith("raise "):
+        meant = last.filename.startswith(_OURS) and (last.line or "").startswith("raise ")
+        if not isinstance(error, DataError) and not meant:
             raise
         told = " ".join(str(error).split())
         field = next((name.format(*m.groups()) for p, name in _FIELDS if (m := p.match(told))), "")

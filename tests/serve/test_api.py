@@ -3,10 +3,12 @@
 import json
 import re
 
+import numpy as np
 import pytest
 
-from fusion.ask import Constraints
+from fusion.ask import Ask, Constraints
 from serve.answers import ProblemOut
+from serve.errors import Problem, refused
 
 BLACK = ["i002", "i004"]
 
@@ -156,6 +158,14 @@ def test_what_is_not_there_is_a_problem(api, method, path, status):
         answer = api.request(method, path, **sent)
         assert answer.status_code == status
         assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_a_library_refuses_is_not_the_callers_fault():
+    with pytest.raises(ValueError, match="equal division"), refused():
+        np.split(np.arange(5), 3)
+    with pytest.raises(Problem) as told, refused():
+        Ask(k=0)
+    assert told.value.status == 422
 
 
 def test_a_body_that_is_not_json_is_a_problem(api):
