@@ -93,6 +93,7 @@ class State:
         self.engine = Engine(settings)
         self._row = f"run {settings.launch}"
         self.followed = ""
+        self._following = asyncio.Lock()
         self.durable = "up"
         self.spend()
 
@@ -123,15 +124,16 @@ class State:
     async def reload(self, run: str, caller: Caller, request_id: str) -> tuple[str, str]:
         """Serve another run, here at once and in every other worker within a second."""
         try:
-            before, fresh = await self.engine.reload(run)
+            async with self._following:  # until the others are told, what they were told before is not followed
+                before, fresh = await self.engine.reload(run)
+                self.followed = f"{fresh.run} {fresh.since}"
+                await asyncio.to_thread(self.events.set, self._row, self.followed)
         except RunError as error:
             self.metrics.reloads.labels("refused").inc()
             self.act(caller, request_id, "reload", run, "refused")
             told = " ".join(str(error).replace(f"{self.engine.folder}/", "").split())
             raise Problem(409, f"{told}; {self.engine.now.run} goes on") from error
         self.metrics.reloads.labels("done").inc()
-        self.followed = f"{fresh.run} {fresh.since}"
-        await asyncio.to_thread(self.events.set, self._row, self.followed)
         self.act(caller, request_id, "reload", run, "done")
         return before.run, fresh.run
 
@@ -173,12 +175,15 @@ class State:
             await asyncio.sleep(FOLLOW)
 
     async def catch_up(self) -> None:
-        """Serve what the workers were told last."""
+        """Serve what the workers were told last; not while a reload is under way here, which has the last word."""
+        if self._following.locked():
+            return
         try:
-            wanted = await asyncio.to_thread(self.events.get, self._row)
-            if wanted != self.followed:
-                self.followed = wanted
-                await self.engine.reload(wanted.partition(" ")[0])
+            async with self._following:
+                wanted = await asyncio.to_thread(self.events.get, self._row)
+                if wanted != self.followed:
+                    self.followed = wanted
+                    await self.engine.reload(wanted.partition(" ")[0])
         except (RunError, sqlite3.Error) as error:
             log.error("cannot follow: %s", error)
 

@@ -107,6 +107,37 @@ def test_a_worker_that_starts_later_serves_what_the_others_do(serving, runs, tmp
     assert serving(state=state, workers=2).get("/health/ready").json()["run"] == runs[1].name
 
 
+def test_a_reload_is_not_undone_by_what_was_told_before(serving, runs, monkeypatch):
+    api = serving()
+    state = api.app.state.held
+    assert api.post("/v1/admin/reload", json={"run": runs[0].name}).status_code == 200
+    written = state.events.set
+
+    def look_first(name, value):
+        api.portal.call(state.catch_up)
+        written(name, value)
+
+    monkeypatch.setattr(state.events, "set", look_first)
+    assert api.post("/v1/admin/reload", json={"run": runs[1].name}).status_code == 200
+    assert state.engine.now.run == runs[1].name
+
+
+def test_of_two_reloads_in_two_workers_the_one_told_last_holds(serving, runs, monkeypatch):
+    api = serving()
+    state = api.app.state.held
+    loaded = state.engine.reload
+
+    async def overtaken(run):
+        found = await loaded(run)
+        state.events.set(state._row, f"{runs[0].name} by another worker")
+        await state.catch_up()
+        return found
+
+    monkeypatch.setattr(state.engine, "reload", overtaken)
+    assert api.post("/v1/admin/reload", json={"run": runs[1].name}).status_code == 200
+    assert state.events.get(state._row).split()[0] == state.engine.now.run == runs[1].name
+
+
 def test_words_asked_at_once_are_encoded_together(runs, trained):
     served = Served.load(runs[0])
     texts = [f"{colour} {thing}" for colour in ("black", "white") for thing in ("chair", "vase", "lamp", "clock")]
