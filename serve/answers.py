@@ -214,8 +214,9 @@ class ReloadAnswer(Answer):
 
 
 class Health(Out):
-    """What works."""
+    """What works; `queue` where the server has a graph store: how many events wait for it, how many it has refused."""
 
     status: str
     run: str | None = None
     parts: dict[str, str] = Field(default_factory=dict)
+    queue: dict[str, int] = Field(default_factory=dict)

@@ -6,24 +6,19 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
 
-import numpy as np
-import pyarrow as pa
-
-from fusion.fold_in import as_tables, bundle_id
-from kg.graph import Graph
 from kg.schema import GraphSchema
 from kg.store import GraphStore
-from kg.tables import Vocab
+from serve.purchases import Known, Purchase, deliver
 
 log = logging.getLogger("serve")
 TAKEN = ("purchase",)  # kinds that become edges of the graph
-DAYS = (9_000, 40_000)  # what counts days since 1970 is now within; any other clock is the graph's own
 AT_HAND = ("view", "like", "cart", "purchase")  # kinds that enter a user's asks
+# In the column `written`, 0 waits for the graph, 1 is done with, and 2 was refused by it.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, user TEXT NOT NULL, item TEXT NOT NULL,
@@ -31,6 +26,7 @@ CREATE TABLE IF NOT EXISTS event (
 );
 CREATE INDEX IF NOT EXISTS of_user ON event (user, time);
 CREATE INDEX IF NOT EXISTS unwritten ON event (number) WHERE written = 0;
+CREATE INDEX IF NOT EXISTS refused ON event (number) WHERE written = 2;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS used (day TEXT, key TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, key));
 """
@@ -45,47 +41,6 @@ class Event:
     kind: str
     time: float
     id: str | None = None
-
-
-class Purchase(NamedTuple):
-    """An event that becomes an edge: its number in the queue, who, what, when (seconds since 1970)."""
-
-    number: int
-    user: str
-    item: str
-    time: float
-
-
-@dataclass(frozen=True)
-class Known:
-    """What the graph of a run has.
-
-    Attributes:
-        users: Their ids.
-        items: Their ids.
-        last: Its latest moment; NaN where it has no times.
-    """
-
-    users: Vocab
-    items: Vocab
-    last: float
-
-    @classmethod
-    def of(cls, graph: Graph) -> Self:
-        """Of a run's own graph."""
-        users = graph.vocabs[graph.user] if graph.user else Vocab([])
-        return cls(users, graph.vocabs[graph.item], float(np.fmax.reduce(graph.events.time, initial=np.nan)))
-
-    def purchases(self, rows: Sequence[Purchase], latest: float = np.inf) -> pa.Table:
-        """As fusion.fold_in takes them, in the graph's unit of time, none after `latest`.
-
-        What counts days since 1970 goes on; in a graph with a clock of its own all happens at its latest moment.
-        """
-        own = not DAYS[0] < self.last < DAYS[1]
-        times = [np.nan_to_num(self.last) if own else min(row.time / 86_400, latest) for row in rows]
-        columns = [[row.user for row in rows], [row.item for row in rows], [bundle_id(r.user, r.time) for r in rows]]
-        kinds = {"user": pa.string(), "item": pa.string(), "bundle": pa.string(), "time": pa.float64()}
-        return pa.table([*columns, times], schema=pa.schema(list(kinds.items())))
 
 
 class Events:
@@ -117,6 +72,18 @@ class Events:
                 self._open.append(made)
         return made
 
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A change that is made whole or not at all, one process at a time."""
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
     def add(self, events: Sequence[Event]) -> int:
         """Keep events, all or none; returns how many are new. An id that was seen before is passed over.
 
@@ -124,20 +91,13 @@ class Events:
             sqlite3.Error: The disk is full, or the file cannot be written.
         """
         rows = [(e.id, e.user, e.item, e.kind, e.time) for e in events]
-        connection = self._connection()
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with self._changing() as connection:
             before = connection.total_changes
             connection.executemany(
                 "INSERT INTO event (id, user, item, kind, time) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 rows,
             )
-            new = connection.total_changes - before
-            connection.execute("COMMIT")
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        return new
+            return connection.total_changes - before
 
     def session(self, user: str, most: int, since: float, folded: int = 0) -> tuple[str, ...]:
         """The items a user did something with lately, the latest last; without those disliked after.
@@ -162,33 +122,36 @@ class Events:
 
     def spend(self, day: str, more: Mapping[str, int]) -> dict[str, int]:
         """Add to what keys have used on a day; returns what each has by now, in all workers together."""
-        connection = self._connection()
         if more:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
+            with self._changing() as connection:
                 connection.executemany(
                     "INSERT INTO used VALUES (?, ?, ?) "
                     "ON CONFLICT (day, key) DO UPDATE SET count = count + excluded.count",
                     [(day, key, count) for key, count in more.items()],
                 )
                 connection.execute("DELETE FROM used WHERE day < ?", (day,))
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-        return dict(connection.execute("SELECT key, count FROM used WHERE day = ?", (day,)).fetchall())
+        return dict(self._connection().execute("SELECT key, count FROM used WHERE day = ?", (day,)).fetchall())
 
     def waiting(self) -> int:
         """How many are not yet in the graph."""
         (count,) = self._connection().execute("SELECT count(*) FROM event WHERE written = 0").fetchone()
         return int(count)
 
+    def refused(self) -> int:
+        """How many the graph has refused."""
+        (count,) = self._connection().execute("SELECT count(*) FROM event WHERE written = 2").fetchone()
+        return int(count)
+
+    def retry(self) -> None:
+        """Let those that the graph has refused wait again."""
+        self._connection().execute("UPDATE event SET written = 0 WHERE written = 2")
+
     def write_out(self, store: GraphStore, schema: GraphSchema, known: Known, most: int = 1000) -> int:
         """Write the oldest waiting events to a graph, and mark them; returns how many were looked at.
 
         A purchase becomes an edge from its user to its item where the schema has such an interaction, or else one of a
-        bundle. Whoever is not in the graph, and other kinds of events, are marked and left. Both sides are idempotent:
-        a write that was cut off is done again, to the same edges.
+        bundle. Whoever is not in the graph, and other kinds of events, are marked and left; what the store refuses is
+        marked as refused. Both sides are idempotent: a write that was cut off is done again, to the same edges.
 
         Raises:
             StoreError: The store cannot be written; all is tried again.
@@ -201,14 +164,15 @@ class Events:
             return 0
         taken = [Purchase(*row[:4]) for row in rows if row[4] in TAKEN]
         taken = [one for one in taken if known.users.row(one.user) >= 0 and known.items.row(one.item) >= 0]
-        if taken:
-            nodes, edges = as_tables(schema, known.purchases(taken))
-            for name, table in nodes.items():
-                store.write_nodes(schema.node(name), table.to_batches())
-            for name, table in edges.items():
-                store.write_edges(schema.edge(name), schema, table.to_batches())
-        connection.execute("UPDATE event SET written = 1 WHERE written = 0 AND number <= ?", (rows[-1][0],))
-        log.info("%d events looked at, %d written to the graph", len(rows), len(taken))
+        refused = deliver(store, schema, known, taken) if taken else {}
+        marks = [(2 if row[0] in refused else 1, row[0]) for row in rows]
+        with self._changing():
+            connection.executemany("UPDATE event SET written = ? WHERE number = ? AND written = 0", marks)
+        for why in dict.fromkeys(refused.values()):
+            numbers = [number for number, reason in refused.items() if reason == why]
+            told = ", ".join(map(str, numbers[:20])) + (f" and {len(numbers) - 20} more" if len(numbers) > 20 else "")
+            log.warning("refused by the graph store: %s (events %s)", why, told)
+        log.info("%d events looked at, %d written to the graph", len(rows), len(taken) - len(refused))
         return len(rows)
 
     def set(self, name: str, value: str) -> None:

@@ -23,7 +23,7 @@ from fusion.recommender import Recommender
 from fusion.runs import RunError
 from fusion.step import encode_words
 from kg.tables import DataError, FloatArray
-from serve.events import Known, Purchase
+from serve.purchases import Known, Purchase
 
 log = logging.getLogger("serve")
 BATCH = 64  # texts encoded at once

@@ -20,6 +20,11 @@ class Metrics:
         self.seconds = Histogram("trousseau_seconds", "How long they took.", ("route",), buckets=BUCKETS, registry=into)
         self.inside = Gauge("trousseau_inside", "Answers being made.", multiprocess_mode="livesum", registry=into)
         self.events = Counter("trousseau_events", "Events that were acknowledged.", registry=into)
+        # All workers count in the same file, so the latest count is everybody's.
+        self.waiting = Gauge("trousseau_events_waiting", "Events that wait for the graph store.",
+                             multiprocess_mode="mostrecent", registry=into)  # fmt: skip
+        self.refused = Gauge("trousseau_events_refused", "Events that the graph store has refused.",
+                             multiprocess_mode="mostrecent", registry=into)  # fmt: skip
         self.reloads = Counter("trousseau_reloads", "Runs loaded, or refused.", ("outcome",), registry=into)
         self.encoded = Gauge("trousseau_words_encoded", "Texts encoded.", multiprocess_mode="livesum", registry=into)
         self.batches = Gauge("trousseau_word_batches", "Their batches.", multiprocess_mode="livesum", registry=into)

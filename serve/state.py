@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion.runs import RunError
-from kg.store import GraphStore, StoreError, open_store
-from kg.tables import DataError
+from kg.store import GraphStore, open_store
 from serve.engine import Engine
 from serve.errors import Problem
 from serve.events import Event, Events, now
@@ -94,6 +93,8 @@ class State:
         self._row = f"run {settings.launch}"
         self.followed = ""
         self._following = asyncio.Lock()
+        self.queue: dict[str, int] = {}  # of events on their way to the graph, how many wait and how many it refused
+        self._tried = 0.0
         self.durable = "up"
         self.spend()
 
@@ -152,7 +153,7 @@ class State:
         explains = "up" if self.engine.now.explains.is_set() else "warming"
         parts = {"answers": "up", "explanations": explains, "events": self.durable, "graph": self.graph.status}
         status = "degraded" if "down" in parts.values() else "ready"
-        return {"status": status, "run": self.engine.now.run, "parts": parts}
+        return {"status": status, "run": self.engine.now.run, "parts": parts, "queue": self.queue}
 
     async def follow(self) -> None:
         """Take over the run that another worker was told to serve, and what others used of quotas."""
@@ -188,22 +189,37 @@ class State:
             log.error("cannot follow: %s", error)
 
     async def write(self) -> None:
-        """Look at the store, and write what is waiting."""
+        """Look at the store, write what is waiting, and count what is left."""
         while True:
-            if await asyncio.to_thread(self.graph.look) == "up":
-                await asyncio.to_thread(self.write_out)
+            up = await asyncio.to_thread(self.graph.look) == "up"
+            await asyncio.to_thread(self.write_out if up else self.count)
             await asyncio.sleep(LOOK)
 
     def write_out(self) -> int:
-        """Write what is waiting to the graph; returns how many events were looked at."""
+        """Write what is waiting to the graph; returns how many events were looked at.
+
+        What the graph refused before is tried again with each run that is loaded: its nodes may be back by then.
+        """
         loaded, done = self.engine.now, 0
         try:
+            if loaded.since != self._tried:
+                self.events.retry()
+                self._tried = loaded.since
             with self.graph.store(write=True) as store:
                 while count := self.events.write_out(store, loaded.recommender.tables.schema, loaded.known):
                     done += count
-        except (StoreError, DataError, sqlite3.Error, OSError) as error:
+        except Exception as error:  # whatever a driver may raise, it is tried again
             log.warning("events wait: %s", type(error).__name__)
+        self.count()
         return done
+
+    def count(self) -> None:
+        """Count what is on its way to the graph, for health and metrics."""
+        if self.settings.graph:
+            with suppress(sqlite3.Error):
+                self.queue = {"waiting": self.events.waiting(), "refused": self.events.refused()}
+                self.metrics.waiting.set(self.queue["waiting"])
+                self.metrics.refused.set(self.queue["refused"])
 
     def close(self) -> None:
         """Let go of everything."""

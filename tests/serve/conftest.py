@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from fusion import artifacts
 from fusion.runs import finished, new_run
 from serve.app import create_app
+from serve.events import Events
 from serve.security import ROLES, add_key
 from serve.settings import Settings
 
@@ -53,6 +54,14 @@ def api(runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> It
     settings = Settings(str(runs[0]), insecure=True, state=str(state), threads=2)
     with TestClient(create_app(settings), base_url="http://localhost") as client:
         yield client
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> Iterator[Events]:
+    """A queue in a file of its own."""
+    made = Events(tmp_path / "deep" / "events.sqlite")
+    yield made
+    made.close()
 
 
 @pytest.fixture

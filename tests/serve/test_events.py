@@ -18,17 +18,9 @@ import pytest
 
 from fusion.ask import Ask
 from kg.store import open_store, write_tables
-from kg.tables import Vocab
-from serve.events import Event, Events, Known, Purchase
+from serve.events import Event, Events
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def events(tmp_path):
-    made = Events(tmp_path / "deep" / "events.sqlite")
-    yield made
-    made.close()
 
 
 def ids(answer):
@@ -107,46 +99,6 @@ def test_events_are_all_or_none(events):
     with pytest.raises(sqlite3.Error):
         events.add([Event("u", "i1", "view", 1.0), Event("u", None, "view", 2.0)])  # type: ignore[arg-type]
     assert events.waiting() == 0 and events.session("u", 9, 0) == ()
-
-
-def test_purchases_become_edges_once(events, shop, tmp_path):
-    tables = shop()
-    known = Known(Vocab([f"u{n}" for n in range(6)]), Vocab([f"i{n}" for n in range(14)]), 5.0)
-    events.add([
-        Event("u0", "i13", "purchase", 86_400.0), Event("u1", "i13", "view", 1.0), Event("u9", "i1", "purchase", 1.0),
-        Event("u1", "nothing", "purchase", 1.0),
-    ])  # fmt: skip
-    with open_store(str(tmp_path / "graph.duckdb"), create=True) as store:
-        write_tables(store, tables)
-        before = store.count(tables.schema)["bought"]
-        assert events.write_out(store, tables.schema, known) == 4
-        assert events.write_out(store, tables.schema, known) == 0
-        assert store.count(tables.schema)["bought"] == before + 1
-        rows = pa.Table.from_batches(list(store.read_edges(tables.schema.edge("bought"), tables.schema))).to_pylist()
-        assert {"source": "u0", "target": "i13", "time": 5.0} in rows
-
-
-def test_purchases_become_bundles_where_users_take_bundles(events, shop, tmp_path):
-    from kg.schema import GraphSchema
-    from kg.tables import Tables
-
-    tables = shop()
-    schema = GraphSchema.from_dict(
-        {**tables.schema.to_dict(), "edges": [e for e in tables.schema.to_dict()["edges"] if e["name"] != "bought"]}
-    )
-    tables = Tables(schema, tables.nodes, {n: t for n, t in tables.edges.items() if n != "bought"})
-    known = Known(Vocab(["u0"]), Vocab(["i12", "i13"]), 19_000.0)  # days since 1970
-    events.add([Event("u0", item, "purchase", 20_000 * 86_400.0) for item in ("i12", "i13")])
-    with open_store(str(tmp_path / "graph.duckdb"), create=True) as store:
-        write_tables(store, tables)
-        before = store.count(schema)
-        events.write_out(store, schema, known)
-        after = store.count(schema)
-        assert {name: after[name] - before[name] for name in after if after[name] != before[name]} == {
-            "bundle": 1, "holds": 2, "made": 1,
-        }  # fmt: skip
-        rows = pa.Table.from_batches(list(store.read_edges(schema.edge("made"), schema))).to_pylist()
-        assert 20_000.0 in [row["time"] for row in rows]
 
 
 def test_events_wait_while_the_graph_is_away(serving, trained, tmp_path):
@@ -236,13 +188,6 @@ def test_no_request_is_dropped_while_purchases_are_folded_in(serving):
         asker.join()
     assert set(seen) == {200} and state.engine.now.recommender.world.users == 43
     assert state.engine.now.recommender.encoded == 4  # "", "a", "a b" when it was loaded; "chair" once
-
-
-def test_a_graph_with_a_clock_of_days_goes_on_and_one_with_its_own_does_not():
-    rows = [Purchase(1, "u", "i", 20_000 * 86_400.0), Purchase(2, "u", "i", 20_001.5 * 86_400)]
-    times = [Known(Vocab(["u"]), Vocab(["i"]), last).purchases(rows, 20_001.0)["time"].to_pylist()
-             for last in (19_990.0, 52.0, float("nan"))]  # fmt: skip
-    assert times == [[20_000.0, 20_001.0], [52.0, 52.0], [0.0, 0.0]]
 
 
 @pytest.mark.slow

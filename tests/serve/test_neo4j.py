@@ -17,7 +17,8 @@ from fusion.runs import finished, new_run
 from kg.schema import GraphSchema
 from kg.store import read_tables, write_tables
 from kg.tables import Tables, Vocab
-from serve.events import Event, Events, Known
+from serve.events import Event, Events
+from serve.purchases import Known
 
 pytestmark = pytest.mark.neo4j
 
@@ -123,6 +124,21 @@ def test_baskets_reach_a_neo4j(neo4j_store, prefix, shop, tmp_path):
     (basket,) = set(now.nodes["bundle"]["id"].to_pylist()) - set(tables.nodes["bundle"]["id"].to_pylist())
     inside = now.edges["holds"].filter(pa.compute.equal(now.edges["holds"]["source"], basket))
     assert inside["target"].to_pylist() == ["i12", "i13"]
+    events.close()
+
+
+def test_what_a_neo4j_no_longer_has_is_refused(neo4j_store, prefix, shop, tmp_path, caplog):
+    tables = labelled(shop(), prefix)
+    write_tables(neo4j_store, tables)
+    events, odd = Events(tmp_path / "events.sqlite"), "it's \\u0027 gone"
+    known = Known(Vocab(["u0", odd]), Vocab(["i12", odd]), 99.0)
+    events.add([Event(user, item, "purchase", 1.0) for user, item in (("u0", odd), ("u0", "i12"), (odd, "i12"))])
+    before = neo4j_store.count(tables.schema)
+    assert events.write_out(neo4j_store, tables.schema, known) == 3
+    now = neo4j_store.count(tables.schema)
+    assert {name: now[name] - before[name] for name in now if now[name] != before[name]} == {"bought": 1}
+    assert (events.waiting(), events.refused()) == (0, 2)
+    assert "no such user (events 3)" in caplog.text and "no such item (events 1)" in caplog.text
     events.close()
 
 
