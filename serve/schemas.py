@@ -229,7 +229,9 @@ class EventIn(In):
     user: Id
     item: Id
     kind: Literal["view", "like", "dislike", "cart", "purchase"]
-    time: float | None = Field(default=None, ge=0, le=1e11, description="Seconds since 1970; now where left out.")
+    time: float | None = Field(
+        default=None, ge=0, le=1e11, description="Seconds since 1970; now where left out or still to come."
+    )
     id: Id | None = Field(default=None, description="Yours; one that was sent before is taken once.")
 
 

@@ -78,6 +78,14 @@ def test_a_session_is_the_latest_first_forgotten(events):
     assert events.session("nobody", 20, 0) == ()
 
 
+def test_a_time_to_come_is_now(serving):
+    api = serving()
+    first = {"user": "u1", "item": "i1", "kind": "view", "time": 9e10}
+    for event in (first, {"user": "u1", "item": "i2", "kind": "view"}):
+        assert api.post("/v1/events", json={"events": [event]}).status_code == 202
+    assert api.post("/v1/recommend", json={"user": "u1"}).json()["session"] == ["i1", "i2"]
+
+
 def test_what_cannot_be_kept_is_not_acknowledged(serving, monkeypatch):
     api = serving()
 
