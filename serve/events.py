@@ -21,8 +21,8 @@ AT_HAND = ("view", "like", "cart", "purchase")  # kinds that enter a user's asks
 # In the column `written`, 0 waits for the graph, 1 is done with, and 2 was refused by it.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, user TEXT NOT NULL, item TEXT NOT NULL,
-    kind TEXT NOT NULL, time REAL NOT NULL, written INTEGER NOT NULL DEFAULT 0
+    number INTEGER PRIMARY KEY AUTOINCREMENT, caller TEXT NOT NULL DEFAULT '', id TEXT, user TEXT NOT NULL,
+    item TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL, written INTEGER NOT NULL DEFAULT 0, UNIQUE (caller, id)
 );
 CREATE INDEX IF NOT EXISTS of_user ON event (user, time);
 CREATE INDEX IF NOT EXISTS unwritten ON event (number) WHERE written = 0;
@@ -30,17 +30,35 @@ CREATE INDEX IF NOT EXISTS refused ON event (number) WHERE written = 2;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS used (day TEXT, key TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, key));
 """
+# Before ids were each caller's own, `event` had no callers, and times could be still to come.
+_ASIDE = "DROP INDEX IF EXISTS of_user; DROP INDEX IF EXISTS unwritten; ALTER TABLE event RENAME TO earlier"
+_BACK = """
+INSERT INTO event (number, id, user, item, kind, time, written)
+    SELECT number, id, user, item, kind, min(time, CAST(strftime('%s', 'now') AS REAL)), written FROM earlier;
+DROP TABLE earlier
+"""
+# An event of which no caller is known counts as sent before only where it is the same one.
+_ADD = """
+INSERT INTO event (caller, id, user, item, kind, time) SELECT :caller, :id, :user, :item, :kind, :time
+WHERE NOT EXISTS (
+    SELECT 1 FROM event WHERE caller = '' AND id = :id AND user = :user AND item = :item AND kind = :kind
+) ON CONFLICT (caller, id) DO NOTHING
+"""
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a user did with an item; time in seconds since 1970, id the caller's own or None."""
+    """Something that a user did with an item; time in seconds since 1970, id the caller's own or None.
+
+    The caller is the name of the key that it was sent with.
+    """
 
     user: str
     item: str
     kind: str
     time: float
     id: str | None = None
+    caller: str = ""
 
 
 class Events:
@@ -59,7 +77,11 @@ class Events:
         self._local = threading.local()
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
-        self._connection().executescript(_TABLES)
+        with self._changing() as connection:
+            columns = {row[1] for row in connection.execute("PRAGMA table_info (event)")}
+            steps = [_TABLES] if "caller" in columns or not columns else [_ASIDE, _TABLES, _BACK]
+            for statement in ";".join(steps).split(";"):  # executescript would commit halfway
+                connection.execute(statement)
 
     def _connection(self) -> sqlite3.Connection:
         made: sqlite3.Connection | None = getattr(self._local, "connection", None)
@@ -85,18 +107,14 @@ class Events:
             raise
 
     def add(self, events: Sequence[Event]) -> int:
-        """Keep events, all or none; returns how many are new. An id that was seen before is passed over.
+        """Keep events, all or none; returns how many are new. An id that its caller sent before is passed over.
 
         Raises:
             sqlite3.Error: The disk is full, or the file cannot be written.
         """
-        rows = [(e.id, e.user, e.item, e.kind, e.time) for e in events]
         with self._changing() as connection:
             before = connection.total_changes
-            connection.executemany(
-                "INSERT INTO event (id, user, item, kind, time) VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
-                rows,
-            )
+            connection.executemany(_ADD, [vars(event) for event in events])
             return connection.total_changes - before
 
     def session(self, user: str, most: int, since: float, folded: int = 0) -> tuple[str, ...]:

@@ -222,9 +222,9 @@ async def explain(request: Request, body: schemas.ExplainIn) -> Response:
 async def events(request: Request, body: schemas.EventsIn) -> Response:
     """What users did. Once acknowledged it is on the disk, and in those users' answers."""
     state = state_of(request)
-    moment = now()
+    moment, caller = now(), request.state.caller.name
     times = [moment if e.time is None else min(e.time, moment) for e in body.events]
-    rows = [Event(e.user, e.item, e.kind, time, e.id) for e, time in zip(body.events, times, strict=True)]
+    rows = [Event(e.user, e.item, e.kind, time, e.id, caller) for e, time in zip(body.events, times, strict=True)]
     new = await state.keep(rows)
     state.metrics.events.inc(new)
     again = len(rows) - new

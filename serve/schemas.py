@@ -232,7 +232,7 @@ class EventIn(In):
     time: float | None = Field(
         default=None, ge=0, le=1e11, description="Seconds since 1970; now where left out or still to come."
     )
-    id: Id | None = Field(default=None, description="Yours; one that was sent before is taken once.")
+    id: Id | None = Field(default=None, description="Yours alone; one that your key sent before is taken once.")
 
 
 class EventsIn(In):

@@ -69,6 +69,38 @@ def test_the_same_event_twice_is_once(serving):
     assert (again["accepted"], again["again"]) == (0, 2)
 
 
+def test_ids_are_each_keys_own(serving, keys):
+    api = serving(keys=keys.file)
+    for headers, user in ((keys.reader, "ann"), (keys.operator, "bob")):
+        event = {"user": user, "item": "i1", "kind": "view", "id": "1"}
+        for accepted in (1, 0):
+            assert api.post("/v1/events", headers=headers, json={"events": [event]}).json()["accepted"] == accepted
+        assert api.post("/v1/recommend", headers=headers, json={"user": user}).json()["session"] == ["i1"]
+
+
+def test_a_file_from_before_ids_were_each_keys_own_is_read_on(tmp_path):
+    with sqlite3.connect(tmp_path / "events.sqlite") as connection:
+        connection.execute(
+            "CREATE TABLE event (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, user TEXT NOT NULL, "
+            "item TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL, written INTEGER NOT NULL DEFAULT 0)"
+        )
+        connection.execute("CREATE INDEX of_user ON event (user, time)")
+        connection.execute("CREATE INDEX unwritten ON event (number) WHERE written = 0")
+        rows = [("1", "ann", "i1", 5.0, 1), ("2", "ann", "i2", 9e10, 0), (None, "ann", "i3", 6.0, 0)]
+        connection.executemany("INSERT INTO event (id, user, item, kind, time, written) "
+                               "VALUES (?, ?, ?, 'purchase', ?, ?)", rows)  # fmt: skip
+    connection.close()
+    again, other = (Event(user, "i1", "purchase", 7.0, "1", "shop") for user in ("ann", "bob"))
+    for new in (1, 0):
+        with sqlite_of(tmp_path) as events:
+            assert events.add([again, other]) == new
+            assert [(row.number, row.user) for row in events.purchases(0)] == [(n, "ann") for n in (1, 2, 3)] + [
+                (4, "bob")
+            ]
+            assert events.waiting() == 3 and events.purchases(1)[0].time <= time.time()
+            assert events.session("ann", 20, 0) == ("i1", "i3", "i2") and events.session("bob", 20, 0) == ("i1",)
+
+
 def test_a_session_is_the_latest_first_forgotten(events):
     did = [("i1", "view", 1), ("i2", "cart", 2), ("i3", "view", 3), ("i1", "purchase", 4), ("i3", "dislike", 5)]
     events.add([Event("u", item, kind, time) for item, kind, time in did])
