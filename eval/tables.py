@@ -21,8 +21,8 @@ LEGEND = (
 RANKERS = ("boosted ranker", "LightGBM ranker")
 _ABLATION = "-ablation"
 _EARLIER = (
-    "Of an earlier protocol, to be run again: the rankers learned from 20,000 asks at most, LightGCN and SASRec for five "
-    "minutes at most, and less was chosen on validation."
+    "Of an earlier protocol, to be run again: the rankers learned from 20,000 asks at most, LightGCN and SASRec for "
+    "five minutes at most, and less was chosen on validation."
 )
 Result = Mapping[str, Any]
 

@@ -27,10 +27,15 @@ def literal(text: str) -> str:
     return "'" + quoted.replace("\\u", "\\' + 'u") + "'"
 
 
-def same_id(name: str, key: str) -> str:
-    """That a node has an id, which a database may keep as text or as an integer; an index is used."""
-    forms = [literal(key)] + [key] * bool(re.fullmatch(r"0|-?[1-9]\d{0,17}", key))
-    return f"{name} IN [{', '.join(forms)}]"
+def forms(key: str) -> list[str | int]:
+    """What a database may keep an id as: text, or the integer that is written so."""
+    return [key, int(key)] if re.fullmatch(r"0|-?[1-9]\d{0,17}", key) else [key]
+
+
+def same_id(name: str, *keys: str) -> str:
+    """That a node has one of some ids; an index is used."""
+    listed = (literal(form) if isinstance(form, str) else str(form) for key in keys for form in forms(key))
+    return f"{name} IN [{', '.join(listed)}]"
 
 
 def path_query(schema: GraphSchema, nodes: Sequence[tuple[str, str]], steps: Sequence[tuple[str, bool]]) -> str:

@@ -15,7 +15,7 @@ import neo4j
 import pyarrow as pa
 from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable
 
-from kg.cypher import DATES, NUMBERS, Reader, escape, listed, micros, reader
+from kg.cypher import DATES, NUMBERS, Reader, escape, forms, listed, micros, reader
 from kg.schema import EdgeType, GraphSchema, NodeType, SchemaError
 from kg.store import StoreError
 from kg.tables import DataError, edge_schema, node_schema, plain_edges, plain_nodes
@@ -114,7 +114,7 @@ class Neo4jStore:
             StoreError: The server fails.
         """
         ends = {"source": schema.node(edge.source), "target": schema.node(edge.target)}
-        match = {e: f"(`{e}`:{escape(n.label)} {{{escape(n.id)}: row.{e}}})" for e, n in ends.items()}
+        match = {e: f"(`{e}`:{escape(n.label)}) WHERE `{e}`.{escape(n.id)} IN row.{e}_forms" for e, n in ends.items()}
         time = f" {{{escape(edge.time)}: row.time}}" if edge.time else ""
         merge = f"MERGE (`source`)-[r:{escape(edge.relationship)}{time}]->(`target`)"
         weigh = f" SET r.{escape(edge.weight)} = row.weight" if edge.weight else ""
@@ -131,7 +131,8 @@ class Neo4jStore:
         sent = 0
         with self._errors(), self._session() as session:
             for part in _parts(batches):
-                session.execute_write(work, plain_edges(edge, part).to_pylist())
+                rows = plain_edges(edge, part).to_pylist()
+                session.execute_write(work, [r | {f"{e}_forms": forms(r[e]) for e in ends} for r in rows])
                 sent += len(part)
         return sent
 

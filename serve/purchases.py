@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusion.fold_in import as_tables, bundle_id
-from kg.cypher import escape, literal
+from kg.cypher import escape, same_id
 from kg.graph import Graph
 from kg.schema import GraphSchema, NodeType
 from kg.store import GraphStore
@@ -82,8 +82,8 @@ def _gone(store: GraphStore, node: NodeType, ids: set[str]) -> set[str]:
     from kg.neo4j import Neo4jStore
 
     if isinstance(store, Neo4jStore):
-        name, listed = f"n.{escape(node.id)}", ", ".join(map(literal, ids))
-        found = store.rows(f"MATCH (n:{escape(node.label)}) WHERE {name} IN [{listed}] RETURN {name}")
+        name = f"n.{escape(node.id)}"
+        found = store.rows(f"MATCH (n:{escape(node.label)}) WHERE {same_id(name, *ids)} RETURN toString({name})")
         return ids - {id_ for (id_,) in found}
     wanted, bare = pa.array(sorted(ids)), replace(node, title="", text=(), properties=())
     for batch in store.read_nodes(bare):

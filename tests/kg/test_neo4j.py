@@ -138,6 +138,21 @@ def test_integer_ids_are_read_as_text(neo4j_store, schema, make):
 
 
 @server
+def test_edges_find_nodes_whose_ids_are_integers(neo4j_store, schema, make):
+    make("CREATE (:PREUser {uid: 7}), (:PREItem {id: 10}), (:PREItem {id: '11'})")
+    bought = schema.edge("bought")
+
+    def batch(target):
+        return pa.record_batch({"source": ["7"], "target": [target], "weight": [1.0], "time": [2.0]})
+
+    for _ in range(2):  # twice is once
+        assert neo4j_store.write_edges(bought, schema, [batch("10"), batch("11")]) == 2
+    assert sorted(values(neo4j_store.read_edges(bought, schema), "target")) == ["10", "11"]
+    with pytest.raises(DataError, match="a target that is no item: '010'"):
+        neo4j_store.write_edges(bought, schema, [batch("010")])
+
+
+@server
 @pytest.mark.parametrize(
     ("given", "kind", "expected"),
     [
