@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -28,7 +27,6 @@ POOL = 10  # paths whose support is measured, to choose the shown ones from
 MATCHES = 3  # nodes of a type that words are taken to mean
 _MEANT = 10.0  # how much dearer a path is that begins at what words are taken to mean: no count of the score does
 _AGAIN = 2.0  # how much dearer a path is for every path of its kind that is chosen already
-_MADE: weakref.WeakKeyDictionary[Recommender, Explainer] = weakref.WeakKeyDictionary()
 
 
 def explain(
@@ -54,9 +52,9 @@ def explain(
         PhraseError: The language or the file of phrases cannot be used.
         ValueError: k is below 1.
     """
-    if recommender not in _MADE:
-        _MADE[recommender] = Explainer(recommender)
-    return _MADE[recommender].explain(ask, item, k, support, verify, language, phrases)
+    if recommender.explainer is None:
+        recommender.explainer = Explainer(recommender)
+    return recommender.explainer.explain(ask, item, k, support, verify, language, phrases)
 
 
 class Explainer:

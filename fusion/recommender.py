@@ -29,6 +29,7 @@ from kg.tables import IntArray, Tables
 
 if TYPE_CHECKING:
     from fusion.combinations import Judgement, RankedBundle
+    from fusion.explain import Explainer
 
 ANYTHING = Constraints()
 ANY_PLAN = Plan()
@@ -51,6 +52,7 @@ class Recommender:
 
     name = "hybrid"
     store = ""  # the address of the graph that it was trained on, where that is known
+    explainer: Explainer | None = None  # made when an item is first explained
 
     def __init__(self, model: Hybrid, world: World, bank: Bank, tables: Tables, counts: PathCounts) -> None:
         # By column, one ask's product with every item takes a third of the time.

@@ -1,10 +1,14 @@
 """Explanations on the checkerboard, where it is known what carries a score."""
 
+import gc
+import weakref
+
 import pyarrow.compute as pc
 import pytest
 
 from fusion.ask import Ask, Constraints
 from fusion.explain import explain
+from fusion.recommender import Recommender
 from kg.store import open_store, write_tables
 from kg.tables import DataError, Tables
 
@@ -110,3 +114,23 @@ def test_paths_from_the_user_come_before_those_from_what_words_mean(served):
     starts = {path.nodes[0].type for path in served.explain(both, item, 30, support=False).paths}
     assert starts > {"user"}
     assert served.explain(words, served.answer(words)[0].id, support=False).paths[0].nodes[0].type != "user"
+
+
+def test_a_recommender_that_explained_is_forgotten_with_all_it_made(served):
+    ask = Ask("u003")
+    item = served.answer(ask)[0].id
+    made = Recommender(served.model, served.world, served.bank, served.tables, served.counts)
+    made.explain(ask, item, support=False)
+    gone = weakref.ref(made)
+    del made
+    gc.collect()
+    assert gone() is None
+
+
+def test_what_explaining_needs_is_made_once(served):
+    ask = Ask("u003")
+    item = served.answer(ask)[0].id
+    served.explain(ask, item, support=False)
+    kept = served.explainer
+    served.explain(ask, item, support=False)
+    assert kept is not None and served.explainer is kept
