@@ -69,7 +69,6 @@ class Recount:
         events = graph.events
         self._of_user, self._of_item = Index(events.user), Index(events.item)
         self.moments, self.at_moment = np.unique(events.time[~np.isnan(events.time)], return_counts=True)
-        self.half_life, self.window = ages(events, counts)
         self._degrees: dict[str, tuple[int, FloatArray]] = {}
         self._have: dict[str, IntArray] = {}
         self._near: dict[int, IntArray] = {}
@@ -212,7 +211,7 @@ class Ground:
         own = self.own.take(remaining(self.own, change, recount.items)) if len(self.own) else self.own
         if len(self.own) and len(change.come):
             own = Events.join([own, change.come.take(change.come.user == place.user)])
-        decay = np.exp2(-np.nan_to_num(newest - own.time) / recount.half_life)
+        decay = np.exp2(-np.nan_to_num(newest - own.time) / recount.counts.config.half_life)
         user_item: dict[str, float] = {}
         if recount.taken is not None:
             mine = own.item == place.item
@@ -258,7 +257,7 @@ class Ground:
         return Counted(user_item, item_item, facts, history, values, together, of_user)
 
     def _facts(self, change: Change, newest: float) -> dict[str, float]:
-        late = newest - self.recount.window
+        late = newest - self.recount.counts.config.recent
         popular = recent = 0
         for events, sign in ((self.at_item, 1), (change.gone, -1), (change.come, 1)):
             mine = events.item == self.place.item
@@ -269,30 +268,3 @@ class Ground:
             fewer = int((change.taken[:, 1] == self.place.item).sum())
             facts["repeats"] = popular / max(int(self.recount.taken.sizes[self.place.item]) - fewer, 1)
         return facts
-
-
-def ages(events: Events, counts: PathCounts) -> tuple[float, float]:
-    """The half-life and the window of recent popularity, read back from what was counted with them.
-
-    Any window that gives the same counts will do; (inf, inf) where the counts do not tell.
-    """
-    timed = ~np.isnan(events.time)
-    if not timed.any():
-        return float("inf"), float("inf")
-    newest = float(np.nanmax(events.time))
-    half_life = float("inf")
-    if "user-item" in counts.user_item:
-        once = counts.user_item["user-item"].multiply(counts.user_item["user-item"] == 1).tocsr()
-        pairs = np.flatnonzero((events.user >= 0) & timed & (events.time < newest))
-        pairs = pairs[np.asarray(once[events.user[pairs], events.item[pairs]]).ravel() == 1]
-        if len(pairs):
-            weight = np.asarray(counts.user_item["user-item recent"][events.user[pairs], events.item[pairs]]).ravel()
-            age = newest - events.time[pairs]
-            near = np.argmin(np.abs(np.log2(np.maximum(weight, 1e-30)) + 1))  # about one half-life old: most digits
-            half_life = float(-age[near] / np.log2(weight[near]))
-    late = round(float(counts.item["recent popularity"].sum()))
-    times = np.sort(events.time[timed])[::-1]
-    window = float("inf")
-    if late < len(times):
-        window = newest - (times[late - 1] + times[late]) / 2 if late else 0.0
-    return half_life, float(window)

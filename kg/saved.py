@@ -36,7 +36,7 @@ def save_counts(counts: PathCounts) -> dict[str, npt.NDArray[np.generic]]:
     return arrays
 
 
-def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]], config: PathConfig | None = None) -> PathCounts:
+def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]], config: PathConfig) -> PathCounts:
     """From what save_counts gave, in any order of names, and how it was counted; the paths come back in theirs."""
     matrices: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
     facts: dict[str, dict[str, FloatArray]] = {"item": {}, "user": {}}
@@ -61,4 +61,4 @@ def load_counts(arrays: Mapping[str, npt.NDArray[np.generic]], config: PathConfi
         for name in names
     ]
     found = (chosen["user_item"], chosen["item_item"], facts["item"], facts["user"])
-    return PathCounts(*found, attributes, config or PathConfig())
+    return PathCounts(*found, attributes, config)

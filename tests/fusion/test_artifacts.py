@@ -13,6 +13,7 @@ from fusion.ask import Ask
 from fusion.pipeline import finish
 from fusion.recommender import Recommender
 from fusion.runs import RunError, finished, new_run
+from kg.paths import PathConfig
 
 ASKS = [
     Ask(user="u003"),
@@ -70,6 +71,11 @@ def test_a_run_answers_as_before_it_was_saved(trained, run, monkeypatch):
     for item in ("i000", "i041"):
         assert trained.recommender.similar(item) == loaded.similar(item)
     assert not loaded.model.training
+
+
+def test_a_run_says_how_its_paths_were_counted(trained, tmp_path):
+    recipe = replace(trained.recipe, paths=PathConfig(half_life=9.0, recent=2.0, keep=7))
+    assert Recommender.load(write(trained.recommender, recipe, tmp_path)).counts.config == recipe.paths
 
 
 def test_a_run_is_saved_again_as_it_was_loaded(run, tmp_path):

@@ -210,8 +210,9 @@ def test_what_is_later_does_not_count(shop):
 def test_saved_counts_come_back_whatever_the_order_of_names(shop):
     counts = count_paths(build_graph(shop()), CONFIG)
     arrays = save_counts(counts)
-    assert_same(load_counts(arrays), counts)
-    shuffled = load_counts(dict(sorted(arrays.items(), reverse=True)))
+    assert_same(load_counts(arrays, CONFIG), counts)
+    shuffled = load_counts(dict(sorted(arrays.items(), reverse=True)), CONFIG)
+    assert shuffled.config == counts.config
     for name, matrix in every_matrix(counts).items():
         assert (matrix != every_matrix(shuffled)[name]).nnz == 0
 

@@ -1,6 +1,7 @@
 """Recounting a place without some edges is counting the whole graph without them."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pytest
 from kg.graph import Graph, build_graph, events_of
 from kg.paths import PathConfig, count_paths
 from kg.recount import Place, Recount
-from kg.schema import EdgeType, GraphSchema
+from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
 
 CONFIG = PathConfig(half_life=3.0, recent=4.0, keep=1000)
@@ -147,10 +148,29 @@ def test_what_was_pruned_stays_out(shop):
         np.testing.assert_array_equal(found, matrix[place.hand][:, [item]].toarray().ravel())
 
 
-def test_the_settings_are_read_back(shop):
-    graph = build_graph(shop(1))
-    recount = Recount(graph, count_paths(graph, PathConfig(2.5, 3.0)))
-    assert recount.half_life == pytest.approx(2.5, rel=1e-5)
-    recent = graph.events.time > np.nanmax(graph.events.time) - recount.window
-    late = np.bincount(graph.events.item[recent], minlength=14)
-    np.testing.assert_array_equal(late, recount.counts.item["recent popularity"])
+@pytest.mark.parametrize(
+    "older",
+    [
+        [("u0", "i0", 7.0), ("u0", "i0", 8.0), ("u1", "i0", 2.0), ("u1", "i0", 8.5)],
+        [("u0", "i0", -2000.0), ("u1", "i3", -3000.0)],
+    ],
+    ids=["twice", "so long ago that they count nothing"],
+)
+def test_ages_count_as_they_were_set(older):
+    schema = GraphSchema(
+        (NodeType("user", "user"), NodeType("item", "item")),
+        (EdgeType("took", "user", "item", "interaction", time="time"),),
+    )
+    nodes = {"user": pa.table({"id": ["u0", "u1"]}), "item": pa.table({"id": [f"i{n}" for n in range(4)]})}
+    now = [("u0", "i1", 9.0), ("u1", "i2", 9.0), ("u1", "i1", 9.0)]
+    took = pa.table([list(c) for c in zip(*older, *now, strict=True)], ["source", "target", "time"])
+    graph = build_graph(Tables(schema, nodes, {"took": took}))
+    counts = count_paths(graph, CONFIG)
+    recount = Recount(graph, counts)
+    for user, item in product(range(2), range(4)):
+        place = Place(user, np.setdiff1d(np.arange(4), [item]), item)
+        same(got(recount.count(place, {})), expected(counts, place))
+        cut = {"took": np.array([item])}
+        changed = count_paths(without(graph, cut), CONFIG)
+        kept = {k: np.zeros_like(v) for k, v in expected(counts, place).items()}
+        same(got(recount.count(place, cut)), kept | {k: v for k, v in expected(changed, place).items() if k in kept})
