@@ -25,6 +25,7 @@ from fusion.world import edge_keys
 from kg.exchange import save_tables
 from kg.graph import build_graph
 from kg.paths import PathCounts
+from kg.relations import counted_as_one
 from kg.saved import load_counts, save_counts
 from kg.schema import GraphSchema, SchemaError
 from kg.tables import DataError, Tables
@@ -96,6 +97,9 @@ def load_parts(folder: str | Path) -> Parts:
         tables = load_tables(path / "graph")
         arrays = load_arrays(path / "counts.safetensors")
         counts = load_counts({name: arrays[str(n)] for n, name in enumerate(shape["counts"])}, recipe.paths)
+        mixed = counted_as_one(tables.schema) & {*counts.user_item, *counts.item_item}
+        if mixed:
+            raise RunError(f"{path}: {min(mixed)} holds the counts of one relation of several; train the run again")
         text = TextEncoder.from_pretrained(path / "text") if recipe.fusion.words else None
         model = make_model(recipe, text, tables, counts, len(shape["paths"]), shape["learned"])
         missing, unknown = model.load_state_dict(load_file(path / "model.safetensors"), strict=False)

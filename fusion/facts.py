@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusion.ask import Constraints
+from kg.changes import distinct
 from kg.tables import DataError, FloatArray, IntArray, Tables
 
 BoolArray = npt.NDArray[np.bool_]
@@ -70,6 +71,9 @@ class Values:
 class Facts:
     """Looks facts up by the name of a relation, of the attribute type it leads to, or of a property.
 
+    A type's name stands for all relations that lead to it; that of a relation for this one, but where the type it leads
+    to has the same name.
+
     Args:
         tables: Of the graph.
     """
@@ -77,11 +81,11 @@ class Facts:
     def __init__(self, tables: Tables) -> None:
         self._tables, self._item = tables, tables.schema.item.name
         self._items, self._ids = len(tables.nodes[self._item]), tables.vocab(self._item)
-        self._relations = {}
-        for edge in tables.schema.edges:
-            if edge.source == self._item and tables.schema.node(edge.target).role == "attribute":
-                self._relations[edge.name] = edge
-                self._relations.setdefault(edge.target, edge)
+        attributes = {node.name for node in tables.schema.nodes if node.role == "attribute"}
+        edges = [edge for edge in tables.schema.edges if edge.source == self._item and edge.target in attributes]
+        own = {edge.name: [edge] for edge in edges if edge.name != edge.target}
+        names = dict.fromkeys(name for edge in edges for name in (edge.name, edge.target))
+        self._relations = {name: own.get(name) or [e for e in edges if e.target == name] for name in names}
         self._known: dict[str, Values] = {}
 
     @property
@@ -103,11 +107,13 @@ class Facts:
     def _read(self, name: str) -> Values:
         tables = self._tables
         if name in self._relations:
-            edge = self._relations[name]
-            vocab, pairs = tables.vocab(edge.target), tables.edges[edge.name]
-            item, value = tables.vocab(self._item).rows(pairs["source"]), vocab.rows(pairs["target"])
-            order = np.lexsort((value, item))
-            return Values(vocab.ids.to_pylist(), tables.titles(edge.target), item[order], value[order], self._items)
+            kind = self._relations[name][0].target
+            vocab, parts = tables.vocab(kind), [tables.edges[edge.name] for edge in self._relations[name]]
+            item = np.concatenate([self._ids.rows(pairs["source"]) for pairs in parts])
+            value = np.concatenate([vocab.rows(pairs["target"]) for pairs in parts])
+            # two relations may say the same
+            item, value = np.divmod(distinct(item * max(len(vocab), 1) + value), max(len(vocab), 1))
+            return Values(vocab.ids.to_pylist(), tables.titles(kind), item, value, self._items)
         column = self._column(name).cast(pa.string()).combine_chunks().dictionary_encode()
         code = column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         ids: list[str] = column.dictionary.to_pylist()

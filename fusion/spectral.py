@@ -43,7 +43,8 @@ def spectral_vectors(graph: Graph, width: int, seed: int) -> dict[str, Tensor]:
         vectors[graph.user] = _means(events.user, events.item, vectors[graph.item], graph.size(graph.user))
     for (source, _, target), edge in graph.edges.items():
         if source == graph.item and graph.schema.node(target).role == "attribute":
-            vectors[target] = _means(edge.target, edge.source, vectors[graph.item], graph.size(target))
+            means = _means(edge.target, edge.source, vectors[graph.item], graph.size(target))
+            vectors[target] = vectors[target] + means if target in vectors else means
     return {kind: torch.nn.functional.normalize(torch.as_tensor(v), dim=1) for kind, v in vectors.items()}
 
 

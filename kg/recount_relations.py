@@ -10,7 +10,7 @@ import numpy as np
 from kg.changes import Change, Cut, column, remaining
 from kg.graph import EdgeList, Events
 from kg.neighbours import NEAR
-from kg.relations import is_wide, transitions
+from kg.relations import alike_path, is_wide, transitions, user_path, wide_path
 from kg.sparse import Matrix, matrix_of, unit_rows
 from kg.tables import FloatArray, IntArray
 
@@ -56,7 +56,7 @@ def item_to_item(recount: Recount, place: Place, cut: Cut) -> dict[str, FloatArr
                 weight = np.asarray(np.bincount(here[into], left.weight[into], recount.items), float)
                 found[path] = weight[place.hand] * (column(counts[path], place.hand, place.item) > 0)
         elif is_wide(graph, name):
-            path = f"item-{target}-item cosine"
+            path = wide_path(graph, key)
             values = _values(left, recount.items, graph.size(target))
             size = np.sqrt(np.maximum(np.diff(values.indptr), 1e-18))
             both = (values[place.hand] @ values[[place.item]].T).toarray().ravel()
@@ -97,10 +97,10 @@ def user_to_item(recount: Recount, place: Place, cut: Cut, change: Change) -> di
             if other[0] == graph.item and other[2] == key[2]:
                 left = _left(link, cut.get(other[1], _NONE))
                 values = np.unique(left.target[left.source == place.item])
-                path = f"user-{key[2]}-item"
+                path = user_path(graph, key, other)
                 found[path] = float(mine[values].sum())
                 found[f"{path} cosine"] = float((mine * rare)[values].sum()) / max(float(np.sqrt(len(values))), 1e-9)
-        path = f"user-{key[2]}-user-item"
+        path = alike_path(graph, key)
         if path in counts and recount.taken is not None:
             takers = recount.taken.holding(place.item)
             takers = np.setdiff1d(takers, change.taken[change.taken[:, 1] == place.item, 0])

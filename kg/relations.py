@@ -7,7 +7,8 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from kg.graph import Events, Graph
+from kg.graph import EdgeKey, Events, Graph
+from kg.schema import GraphSchema
 from kg.sparse import matrix_of, product, top, unit_rows
 from kg.tables import FloatArray, IntArray
 
@@ -57,7 +58,7 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
             cosine = product(unit, unit.T.tocsr(), keep + 1)
             cosine.setdiag(0)
             cosine.eliminate_zeros()
-            found[f"item-{target}-item cosine"] = cosine
+            found[wide_path(graph, (source, name, target))] = cosine
     return found
 
 
@@ -92,31 +93,67 @@ def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]
     """(U, I) paths over relations from users to attributes A that items have too.
 
     user-A-item is how many of the user's values the item has, weighed by how rare they are in its cosine form;
-    user-A-user-item how much the items are taken by those who share the user's values.
+    user-A-user-item how much the items are taken by those who share the user's values. A relation is named beside A
+    where it is not the only one from there.
     """
     found: dict[str, Matrix] = {}
     if graph.user is None:
         return found
     users, items = graph.size(graph.user), graph.size(graph.item)
-    for (source, _, target), edge in graph.edges.items():
+    for key, edge in graph.edges.items():
+        source, _, target = key
         if source != graph.user or graph.schema.node(target).role != "attribute":
             continue
         size = graph.size(target)
         own = matrix_of(np.ones(len(edge)), (edge.source, edge.target), (users, size)).sign()
         rare = sp.diags(np.log1p(users / np.maximum(np.asarray(own.sum(0)).ravel(), 1)).astype(np.float32))
-        for (left, _, right), link in graph.edges.items():
-            if left == graph.item and right == target:
-                values = _values(graph, link.source, link.target, size)
-                found[f"user-{target}-item"] = product(own, values.T.tocsr(), keep)
-                found[f"user-{target}-item cosine"] = product((own @ rare).tocsr(), unit_rows(values).T.tocsr(), keep)
+        for other, link in graph.edges.items():
+            if other[0] == graph.item and other[2] == target:
+                values, path = _values(graph, link.source, link.target, size), user_path(graph, key, other)
+                found[path] = product(own, values.T.tocsr(), keep)
+                found[f"{path} cosine"] = product((own @ rare).tocsr(), unit_rows(values).T.tocsr(), keep)
         known = events.user >= 0
         taken = matrix_of(np.ones(known.sum()), (events.user[known], events.item[known]), (users, items)).sign()
         if taken.nnz:
             like = unit_rows((own @ rare).tocsr())
             popular = np.maximum(np.asarray(taken.sum(0)).ravel(), 1)
             through = (like.T @ taken @ sp.diags((1 / np.sqrt(popular)).astype(np.float32))).tocsr()
-            found[f"user-{target}-user-item"] = product(like, through, keep)
+            found[alike_path(graph, key)] = product(like, through, keep)
     return found
+
+
+def wide_path(graph: Graph, key: EdgeKey) -> str:
+    """What the path between items over a relation to attributes is called."""
+    return "-".join(["item", *_told(graph, key), key[2], "item cosine"])
+
+
+def user_path(graph: Graph, key: EdgeKey, other: EdgeKey) -> str:
+    """What the path over a user's relation to attributes, and an item's to the same, is called."""
+    return "-".join(["user", *_told(graph, key), key[2], *_told(graph, other), "item"])
+
+
+def alike_path(graph: Graph, key: EdgeKey) -> str:
+    """What the path over a user's relation to attributes, and other users, is called."""
+    return "-".join(["user", *_told(graph, key), key[2], "user-item"])
+
+
+def counted_as_one(schema: GraphSchema) -> set[str]:
+    """What earlier versions called the paths of which they kept the last relation's counts alone."""
+    ends = [(edge.source, edge.target) for edge in schema.edges]
+    user = schema.of_role("user")
+    found = set()
+    for source, target in {pair for pair in ends if ends.count(pair) > 1}:
+        if user is not None and source == user.name:
+            found |= {f"user-{target}-item", f"user-{target}-user-item"}
+        elif source == schema.item.name:
+            found |= {f"user-{target}-item", f"item-{target}-item cosine"}
+    return found
+
+
+def _told(graph: Graph, key: EdgeKey) -> list[str]:
+    """A relation's name where others lead from its source to its target, too."""
+    ends = [(edge.source, edge.target) for edge in graph.schema.edges]
+    return [key[1]] if ends.count((key[0], key[2])) > 1 else []
 
 
 def is_wide(graph: Graph, name: str) -> bool:

@@ -5,6 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import load_file, save_file
 
@@ -14,6 +16,7 @@ from fusion.pipeline import finish
 from fusion.recommender import Recommender
 from fusion.runs import RunError, finished, new_run
 from kg.paths import PathConfig
+from kg.schema import EdgeType, GraphSchema
 
 ASKS = [
     Ask(user="u003"),
@@ -121,6 +124,21 @@ def test_low_rank_updates_are_kept(trainer_of, tmp_path):
         (plain := finish(untrained.trainer, untrained.prepared)).score(plain.asks(words)),
     )
     assert same(recommender, Recommender.load(write(recommender, made.recipe, tmp_path / "runs")), exact=False)
+
+
+def test_a_run_that_counted_two_relations_as_one_is_not_opened(copy):
+    schema = copy / "graph" / "schema.toml"
+    more = [EdgeType(name, "user", "colour", "relation") for name in ("likes", "shuns")]
+    read = GraphSchema.from_toml(schema)
+    schema.write_text(GraphSchema(read.nodes, (*read.edges, *more)).to_toml(), encoding="utf-8")
+    for edge in more:
+        pq.write_table(pa.table({end: pa.array([], pa.string()) for end in ("source", "target")}),
+                       copy / "graph" / "edges" / f"{edge.name}.parquet")  # fmt: skip
+    counts = json.loads((copy / "model.json").read_text())
+    counts["counts"] = [name.replace("user-item-item", "user-colour-item") for name in counts["counts"]]
+    (copy / "model.json").write_text(json.dumps(counts))
+    with pytest.raises(RunError, match="user-colour-item holds the counts of one relation of several"):
+        Recommender.load(resealed(copy))
 
 
 def test_a_moved_run_opens(run, copy, tmp_path):

@@ -1,11 +1,14 @@
 """What is known of items by name."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from fusion.ask import Constraints
 from fusion.facts import Facts
+from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.completejourney import CompleteJourney
-from kg.tables import DataError
+from kg.tables import DataError, Tables
 
 
 @pytest.fixture
@@ -53,3 +56,41 @@ def test_of_several_values_the_rarest_counts(shop):
     for item, code in enumerate(facts.values("by").codes()):
         own = values.value[values.item == item]
         assert code == -1 if not len(own) else rarity[code] == rarity[own].min()
+
+
+def kitchen(*relations):
+    """A nut bar that contains peanut, bread with traces of gluten, and tea; (name, type, pairs) each."""
+    schema = GraphSchema(
+        (NodeType("food", "item"), *(NodeType(n, "attribute") for n in {kind: None for _, kind, _ in relations})),
+        tuple(EdgeType(name, "food", kind, "relation") for name, kind, _ in relations),
+    )
+    nodes = {"food": pa.table({"id": ["nut bar", "bread", "tea"]})}
+    nodes |= {kind: pa.table({"id": ["peanut", "gluten"]}) for _, kind, _ in relations}
+    edges = {name: pa.table([list(ends) for ends in zip(*pairs, strict=True)], ["source", "target"])
+             for name, _, pairs in relations}  # fmt: skip
+    return Facts(Tables(schema, nodes, edges))
+
+
+HOLDS = [("nut bar", "peanut"), ("bread", "gluten")]
+
+
+def test_a_types_name_stands_for_all_relations_that_lead_to_it():
+    traces = [("bread", "peanut"), ("nut bar", "peanut"), ("tea", "gluten")]
+    facts = kitchen(("contains", "allergen", HOLDS), ("traces", "allergen", traces))
+    assert facts.names == ("contains", "allergen", "traces", "id")
+    masks = {n: [facts.mask(n, [v]).tolist() for v in ("peanut", "gluten")] for n in facts.names[:3]}
+    assert masks["contains"] == [[True, False, False], [False, True, False]]
+    assert masks["traces"] == [[True, True, False], [False, False, True]]
+    assert masks["allergen"] == [[True, True, False], [False, True, True]]
+    values = facts.values("allergen")
+    assert list(zip(values.item.tolist(), values.value.tolist(), strict=True)) == [(0, 0), (1, 0), (1, 1), (2, 1)]
+    left = facts.allowed(Constraints(without=(("allergen", ("gluten",)),)))
+    assert left.tolist() == [True, False, False]
+
+
+def test_a_relation_that_is_called_as_its_type_is_the_type_and_as_another_type_itself():
+    facts = kitchen(("allergen", "allergen", HOLDS), ("traces", "allergen", [("tea", "peanut")]))
+    assert facts.mask("allergen", ["peanut"]).tolist() == [True, False, True]
+    facts = kitchen(("spice", "allergen", HOLDS), ("with", "spice", [("tea", "peanut")]))
+    assert facts.mask("spice", ["peanut"]).tolist() == [True, False, False]
+    assert facts.mask("with", ["peanut"]).tolist() == [False, False, True]

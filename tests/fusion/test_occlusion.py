@@ -1,19 +1,24 @@
 """Occlusion against the real thing: the graph without the edges, counted and encoded anew."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from fusion.ask import Ask
-from fusion.evidence import ALIKE, WORDS
+from fusion.evidence import ALIKE, WORDS, Evidence
+from fusion.model import FusionConfig, Hybrid
 from fusion.occlusion import Case, Occlusion
 from fusion.recommender import Recommender
 from fusion.support import of_words, words_of
 from fusion.world import NodeTexts, World
 from kg.graph import build_graph, events_of
 from kg.paths import PathConfig, count_paths
+from kg.schema import EdgeType, GraphSchema
+from kg.tables import Tables
 
 
 @pytest.fixture
@@ -38,12 +43,12 @@ def really(recommender, cut, ask, item):
         edges[key] = edge.take(keep)
     graph = replace(whole, edges=edges, events=events_of(whole.schema, whole.vocabs, edges, ()))
     counts, texts = count_paths(graph, PathConfig(2.0, 3.0)), NodeTexts.of(tables)
-    world = World(graph, counts, texts, model.config.fanout, 0, torch.device("cpu"))
+    world = World(graph, counts, texts, model.config.fanout, 0, torch.device("cpu"), model.config.words)
     # which items stand next to each other, and which were ever taken, stay as they were
     together = ("item", "together", "item")
     world.edges[together] = recommender.world.edges[together]
     world.taken = recommender.world.taken
-    bank = model.encode(world, model.text.encode_table(model.text.table(texts.texts)))
+    bank = model.encode(world, model.text and model.text.encode_table(model.text.table(texts.texts)))
     asks = recommender.asks([ask])
     with torch.no_grad():
         rows, phi = world.evidence(asks, 100, torch.tensor([[item]]))
@@ -72,6 +77,41 @@ def test_a_score_without_edges_is_the_score_of_the_graph_without_them(made, ask)
             compared += 1
             assert occlusion.scores(spot, [Case(cut)])[0] == pytest.approx(really(made, cut, ask, item), abs=2e-3)
     assert compared > 4
+
+
+def test_two_relations_to_one_type_are_told_apart(shop):
+    """Of users to brands, and of items."""
+    tables, shown = shop(), []
+    more = {"follows": ("user", [("u1", "b0")]), "shuns": ("user", [("u1", "b1"), ("u2", "b0")]),
+            "fits": ("item", [(f"i{n}", f"b{n % 2}") for n in range(9)])}  # fmt: skip
+    schema = GraphSchema(
+        tables.schema.nodes,
+        (*tables.schema.edges, *(EdgeType(name, end, "brand", "relation") for name, (end, _) in more.items())),
+    )
+    edges = {name: pa.table([list(ends) for ends in zip(*pairs, strict=True)], ["source", "target"])
+             for name, (_, pairs) in more.items()}  # fmt: skip
+    tables = Tables(schema, tables.nodes, {**tables.edges, **edges})
+    graph, config = build_graph(tables), FusionConfig(8, words=False, graph=False)
+    counts = count_paths(graph, PathConfig(2.0, 3.0))
+    torch.manual_seed(1)
+    names = Evidence(counts).names
+    model = Hybrid(config, None, None, {}, [], (graph.user, graph.item), len(names))
+    assert model.head is not None
+    for parameter in model.head.mix[-1].parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    made, ask = Recommender.assemble(model, tables, counts, "cpu"), Ask("u1")
+    paths = {"follows": ["user-follows-brand-by-item", "user-follows-brand-fits-item", "user-follows-brand-user-item"],
+             "shuns": ["user-shuns-brand-by-item", "user-shuns-brand-fits-item", "user-shuns-brand-user-item"],
+             "fits": ["user-follows-brand-fits-item", "user-shuns-brand-fits-item"]}  # fmt: skip
+    for item, (name, told) in product(range(5), paths.items()):
+        occlusion = Occlusion(made)
+        spot, cut = occlusion.spot(ask, item), {name: np.arange(len(edges[name]))}
+        without = occlusion._met(spot, cut)[0]
+        for path in told:
+            assert without[names.index(path)] == 0
+            shown += [(name, path)] * int(spot.phi[names.index(path)] > 0)
+        assert occlusion.scores(spot, [Case(cut)])[0] == pytest.approx(really(made, cut, ask, item), abs=2e-3)
+    assert set(shown) == {(name, path) for name, told in paths.items() for path in told}
 
 
 def test_counts_and_messages_are_told_apart_and_guessed(made):

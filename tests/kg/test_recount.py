@@ -25,16 +25,19 @@ def without(graph: Graph, cut) -> Graph:
     return replace(graph, edges=edges, events=events_of(graph.schema, graph.vocabs, edges, graph.events.words))
 
 
-def wider(tables: Tables, seed: int) -> Tables:
-    """With relations between items, from users to brands, and one of many values."""
+def wider(tables: Tables, seed: int, twice: bool = False) -> Tables:
+    """With relations between items and from users to brands; users and items have another to brands if twice."""
     rng = np.random.default_rng(seed)
     schema = tables.schema.to_dict()
     more = [
         EdgeType("beside", "item", "item", "relation", weight="weight"),
         EdgeType("likes", "user", "brand", "relation"),
     ]
-    wider = GraphSchema((*GraphSchema.from_dict(schema).nodes,), (*tables.schema.edges, *more))
     ends = {"beside": ("i", 14, "i", 14, 30), "likes": ("u", 6, "b", 4, 12)}
+    if twice:
+        more += [EdgeType("shuns", "user", "brand", "relation"), EdgeType("fits", "item", "brand", "relation")]
+        ends |= {"shuns": ("u", 6, "b", 4, 12), "fits": ("i", 14, "b", 4, 20)}
+    wider = GraphSchema((*GraphSchema.from_dict(schema).nodes,), (*tables.schema.edges, *more))
     edges = dict(tables.edges)
     for name, (a, many, b, others, count) in ends.items():
         rows = {(f"{a}{rng.integers(many)}", f"{b}{rng.integers(others)}") for _ in range(count)}
@@ -78,13 +81,13 @@ def same(left, right):
         np.testing.assert_allclose(left[name], right[name], rtol=2e-5, atol=2e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["shop", "untimed", "wider", "alone", "wide", "twice"])
+@pytest.mark.parametrize("kind", ["shop", "untimed", "wider", "wider twice", "alone", "wide", "wide twice", "twice"])
 @pytest.mark.parametrize("seed", range(3))
 def test_a_recount_is_a_count_of_the_graph_without_the_edges(shop, kind, seed, monkeypatch):
     tables = shop(seed, timed=kind != "untimed")
-    if kind in {"wider", "wide"}:
-        tables = wider(tables, seed)
-    if kind == "wide":
+    if kind.startswith("wide"):
+        tables = wider(tables, seed, kind.endswith("twice"))
+    if kind in {"wide", "wide twice"}:
         monkeypatch.setattr("kg.relations.WIDE", 1)
     if kind == "alone":  # no bundles: takings have an order
         keep = {e.name: tables.edges[e.name].slice(0, 0) for e in tables.schema.edges if e.name in {"holds", "made"}}

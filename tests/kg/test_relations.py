@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from kg.ease import ease_weights
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths, widen
-from kg.relations import WIDE
+from kg.relations import WIDE, counted_as_one
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
 
@@ -178,3 +178,68 @@ def test_a_new_item_brings_no_path_that_nothing_was_trained_on():
     nodes = {"thing": pa.concat_tables([tables.nodes["thing"], pa.table({"id": ["new"]})])}
     edges = {"is_a": pa.concat_tables([tables.edges["is_a"], pa.table({"source": ["new"], "target": ["k0"]})])}
     assert widen(counts, build_graph(tables.with_tables(nodes, edges))).item_item.keys() == counts.item_item.keys()
+
+
+def brands(*more):
+    """Two users, three items of a brand each, and further relations: (name, "user" or "item", pairs)."""
+    sizes = {"user": 2, "item": 3, "brand": 3}
+    schema = GraphSchema(
+        (NodeType("user", "user"), NodeType("item", "item"), NodeType("brand", "attribute")),
+        (EdgeType("bought", "user", "item", "interaction"), EdgeType("made_by", "item", "brand", "relation"),
+         *(EdgeType(name, source, "brand", "relation") for name, source, _ in more)),
+    )  # fmt: skip
+    pairs = {"bought": [("u0", "i2"), ("u1", "i1")], "made_by": [("i0", "b0"), ("i1", "b1"), ("i2", "b2")]}
+    pairs |= {name: some for name, _, some in more}
+    edges = {name: pa.table([list(ends) for ends in zip(*some, strict=True)], ["source", "target"])
+             for name, some in pairs.items()}  # fmt: skip
+    nodes = {name: pa.table({"id": [f"{name[0]}{n}" for n in range(size)]}) for name, size in sizes.items()}
+    return build_graph(Tables(schema, nodes, edges))
+
+
+FOLLOWS, BLOCKED = ("follows", "user", [("u0", "b0")]), ("blocked", "user", [("u0", "b1"), ("u1", "b1")])
+FITS = ("fits", "item", [("i2", "b0"), ("i2", "b1")])
+
+
+def through_brands(*more):
+    """The counts over brands, by name."""
+    counts = count_paths(brands(*more))
+    assert not counted_as_one(brands(*more).schema) & {*counts.user_item, *counts.item_item}
+    return {name: m.toarray().tolist() for name, m in counts.user_item.items() if "brand" in name}
+
+
+def test_two_relations_of_users_to_one_type_are_counted_apart():
+    alone = {relation[0]: through_brands(relation) for relation in (FOLLOWS, BLOCKED)}
+    ends = ("item", "item cosine", "user-item")
+    assert all(list(found) == [f"user-brand-{end}" for end in ends] for found in alone.values())
+    assert alone["follows"]["user-brand-item"] == [[1, 0, 0], [0, 0, 0]]
+    assert alone["blocked"]["user-brand-item"] == [[0, 1, 0], [0, 1, 0]]
+    assert through_brands(FOLLOWS, BLOCKED) == {
+        f"user-{name}-brand-{end}": alone[name][f"user-brand-{end}"] for name in alone for end in ends
+    }
+
+
+def test_two_relations_of_items_to_one_type_are_counted_apart():
+    both = through_brands(FOLLOWS, FITS)
+    assert both["user-brand-made_by-item"] == [[1, 0, 0], [0, 0, 0]]
+    assert both["user-brand-fits-item"] == [[0, 0, 1], [0, 0, 0]]
+    assert both["user-brand-user-item"] == through_brands(FOLLOWS)["user-brand-user-item"]
+    assert len(both) == 5 and len(through_brands(FOLLOWS, BLOCKED, FITS)) == 10
+    assert through_brands(FOLLOWS, BLOCKED, FITS)["user-blocked-brand-fits-item"] == [[0, 0, 1], [0, 0, 1]]
+
+
+def test_two_relations_of_many_values_are_counted_apart(monkeypatch):
+    monkeypatch.setattr("kg.relations.WIDE", 0)
+    worn = ("worn_by", "item", [("i0", "b0"), ("i1", "b0"), ("i1", "b1")])
+    assert "item-brand-item cosine" in count_paths(brands()).item_item
+    found = count_paths(brands(FITS, worn)).item_item
+    assert [name for name in found if "brand" in name] == [
+        f"item-{name}-brand-item cosine" for name in ("made_by", "fits", "worn_by")
+    ]
+    assert found["item-worn_by-brand-item cosine"].toarray()[0, 1] == pytest.approx(np.sqrt(0.5))
+    assert not found["item-made_by-brand-item cosine"].nnz and not found["item-fits-brand-item cosine"].nnz
+
+
+def test_what_an_earlier_version_counted_as_one_is_known_by_its_name():
+    assert counted_as_one(brands(FOLLOWS).schema) == set()
+    assert counted_as_one(brands(FOLLOWS, BLOCKED).schema) == {"user-brand-item", "user-brand-user-item"}
+    assert counted_as_one(brands(FITS).schema) == {"user-brand-item", "item-brand-item cosine"}
