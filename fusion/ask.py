@@ -16,6 +16,13 @@ from kg.tables import IntArray
 MOST_ITEMS = 1000  # at hand
 
 
+def ids_of(values: Sequence[str], what: str = "items") -> tuple[str, ...]:
+    """As a tuple; TypeError where it is one string, which would be read letter by letter."""
+    if isinstance(values, str):
+        raise TypeError(f"{what} must be a sequence of ids, not the one string {values!r}")
+    return tuple(values)
+
+
 @dataclass(frozen=True)
 class Constraints:
     """What an answer must keep to; candidates are found among what it leaves.
@@ -73,9 +80,7 @@ class Ask:
     where: Constraints = Constraints()
 
     def __post_init__(self) -> None:
-        if isinstance(self.items, str):
-            raise TypeError(f"items must be a sequence of ids, not the one string {self.items!r}")
-        object.__setattr__(self, "items", tuple(self.items))
+        object.__setattr__(self, "items", ids_of(self.items))
         if len(self.items) > MOST_ITEMS:
             raise ValueError(f"{len(self.items)} items at hand are too many; at most {MOST_ITEMS} can be")
         if self.k < 1:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fusion.ask import Ask
+from fusion.ask import Ask, ids_of
 from fusion.feasible import Problem
 from fusion.plan import Combination, Piece, Plan
 from fusion.pool import Pool
@@ -38,8 +38,9 @@ def build(
         InfeasibleError: No combination meets the plan; the message names the conditions at odds.
         DataError, ValueError: As resolve raises them.
     """
-    problem = resolve(recommender, plan, items, user)
-    ask = Ask(user, tuple(items), text, where=plan.where)
+    hand = ids_of(items)
+    problem = resolve(recommender, plan, hand, user)
+    ask = Ask(user, hand, text, where=plan.where)
     row = int(recommender.asks([ask]).users[0])
     rows = candidates(recommender, problem, ask)
 

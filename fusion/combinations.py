@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from fusion.ask import Ask
+from fusion.ask import Ask, ids_of
 from fusion.bundles import combination
 from fusion.diversity import diversified
 from fusion.facts import Values
@@ -145,7 +145,7 @@ def judge(
         DataError: An item or a name is not there.
         ValueError: There are fewer than two items, or too many.
     """
-    ids = tuple(dict.fromkeys(items))
+    ids = tuple(dict.fromkeys(ids_of(items)))
     if not 2 <= len(ids) <= MOST:
         raise ValueError(f"{len(ids)} items cannot be judged; 2 to {MOST} can")
     rows = np.array([known(recommender, item) for item in ids])
@@ -214,15 +214,19 @@ def rank_bundles(
         user: Whom it is for.
         text: What it is for.
         items: At hand.
-        k: How many.
+        k: How many, at least 1.
     """
-    given = graph_bundles(recommender) if bundles is None else {b: tuple(some) for b, some in bundles.items()}
+    ask = Ask(user, ids_of(items), text, k)
+    if bundles is None:
+        given = graph_bundles(recommender)
+    else:
+        given = {name: ids_of(some, f"bundle {name!r}") for name, some in bundles.items()}
     names = list(given)
     lengths = [len(given[name]) for name in names]
     rows = recommender.items.rows([item for name in names for item in given[name]])
     owner = np.repeat(np.arange(len(names)), lengths)[rows >= 0]
     rows = rows[rows >= 0]
-    score = full_score(recommender, Ask(user, tuple(items), text), rows)
+    score = full_score(recommender, ask, rows)
     there = np.isfinite(score)
     owner, value = owner[there], score[there]
     count = np.bincount(owner, minlength=len(names))

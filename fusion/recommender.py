@@ -14,7 +14,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from fusion.ask import Ask, Asks, Constraints, Ragged, Recommendation
+from fusion.ask import Ask, Asks, Constraints, Ragged, Recommendation, ids_of
 from fusion.complements import Complements
 from fusion.explanation import Explanation
 from fusion.facts import Facts
@@ -105,7 +105,7 @@ class Recommender:
         """
         from fusion.combinations import complete
 
-        ask = Ask(user, tuple(items), text, k, where)
+        ask = Ask(user, ids_of(items), text, k, where)
         if season is None and not (one_per or diversity or complements):
             return self.answer(ask)
         rows, scores = complete(self, ask, one_per, diversity, complements, season)

@@ -51,6 +51,16 @@ class TestComplete:
             served.complete([f"i{n}" for n in range(10_000)])
 
 
+@pytest.mark.parametrize("given", ["i001", ""])
+def test_one_string_is_not_taken_for_its_letters(served, given):
+    for ask in (served.complete, served.judge, lambda items: served.build(items=items),
+                lambda items: served.rank_bundles(items=items)):  # fmt: skip
+        with pytest.raises(TypeError, match=f"items must be a sequence of ids, not the one string '{given}'"):
+            ask(given)
+    with pytest.raises(TypeError, match=f"bundle 'b' must be a sequence of ids, not the one string '{given}'"):
+        served.rank_bundles({"b": given})
+
+
 class TestJudge:
     def test_each_item_is_held_against_its_kind_and_a_swap_delivers_what_it_promises(self, served):
         improved = 0
@@ -105,6 +115,12 @@ class TestRank:
         scores = full_score(served, ask, served.items.rows(ids[:2]))
         assert found[0].score == pytest.approx(scores.mean(), abs=1e-5)
         assert [b.id for b in served.rank_bundles(given, text="black lamp", k=1)] == ["best"]
+
+    @pytest.mark.parametrize("k", [0, -1])
+    def test_none_is_too_few(self, served, k):
+        for bundles in (None, {"b": ["i001", "i002"]}):
+            with pytest.raises(ValueError, match=f"k must be at least 1, not {k}"):
+                served.rank_bundles(bundles, k=k)
 
     def test_those_of_the_graph_have_two_items_and_are_there_once(self, served):
         bundles = graph_bundles(served)
