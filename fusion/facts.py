@@ -125,16 +125,18 @@ class Facts:
             raise DataError(f"items have no property or relation {name!r}; they have {', '.join(self.names)}")
         return table[name]
 
-    def mask(self, name: str, wanted: Sequence[str]) -> BoolArray:
+    def mask(self, name: str, wanted: Sequence[str], every: bool = False) -> BoolArray:
         """(I,) which items have one of these values, by id or title.
 
         Raises:
-            DataError: There is no such name, or no item has any of the values; the nearest one is named.
+            DataError: There is no such name, or no item has any of the values (where every must be there, one of them);
+                the nearest one is named.
         """
         values = self.values(name)
         found = [values.called(want) for want in wanted]
-        if wanted and not any(found):
-            raise DataError(f"no item has {name} {wanted[0]!r}{self._near(values, wanted[0])}")
+        lost = [want for want, codes in zip(wanted, found, strict=True) if not codes]
+        if lost and (every or len(lost) == len(wanted)):
+            raise DataError(f"no item has {name} {lost[0]!r}{self._near(values, lost[0])}")
         return values.mask(code for codes in found for code in codes)
 
     def allowed(self, where: Constraints) -> BoolArray:
@@ -146,7 +148,7 @@ class Facts:
         for name, values in where.within:
             out &= self.mask(name, values)
         for name, values in where.without:
-            out &= ~self.mask(name, values)
+            out &= ~self.mask(name, values, every=True)  # a typo among others would let through what it means
         for name, (least, most) in where.between:
             number = self.numbers(name)  # what is unknown compares as false
             out &= number >= (-np.inf if least is None else least)
@@ -188,6 +190,8 @@ class Facts:
 
     def numbers(self, name: str) -> FloatArray:
         """(I,) a numeric property, NaN where it is unknown; DataError where there is none or it holds no numbers."""
+        if name in self._relations and name not in self._tables.nodes[self._item].column_names:
+            raise DataError(f"no item has a numeric property {name!r}; it names what a relation leads to")
         column = self._column(name)
         try:
             values = pc.cast(column, pa.float64()).fill_null(np.nan)

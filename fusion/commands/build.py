@@ -34,8 +34,8 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         ("without", "no items with one of these values"),
         ("require", "at least one item with one of these values"),
     ):
-        parser.add_argument(f"--{flag}", action="append", default=[], metavar="NAME=VALUE[,VALUE]",
-                            help=f"{text} of a property or relation; may be given again")  # fmt: skip
+        parser.add_argument(f"--{flag}", action="append", default=[], metavar="NAME=VALUE[|VALUE]",
+                            help=f"{text} of a property or relation (quote the |); may be given again")  # fmt: skip
     parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
     parser.add_argument("--new", action="store_true", help="only what the user has not taken")
     parser.add_argument("--stock", metavar="FILE", help="a file with the ids of the items in stock, one a line")

@@ -26,8 +26,8 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
 
 def add_where(parser: argparse.ArgumentParser) -> None:
     """--within, --exclude and --new: what the answer keeps to."""
-    parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[,VALUE]",
-                        help="keep to items with one of these values; may be given again")  # fmt: skip
+    parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[|VALUE]",
+                        help="keep to items with one of these values (quote the |); may be given again")  # fmt: skip
     parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
     parser.add_argument("--new", action="store_true", help="only what the user has not taken")
 
@@ -52,7 +52,7 @@ def load(options: argparse.Namespace) -> Recommender:
 
 
 def within(settings: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """PROPERTY=VALUE,VALUE as Constraints take it.
+    """PROPERTY=VALUE|VALUE as Constraints take it.
 
     Raises:
         ValueError: One has no "=" or no value.
@@ -60,9 +60,10 @@ def within(settings: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     found = []
     for setting in settings:
         name, _, values = setting.partition("=")
-        if not name or not values:
-            raise ValueError(f"{setting!r} is no PROPERTY=VALUE[,VALUE]")
-        found.append((name, tuple(values.split(","))))
+        chosen = tuple(value.strip() for value in values.split("|") if value.strip())
+        if not name.strip() or not chosen:
+            raise ValueError(f"{setting!r} is no PROPERTY=VALUE[|VALUE]")
+        found.append((name.strip(), chosen))
     return tuple(found)
 
 

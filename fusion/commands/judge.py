@@ -19,8 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_ask(parser)
     parser.add_argument("--budget", type=float, metavar="MONEY", help="the most that all may cost after a swap")
     parser.add_argument("--item-budget", type=float, metavar="MONEY", help="the most that an item swapped in may cost")
-    parser.add_argument("--within", action="append", default=[], metavar="NAME=VALUE[,VALUE]",
-                        help="swap in only items with one of these values; may be given again")  # fmt: skip
+    parser.add_argument("--within", action="append", default=[], metavar="NAME=VALUE[|VALUE]",
+                        help="swap in only items with one of these values (quote the |); may be given again"
+                        )  # fmt: skip
     parser.add_argument("--category", metavar="NAME", help="the property or relation that says what may stand in for "
                         "what (default: the graph's category, product_type, kind or type)")  # fmt: skip
     parser.add_argument("--any", action="store_true", help="any item may stand in for any other")

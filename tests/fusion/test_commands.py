@@ -19,8 +19,9 @@ def test_a_missing_run_is_one_line_and_exit_code_2(tmp_path, capsys):
 
 
 def test_within_is_read_or_refused():
-    assert within(["colour=Red,Blue", "kind=Sock"]) == (("colour", ("Red", "Blue")), ("kind", ("Sock",)))
-    for wrong in ("colour", "=Red", "colour="):
+    assert within(["colour=Red|Dark Blue", "kind=Sock"]) == (("colour", ("Red", "Dark Blue")), ("kind", ("Sock",)))
+    assert within([" brand = Acme | Novelty, Costumes & More|"]) == (("brand", ("Acme", "Novelty, Costumes & More")),)
+    for wrong in ("colour", "=Red", "colour=", "colour= | ", " =Red"):
         with pytest.raises(ValueError, match="PROPERTY=VALUE"):
             within([wrong])
 

@@ -35,6 +35,14 @@ def test_values_are_met_by_id_or_title_and_a_typo_is_told(facts):
     assert not facts.mask("category", []).any()
 
 
+def test_a_typo_among_what_no_item_may_have_is_told(facts):
+    some = Constraints(without=(("category", ("Tropical fruit",)),))
+    assert facts.allowed(some).sum() == 5
+    typo = Constraints(without=(("category", ("Tropical fruit", "cookies/cone")),))
+    with pytest.raises(DataError, match="no item has category 'cookies/cone'; did you mean 'C"):
+        facts.allowed(typo)
+
+
 def test_words_find_a_kind_or_else_all_that_hold_them(facts):
     assert facts.find("cookies") == ("category", ("COOKIES/CONES",))
     assert facts.find("banana") == ("in_type", ("TROPICAL FRUIT > BANANAS",))
@@ -45,6 +53,11 @@ def test_words_find_a_kind_or_else_all_that_hold_them(facts):
 
 def test_numbers_are_read_and_what_is_missing_is_nan(facts):
     assert np.isnan(facts.numbers("price")).tolist() == [False] * 6
+    for name in ("in_type", "in_category"):
+        with pytest.raises(DataError, match=f"no item has a numeric property '{name}'; it names what a rel"):
+            facts.numbers(name)
+    with pytest.raises(DataError, match="no property or relation 'cost'"):
+        facts.numbers("cost")
     with pytest.raises(DataError, match="'brand' holds no numbers"):
         facts.numbers("brand")
 
