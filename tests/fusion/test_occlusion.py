@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from fusion.ask import Ask
+from fusion.config import FusionConfig
 from fusion.evidence import ALIKE, WORDS, Evidence
-from fusion.model import FusionConfig, Hybrid
+from fusion.model import Hybrid
 from fusion.occlusion import Case, Occlusion
 from fusion.recommender import Recommender
 from fusion.support import of_words, words_of
