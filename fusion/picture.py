@@ -10,10 +10,9 @@ from fusion.explanation import Explanation, GraphPath
 
 
 def to_text(explanation: Explanation, width: int = 100) -> str:
-    """The item, what carries it, what else there is to say, and each path: its sentence, its nodes, what it carries."""
-    head = f"{explanation.item.title} ({explanation.item.id}): place {explanation.rank:,}, "
-    head += f"score {explanation.score:.2f}, {explanation.language:.0%} by its words"
-    lines = [head]
+    """The item, what carries it, what else there is to say, each path with what it carries, and what its vector is of."""
+    item, language = explanation.item, explanation.language
+    lines = [f"{item.title} ({item.id}): place {explanation.rank:,}, score {explanation.score:.2f}"]
     if explanation.parts:
         parts = sorted(explanation.parts.items(), key=lambda part: -part[1])
         lines.append("without " + ", ".join(f"{name} {-lost:+.2f}" for name, lost in parts))
@@ -31,7 +30,7 @@ def to_text(explanation: Explanation, width: int = 100) -> str:
                 told += f", {support.rank:+,} places"
             more = f"; without the one shown {-support.alone:+.2f}" if path.times > 1 else ""
             lines.append(f"   {told}{more}")
-    return "\n".join(lines).rstrip()
+    return "\n".join([*lines, "", f"Its vector: {language:.0%} from words, {1 - language:.0%} from the graph."])
 
 
 def _drawn(path: GraphPath, width: int) -> list[str]:

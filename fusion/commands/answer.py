@@ -25,6 +25,6 @@ def run(options: argparse.Namespace) -> int:
     """Answer and print a table."""
     user, items, where = options.user, tuple(options.items), where_of(options)
     found = load(options).complete(items, user, options.words, options.k, where, options.one_per, options.diversity)
-    rows = [[str(n), r.id, r.title, f"{r.score:.2f}", f"{r.language:.0%}"] for n, r in enumerate(found, 1)]
-    print(table(["", "id", "title", "score", "by words"], rows))
+    rows = [[str(n), r.id, r.title, f"{r.score:.2f}"] for n, r in enumerate(found, 1)]
+    print(table(["", "id", "title", "score"], rows))
     return 0

@@ -1,6 +1,6 @@
 // The explorer: an ask on the left, its answers, and why. All it knows comes from the API that everybody has.
 import { ask, key, make, percent, Refused } from "/explorer/api.js";
-import { reasons, split } from "/explorer/why.js";
+import { reasons } from "/explorer/why.js";
 
 /** @param {string} id @returns {any} */
 const by = (id) => document.getElementById(id);
@@ -82,7 +82,7 @@ async function send() {
     const session = path === "build" ? [] : answer.session;
     asked = { user: body.user, text: body.text, items: [...new Set([...session, ...(body.items || [])])], where: (body.plan || body).where };
     const many = (answer.items || answer.combinations).length;
-    status.textContent = `${many} ${path === "build" ? "outfits" : "items"} in ${Math.round(performance.now() - began)} ms${answer.language === null ? "" : `, ${percent(answer.language)} by language`}${session.length ? `; ${session.length} of the user’s latest items were considered` : ""}`;
+    status.textContent = `${many} ${path === "build" ? "outfits" : "items"} in ${Math.round(performance.now() - began)} ms${session.length ? `; ${session.length} of the user’s latest items were considered` : ""}`;
     const shown = path === "build" ? answer.combinations.map(outfit) : answer.items.map((/** @type {any} */ item) => card(item, "li"));
     found.replaceChildren(many ? make("ol", {}, ...shown) : make("p", { class: "empty" }, "Nothing fits. Loosen the kind, the budget, the slots or what is new."));
   } catch (error) {
@@ -98,13 +98,13 @@ async function send() {
 function card(item, name, weakest, rest) {
   const inside = basket.has(item.id);
   const facts = make("p", { class: "facts" }, item.slot ? make("span", {}, item.slot) : null, make("span", {}, item.id),
-    item.price === null ? null : make("span", {}, money(item.price)), make("span", { class: "words" }, `${percent(item.language)} words`), make("span", { class: "graph" }, `${percent(1 - item.language)} graph`),
+    item.price === null ? null : make("span", {}, money(item.price)),
     weakest === item.id ? make("span", { class: "weak" }, "goes least well") : null, item.kept ? make("span", {}, "from the basket") : null);
   const row = make("div", { class: "row" });
   if (!item.kept) row.append(make("button", { type: "button", "aria-label": `Why ${item.title}`, onclick: () => explain(item, made, rest) }, "Why?"));
   if (!inside) row.append(make("button", { type: "button", "aria-label": `Add ${item.title} to the basket`, onclick: () => put(item.id, item.title) }, "Add"));
   if (asked.user && !item.kept) row.append(make("button", { type: "button", "aria-label": `${asked.user} bought ${item.title}`, onclick: () => bought(item) }, "Bought it"));
-  const made = make(name, { class: "card" }, make("div", { class: "line" }, make("h3", {}, item.title), row), split(item.language), facts);
+  const made = make(name, { class: "card" }, make("div", { class: "line" }, make("h3", {}, item.title), row), facts);
   return made;
 }
 

@@ -81,13 +81,6 @@ function told(path, number) {
       make("div", { class: "row" }, make("button", { type: "button", onclick: copy }, "Copy"), copied)));
 }
 
-/** The share of language and of graph, drawn. @param {number} share */
-export function split(share) {
-  const drawn = make("svg", { class: "split", viewBox: "0 0 100 4", preserveAspectRatio: "none", "aria-hidden": "true" });
-  drawn.append(make("rect", { width: 100 * share, height: 4 }));
-  return drawn;
-}
-
 /** @param {any} why an answer of /v1/explain @param {any} about @returns {Node[]} */
 export function reasons(why, about) {
   const parts = Object.entries(why.parts).sort((a, b) => b[1] - a[1]);
@@ -101,13 +94,12 @@ export function reasons(why, about) {
   const words = why.words.slice(0, 6).map((/** @type {any} */ word) => `${word.word} (${word.where}’s, ${signed(word.lost)})`);
   return [
     make("h3", {}, why.item.title),
-    make("p", { class: "facts" }, make("span", {}, `place ${why.rank}`), make("span", {}, `score ${why.score === null ? "?" : why.score.toFixed(2)}`),
-      make("span", { class: "words" }, `${percent(why.language)} by its words`), make("span", { class: "graph" }, `${percent(1 - why.language)} by the graph`)),
-    split(why.language),
+    make("p", { class: "facts" }, make("span", {}, `place ${why.rank}`), make("span", {}, `score ${why.score === null ? "?" : why.score.toFixed(2)}`)),
+    ...(parts.length ? [make("h3", {}, "What carries the score"), make("p", { class: "soft" }, "What it loses without each:"), make("table", {}, make("tbody", {}, ...parts.map(([name, lost]) => bar(name, lost, most))))] : []),
     ...why.notes.map((/** @type {string} */ note) => make("p", {}, note)),
     ...(why.paths.length ? [picture(why.paths, about), make("p", { class: "legend" }, ...legend), make("ol", {}, ...why.paths.map((/** @type {any} */ path, /** @type {number} */ n) => told(path, n + 1)))]
       : [make("p", { class: "empty" }, "No path in the graph leads from this ask to the item.")]),
-    ...(parts.length ? [make("h3", {}, "What carries the score"), make("table", {}, make("tbody", {}, ...parts.map(([name, lost]) => bar(name, lost, most))))] : []),
     ...(words.length ? [make("p", { class: "soft" }, `Words: ${words.join(", ")}`)] : []),
+    make("p", { class: "soft" }, `Its vector: ${percent(why.language)} from words, ${percent(1 - why.language)} from the graph.`),
   ];
 }

@@ -25,7 +25,7 @@ def made():
 
 def test_text_tells_places_scores_paths_and_notes(made):
     lines = made.to_text().splitlines()
-    assert lines[0] == "lamp (i2): place 1, score 1.50, 25% by its words"
+    assert lines[0] == "lamp (i2): place 1, score 1.50"
     assert lines[1] == "without paths -0.50, words +0.10"  # what carries most comes first
     assert lines[2] == "without the word lamp (item's) -0.20"
     assert lines[3:5] == ["A note.", ""]  # before the paths: it may say that words carry the score, and no path
@@ -34,7 +34,8 @@ def test_text_tells_places_scores_paths_and_notes(made):
     ]  # fmt: skip
     told = "   without it -0.50 (counted -0.40, vectors -0.10), +2 places"
     assert lines[9] == told + "; without the one shown -0.05"
-    assert lines[-1] == "   without it -0.10 (counted -0.10, vectors -0.00)"
+    assert lines[-3] == "   without it -0.10 (counted -0.10, vectors -0.00)"
+    assert lines[-2:] == ["", "Its vector: 25% from words, 75% from the graph."]
 
 
 def test_text_keeps_to_its_width(made):

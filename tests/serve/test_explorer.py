@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import combinations
@@ -74,6 +75,7 @@ def test_the_main_story(visit: Callable[..., Any]) -> None:
     page.keyboard.press("Enter")
     answered(page)
     assert "black" in page.inner_text("#found li >> nth=0")
+    assert not re.search(r"words|graph|language|%", page.inner_text("#answers"))  # a vector's share is no reason
     shot(page, "search")
     page.click("#found li >> nth=0 >> button:has-text('Add')")
     answered(page)
@@ -89,7 +91,10 @@ def test_the_main_story(visit: Callable[..., Any]) -> None:
     assert len(dots) > 2 and all(math.dist(*pair) > 26 for pair in combinations(dots, 2))  # none lies on another
     assert page.evaluate("document.activeElement.id") == "why"
     page.wait_for_selector("#reasons >> text=What carries the score")
-    assert "%" in page.inner_text("#reasons") and "by its words" in page.inner_text("#reasons")
+    carries, rest = page.inner_text("#reasons").split("What carries the score")[1].split(" took ", 1)
+    assert all(re.search(rf"^{part}\s+[+−]?\d", carries, re.M) for part in ("paths", "popularity", "words", "vectors"))
+    assert re.search(r"^Its vector: \d+% from words, \d+% from the graph\.$", rest, re.M)
+    assert "%" not in carries
     page.click("#reasons summary >> nth=0")
     assert "MATCH" in page.inner_text("#reasons pre >> nth=0")
     shot(page, "why")
