@@ -17,6 +17,7 @@ from fusion.occlusion import Occlusion, Spot
 from fusion.recommender import Recommender
 from fusion.sentences import Clause, Phrases
 from fusion.support import CARRIES, choose, of_words
+from fusion.unknown import unknown
 from kg.cypher import path_query
 from kg.store import GraphStore, StoreError
 from kg.tables import DataError
@@ -114,14 +115,7 @@ class Explainer:
         self, ask: Ask, spot: Spot, paths: Sequence[GraphPath], words: Sequence[Word], parts: dict[str, float],
         said: Phrases,
     ) -> list[str]:  # fmt: skip
-        notes, rank = [], spot.rank(spot.served)
-        if ask.user is not None and spot.place.user < 0:
-            notes.append(said.note("no_user", ask.user))
-        unknown = [key for key in ask.items if self.recommender.items.row(key) < 0]
-        if unknown:
-            notes.append(said.note("no_items", ", ".join(unknown)))
-        if spot.place.user < 0 and not len(spot.place.hand) and not spot.text.strip():
-            notes.append(said.note("nobody"))
+        notes, rank = unknown(self.recommender, ask, said), spot.rank(spot.served)
         if not spot.returned:
             notes.append(said.note("left_out"))
         elif rank > ask.k:

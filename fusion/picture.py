@@ -10,7 +10,7 @@ from fusion.explanation import Explanation, GraphPath
 
 
 def to_text(explanation: Explanation, width: int = 100) -> str:
-    """The item, what carries it, what else there is to say, each path with what it carries, and what its vector is of."""
+    """The item, what carries it, notes, each path with what it carries, and what its vector is made of."""
     item, language = explanation.item, explanation.language
     lines = [f"{item.title} ({item.id}): place {explanation.rank:,}, score {explanation.score:.2f}"]
     if explanation.parts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -25,6 +25,9 @@ class ProblemOut(Out):
     detail: str
     errors: list[FieldOut] = Field(default_factory=list)
     request_id: str
+
+
+Notes = Annotated[list[str], Field(description="What of the ask is not known, and how it is answered so: sentences.")]
 
 
 class Answer(Out):
@@ -86,11 +89,12 @@ class ItemOut(Out):
 
 
 class ItemsAnswer(Answer):
-    """Items, best first; language is the mean share of it, `session` which of the user's events were at hand."""
+    """Items, best first; language is its mean share of their vectors, `session` the user's events that were at hand."""
 
     items: list[ItemOut]
     language: Number
     session: list[str] = Field(default_factory=list)
+    notes: Notes = Field(default_factory=list)
 
 
 class PieceOut(Out):
@@ -119,6 +123,7 @@ class BuildAnswer(Answer):
 
     combinations: list[CombinationOut]
     language: Number
+    notes: Notes = Field(default_factory=list)
 
 
 class SwapOut(Out):

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from fusion.ask import Ask, Recommendation
 from fusion.plan import Combination, Plan
+from fusion.unknown import unknown
 from serve import answers, schemas
 from serve.errors import Problem, refused
 from serve.events import Event, now
@@ -74,15 +75,20 @@ async def answered(request: Request, body: schemas.RecommendIn | schemas.SearchI
         with refused():
             ask = Ask(body.user, latest, words, body.k, body.where.constraints())
             items = items_out(loaded, loaded.recommender.answer(ask), ask, body.paths)
-        return answer_of(request, loaded, items, latest)
+            return answer_of(request, loaded, items, latest, unknown(loaded.recommender, ask))
 
     return Response(await state.engine.run(work, slow=body.paths > 0), media_type="application/json")
 
 
-def answer_of(request: Request, loaded: Loaded, items: list[answers.ItemOut], session: Sequence[str] = ()) -> bytes:
+def answer_of(
+    request: Request, loaded: Loaded, items: list[answers.ItemOut], session: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> bytes:  # fmt: skip
     """Items as JSON."""
     share = mean([item.language for item in items])
-    made = answers.ItemsAnswer(**head(request, loaded), items=items, language=share, session=list(session))
+    made = answers.ItemsAnswer(
+        **head(request, loaded), items=items, language=share, session=list(session), notes=list(notes)
+    )
     return made.model_dump_json().encode()
 
 
@@ -108,7 +114,8 @@ async def complete(request: Request, body: schemas.CompleteIn) -> Response:
                 items, body.user, body.text, body.k, where, body.one_per, body.diversity, body.complements, body.season
             )
             ask = Ask(body.user, items, body.text, body.k, where)
-            return answer_of(request, loaded, items_out(loaded, found, ask, body.paths), latest)
+            made = items_out(loaded, found, ask, body.paths)
+            return answer_of(request, loaded, made, latest, unknown(loaded.recommender, ask))
 
     slow = bool(body.paths or body.one_per or body.diversity or body.complements)
     return Response(await state.engine.run(work, slow), media_type="application/json")
@@ -148,14 +155,16 @@ async def build(request: Request, body: schemas.BuildIn) -> Response:
     noted(request, body.user)
     loaded = state_of(request).engine.now
 
-    def work() -> list[answers.CombinationOut]:
+    def work() -> answers.BuildAnswer:
         with refused():
-            found = loaded.recommender.build(body.plan.plan(), body.user, tuple(body.items), body.text)
-            return [combination_out(loaded, one) for one in found]
+            built = loaded.recommender.build(body.plan.plan(), body.user, tuple(body.items), body.text)
+            ask = Ask(body.user, tuple(body.items), body.text)
+        found = [combination_out(loaded, one) for one in built]
+        share = mean([piece.language or 0.0 for one in found for piece in one.items])
+        notes = unknown(loaded.recommender, ask, popular=False)
+        return answers.BuildAnswer(**head(request, loaded), combinations=found, language=share, notes=notes)
 
-    found = await state_of(request).engine.run(work, slow=True)
-    share = mean([piece.language or 0.0 for one in found for piece in one.items])
-    return reply(answers.BuildAnswer(**head(request, loaded), combinations=found, language=share))
+    return reply(await state_of(request).engine.run(work, slow=True))
 
 
 @router.post("/judge", response_model=answers.JudgeAnswer)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+from fusion.ask import Ask
 from fusion.commands.common import add_ask, add_run, add_where, load, table, where_of
+from fusion.unknown import unknown
 
 HELP = "the best items for a user, items at hand, words, or any of these together"
 
@@ -22,9 +24,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Answer and print a table."""
-    user, items, where = options.user, tuple(options.items), where_of(options)
-    found = load(options).complete(items, user, options.words, options.k, where, options.one_per, options.diversity)
+    """Answer and print a table, above it what of the ask is not known."""
+    user, items, where, recommender = options.user, tuple(options.items), where_of(options), load(options)
+    found = recommender.complete(items, user, options.words, options.k, where, options.one_per, options.diversity)
+    for note in unknown(recommender, Ask(user, items, options.words)):
+        print(note)
     rows = [[str(n), r.id, r.title, f"{r.score:.2f}"] for n, r in enumerate(found, 1)]
     print(table(["", "id", "title", "score"], rows))
     return 0

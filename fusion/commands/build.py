@@ -6,10 +6,11 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from fusion.ask import Constraints
+from fusion.ask import Ask, Constraints
 from fusion.commands.common import add_ask, add_run, load, table, within
 from fusion.plan import Combination, Plan, Slot
 from fusion.recommender import Recommender
+from fusion.unknown import unknown
 
 HELP = "whole outfits, baskets or bundles under a plan: budget, slots, categories, stock"
 
@@ -82,7 +83,8 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_of(options)
     recommender = load(options)
     found = recommender.build(plan, options.user, tuple(options.items), options.words)
-    for line in meanings(recommender, plan.slots):
+    ask = Ask(options.user, tuple(options.items), options.words)
+    for line in [*unknown(recommender, ask, popular=False), *meanings(recommender, plan.slots)]:
         print(line)
     for number, one in enumerate(found, 1):
         print(f"\n{number}. {summary(one)}")

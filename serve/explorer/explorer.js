@@ -4,7 +4,7 @@ import { reasons } from "/explorer/why.js";
 
 /** @param {string} id @returns {any} */
 const by = (id) => document.getElementById(id);
-const form = by("ask"), found = by("found"), status = by("status");
+const form = by("ask"), found = by("found"), status = by("status"), notes = by("notes");
 /** @type {Map<string, string>} */
 const basket = new Map();
 /** @type {any} */
@@ -69,6 +69,7 @@ async function send() {
   asking?.abort();
   const mine = (asking = new AbortController());
   const made = about ? question() : "Loading …";
+  notes.replaceChildren();
   if (typeof made === "string") {
     status.textContent = "";
     found.replaceChildren(make("p", { class: "empty" }, made));
@@ -84,6 +85,7 @@ async function send() {
     const many = (answer.items || answer.combinations).length;
     status.textContent = `${many} ${path === "build" ? "outfits" : "items"} in ${Math.round(performance.now() - began)} ms${session.length ? `; ${session.length} of the user’s latest items were considered` : ""}`;
     const shown = path === "build" ? answer.combinations.map(outfit) : answer.items.map((/** @type {any} */ item) => card(item, "li"));
+    notes.replaceChildren(...answer.notes.map((/** @type {string} */ note) => make("p", {}, note)));
     found.replaceChildren(many ? make("ol", {}, ...shown) : make("p", { class: "empty" }, "Nothing fits. Loosen the kind, the budget, the slots or what is new."));
   } catch (error) {
     if (error instanceof DOMException) return;

@@ -104,6 +104,17 @@ class TestCombinations:
         assert len(told.splitlines()) == 2
         assert told.split()[:3] == ["id", "title", "score"] and "%" not in told  # its vector's share is no reason
 
+    def test_what_is_not_known_is_told_above_the_answer(self, run_folder, capsys):
+        assert main(["answer", "--run", str(run_folder), "--user", "424242", "--items", "none", "-k", "2"]) == 0
+        user, items, nobody, head, *rows = capsys.readouterr().out.splitlines()
+        assert user.startswith("There is no user 424242 in the graph") and items.endswith("passed over: none.")
+        assert "what is popular" in nobody and head.split() == ["id", "title", "score"] and len(rows) == 2
+        assert main(["answer", "--run", str(run_folder), "--user", "u003", "-k", "2"]) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 3
+        assert main(["build", "--run", str(run_folder), "--user", "424242", "--slots", "black"]) == 0
+        told = capsys.readouterr().out
+        assert told.startswith("There is no user 424242 in the graph") and "popular" not in told
+
     def test_answers_can_be_what_the_user_has_not_taken(self, run_folder, capsys, trained):
         row = trained.recommender.world.graph.vocabs["user"].row("u003")
         taken = {trained.recommender.items.key(item) for item in trained.recommender.counts.taken(row).tolist()}

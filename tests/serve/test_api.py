@@ -48,6 +48,24 @@ def test_answers_are_narrowed(api, trained):
     assert ids(ask(api, "complete", items=BLACK, k=5, diversity=0.5)) == [one.id for one in direct]
 
 
+def test_what_of_an_ask_is_not_known_is_told(api):
+    user, nobody = "There is no user 424242 in the graph", "the answer is what is popular"
+    told = [ask(api, "recommend", user="424242"), ask(api, "complete", user="424242", items=["none"])]
+    assert [len(answer["notes"]) for answer in told] == [2, 3]
+    assert all(answer["notes"][0].startswith(user) and nobody in answer["notes"][-1] for answer in told)
+    assert told[1]["notes"][1].endswith("passed over: none.")
+    (note,) = ask(api, "search", text="black chair", user="424242")["notes"]
+    assert note.startswith(user)
+    (note,) = ask(api, "build", items=BLACK, user="424242")["notes"]
+    assert note.startswith(user)
+    known = ask(api, "recommend", user="u003"), ask(api, "similar", item="i001"), ask(api, "build", items=BLACK)
+    assert all(answer["notes"] == [] for answer in known)
+    schemas = api.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("ItemsAnswer", "BuildAnswer"):
+        assert "not known" in schemas[name]["properties"]["notes"]["description"]
+        assert "notes" not in schemas[name]["required"]
+
+
 def test_paths_come_when_they_are_asked_for(api):
     plain = ask(api, "recommend", user="u003", k=2)
     assert all(item["paths"] is None for item in plain["items"])

@@ -92,7 +92,8 @@ def test_the_main_story(visit: Callable[..., Any]) -> None:
     assert page.evaluate("document.activeElement.id") == "why"
     page.wait_for_selector("#reasons >> text=What carries the score")
     carries, rest = page.inner_text("#reasons").split("What carries the score")[1].split(" took ", 1)
-    assert all(re.search(rf"^{part}\s+[+−]?\d", carries, re.M) for part in ("paths", "popularity", "words", "vectors"))
+    for part in ("paths", "popularity", "words", "vectors"):
+        assert re.search(rf"^{part}\s+\S*\d\.\d\d$", carries, re.M)
     assert re.search(r"^Its vector: \d+% from words, \d+% from the graph\.$", rest, re.M)
     assert "%" not in carries
     page.click("#reasons summary >> nth=0")
@@ -177,6 +178,20 @@ def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(visit
         page.click("#found li >> nth=0 >> button:has-text('Why')")
     assert told.value.post_data_json["where"]["new"] is True
     page.wait_for_selector("#reasons .path")
+
+
+def test_what_is_not_known_is_told_above_the_answers(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.wait_for_selector("text=Type what you look for")
+    page.check("[value=recommend]", force=True)
+    page.fill("#user", "424242")
+    page.wait_for_selector("#notes >> text=There is no user 424242 in the graph")
+    assert "what is popular" in page.inner_text("#notes") and page.locator("#found li").count()
+    shot(page, "unknown")
+    assert axe(page) == []
+    page.fill("#user", "u003")
+    page.wait_for_selector("#found button[aria-label^='u003 bought']")
+    assert not page.inner_text("#notes")
 
 
 def test_errors_are_told_and_can_be_tried_again(visit: Callable[..., Any]) -> None:
