@@ -65,8 +65,17 @@ function problem(error, again) {
   return make("div", { class: "problem", role: "alert" }, make("p", {}, error.message), id, make("button", { type: "button", onclick: again }, "Try again"));
 }
 
+/** What is told of an answer goes with it. */
+function unexplain() {
+  explaining?.abort();
+  by("why").hidden = true;
+  by("reasons").replaceChildren();
+  document.querySelector("main")?.classList.remove("explains");
+}
+
 async function send() {
   asking?.abort();
+  unexplain();
   const mine = (asking = new AbortController());
   const made = about ? question() : "Loading …";
   notes.replaceChildren();

@@ -194,6 +194,22 @@ def test_what_is_not_known_is_told_above_the_answers(visit: Callable[..., Any]) 
     assert not page.inner_text("#notes")
 
 
+def test_why_closes_with_the_answer_that_it_is_of(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.wait_for_selector("text=Type what you look for")
+    page.check("[value=recommend]", force=True)
+    page.fill("#user", "u003")
+    answered(page)
+    for change in (lambda: page.fill("#user", "u002"), lambda: page.check("[value=search]", force=True)):
+        page.click("#found li >> nth=0 >> button:has-text('Why')")
+        page.wait_for_selector("#reasons .path")
+        change()
+        page.wait_for_selector("#why", state="hidden")
+        assert not page.locator("main.explains").count() and not page.text_content("#reasons")
+        page.wait_for_selector("#found[aria-busy=false]")
+    page.wait_for_selector("text=Type what you look for")
+
+
 def test_errors_are_told_and_can_be_tried_again(visit: Callable[..., Any]) -> None:
     page = visit()
     page.wait_for_selector("text=Type what you look for")
