@@ -198,7 +198,7 @@ class EventsAnswer(Answer):
 
 
 class AboutAnswer(Answer):
-    """What is served: enough to fill forms; prices are the 5, 50 and 95 % quantiles."""
+    """What is served: enough to fill forms; prices are the 5, 50 and 95 % quantiles, types those of all nodes."""
 
     item_type: str
     items: int
@@ -209,6 +209,7 @@ class AboutAnswer(Answer):
     names: list[str]
     prices: list[float] | None
     bundle_type: str | None
+    types: list[str]
     example_users: list[str]
 
 

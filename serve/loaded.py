@@ -204,7 +204,8 @@ class Loaded:
         return {
             "item_type": world.item, "items": world.items, "user_type": world.user, "users": world.users,
             "kind": facts.kind, "kinds": kinds, "names": list(facts.names), "prices": prices,
-            "bundle_type": bundle.name if bundle else None, "example_users": some,
+            "bundle_type": bundle.name if bundle else None, "types": [n.name for n in world.graph.schema.nodes],
+            "example_users": some,
         }  # fmt: skip
 
 

@@ -103,6 +103,7 @@ def test_an_item_and_what_is_served(api, trained):
     assert item["properties"]["title"] == item["title"] and 0 <= item["language"] <= 1
     about = api.get("/v1/about").json()
     assert about["items"] == 42 and len(about["example_users"]) == 20
+    assert about["types"] == [node.name for node in trained.recommender.tables.schema.nodes]
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,47 @@ def test_with_the_keyboard_alone(visit: Callable[..., Any]) -> None:
     assert page.evaluate("document.activeElement.id") == "why"
 
 
+@pytest.mark.parametrize(("width", "height"), [(375, 812), (1280, 900)])
+def test_all_of_a_picture_is_seen(visit: Callable[..., Any], width: int, height: int) -> None:
+    page = visit()
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_selector("text=Type what you look for")
+    page.check("[value=recommend]", force=True)
+    page.fill("#user", "u003")
+    answered(page)
+    page.click("#found li >> nth=0 >> button:has-text('Why')")
+    page.wait_for_selector("#reasons >> text=What carries the score")
+    shot(page, f"picture-{width}")
+    inside = """all => all.map(one => {
+        const own = one.getBoundingClientRect(), around = one.closest(".picture").getBoundingClientRect();
+        return own.left >= around.left && own.right <= around.right && own.bottom <= around.bottom;
+    })"""
+    seen = page.eval_on_selector_all("#reasons .picture :is(circle, text)", inside)
+    assert len(seen) > 4 and all(seen)
+    assert page.eval_on_selector("#reasons .picture", "one => one.scrollWidth <= one.clientWidth")
+
+
+def test_every_type_has_a_colour_of_its_own(visit: Callable[..., Any]) -> None:
+    page = visit()
+    page.wait_for_selector("text=Type what you look for")
+    types = ["user", "brand", "item", "style", "bundle", *(f"other {n}" for n in range(8))]
+    looks = page.evaluate(
+        """async types => {
+            const { colour } = await import("/explorer/picture.js");
+            const about = { item_type: "item", user_type: "user", bundle_type: "bundle", types };
+            return types.map(type => {
+                const dot = document.createElement("b");
+                dot.className = colour(type, about);
+                document.body.append(dot);
+                const look = getComputedStyle(dot);
+                return look.fill + look.stroke;
+            });
+        }""",
+        types,
+    )
+    assert len(set(looks)) == len(types)
+
+
 def test_on_a_phone(visit: Callable[..., Any]) -> None:
     page = visit(phone=True)
     page.wait_for_selector("text=Type what you look for")
