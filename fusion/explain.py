@@ -125,7 +125,7 @@ class Explainer:
         best = max((p.support.lost for p in paths if p.support), default=0.0)
         if parts:
             if paths and best < CARRIES:
-                notes.append(said.note("nothing"))
+                notes.append(said.note("nothing", f"{CARRIES:g}"))
             telling = max(("words", "popularity", "vectors"), key=lambda part: parts[part])
             if telling == "words" and parts["words"] > max(best, CARRIES):
                 telling_words = {w.word.lower(): said.quote(w.word) for w in words if 10 * w.lost >= words[0].lost}

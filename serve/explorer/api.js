@@ -57,4 +57,8 @@ export function make(name, facts = {}, ...inside) {
 export const percent = (share) => `${Math.round(100 * share)}%`;
 
 /** @param {number | null | undefined} value @returns {string} */
-export const signed = (value) => (value === null || value === undefined ? "?" : `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(2)}`);
+export function signed(value) {
+  if (value === null || value === undefined) return "?";
+  const told = Math.abs(value).toFixed(2);
+  return Number(told) ? `${value < 0 ? "−" : "+"}${told}` : told;
+}

@@ -62,6 +62,19 @@ def test_an_item_that_was_not_recommended_says_where_it_would_come(served):
     assert any("constraints" in note for note in served.explain(kept, last).notes)
 
 
+def test_where_no_path_carries_the_score_what_is_said_agrees_with_the_figures(served):
+    ask = Ask(text="black chair")
+    item = next(one.id for one in served.answer(ask) if any("No path carries" in n for n in notes(served, ask, one.id)))
+    for language, said in (("en", "it falls by 0.01 at most"), ("zh", "最多降低0.01")):
+        made = explain(served, ask, item, language=language)
+        assert any(said in note for note in made.notes)
+        assert made.paths and all(float(f"{path.support.lost:.2f}") <= 0.01 for path in made.paths)
+
+
+def notes(served, ask, item):
+    return explain(served, ask, item).notes
+
+
 def test_both_languages_say_the_titles(served):
     ask = Ask("u003")
     item = served.answer(ask)[0]

@@ -174,6 +174,12 @@ def test_every_type_has_a_colour_of_its_own(visit: Callable[..., Any]) -> None:
     assert len(set(looks)) == len(types)
 
 
+def test_what_is_nothing_has_no_sign(visit: Callable[..., Any]) -> None:
+    page = visit()
+    told = page.evaluate("import('/explorer/api.js').then(m => [-0.004, 0.004, -0.006, 1, null].map(m.signed))")
+    assert told == ["0.00", "0.00", "\N{MINUS SIGN}0.01", "+1.00", "?"]
+
+
 def test_on_a_phone(visit: Callable[..., Any]) -> None:
     page = visit(phone=True)
     page.wait_for_selector("text=Type what you look for")
