@@ -186,7 +186,11 @@ class Explainer:
         kind, row = node
         key = self.graph.vocabs[kind].key(row)
         title = self.graph.titles[kind][row] if kind in self.graph.titles else key
-        return Stop(kind, key, said.nameless(kind, key) if title == key else title)
+        named = title != key or self._is_attribute(kind)  # an attribute's id is its name: sentences say its type
+        return Stop(kind, key, title if named else said.nameless(kind, key))
+
+    def _is_attribute(self, kind: str) -> bool:
+        return self.graph.schema.node(kind).role == "attribute"
 
     def _path(
         self, spot: Spot, walk: Walk, said: Phrases, matches: Sequence[Node], support: PathSupport | None,
@@ -195,7 +199,9 @@ class Explainer:
         nodes = tuple(self._stop(node, said) for node in walk.nodes)
         edges = []
         for (name, back), row, edge in zip(walk.steps, walk.edges, self._edges_of([walk]), strict=True):
-            edges.append(PathEdge(name, back, edge.time, lost.get((name, row))))
+            time = None if edge.time is None or np.isnan(edge.time) else edge.time
+            when = said.when(time, self.graph.schema.edge(name).time)
+            edges.append(PathEdge(name, back, time, lost.get((name, row)), when=when))
         clauses = [self._clause(spot, walk, link, said) for link in self.linker.links(walk)]
         first = self._called(spot, walk.nodes[0], said)
         before = said.note("words", first) if walk.nodes[0] in matches else ""
@@ -222,7 +228,7 @@ class Explainer:
         kind, row = node
         stop = self._stop(node, said)
         titled = kind in self.graph.titles and self.graph.titles[kind][row] != stop.id
-        name = said.quote(stop.title) if titled else stop.title
+        name = said.quote(stop.title) if titled or self._is_attribute(kind) else stop.title
         return said.at_hand(name) if kind == self.graph.item and row in spot.place.hand else name
 
     def _edges_of(self, walks: Sequence[Walk]) -> list[Edge]:

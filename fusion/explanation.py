@@ -32,6 +32,7 @@ class PathEdge:
         time: When, None where unknown.
         lost: What the score loses without this one edge; None where support was not asked for.
         now: "" where nobody looked; what the live store says: "there", "gone", or "changed" (other time or weight).
+        when: The time in words, as sentences say it; "" where unknown.
     """
 
     relation: str
@@ -39,6 +40,7 @@ class PathEdge:
     time: float | None
     lost: float | None = None
     now: str = ""
+    when: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def _drawn(path: GraphPath, width: int) -> list[str]:
     lines = [textwrap.shorten(path.nodes[0].title, width, placeholder=" …")]
     for depth, (edge, node) in enumerate(zip(path.edges, path.nodes[1:], strict=True)):
         arrow = f"<-{edge.relation}-" if edge.back else f"-{edge.relation}->"
-        time = "" if edge.time is None else f" at {edge.time:g}"
+        time = f" {edge.when}" if edge.when else "" if edge.time is None else f" at {edge.time:g}"
         lost = "" if edge.lost is None else f" [{-edge.lost:+.3f}]"
         now = f" ({edge.now})" if edge.now else ""
         text = f"{'  ' * (depth + 1)}{arrow} {node.title}{time}{lost}{now}"

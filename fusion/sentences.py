@@ -135,15 +135,16 @@ class Phrases:
         if kind == "took" and clause.time is None:
             kind = "took_undated"
         form = links[kind]["one" if clause.times == 1 else "many"]
-        return _fill(form, n=f"{clause.times:,}", when=self._when(clause), **names)
+        return _fill(form, n=f"{clause.times:,}", when=self.when(clause.time, clause.unit), **names)
 
-    def _when(self, clause: Clause) -> str:
-        if clause.time is None:
+    def when(self, time: float | None, unit: str) -> str:
+        """A time in words, "" where it is unknown; unit is the name of its property."""
+        if time is None:
             return ""
-        if _DATES.search(clause.unit) and 3650 < clause.time < 73000:  # days since 1970, of the years 1980 to 2169
-            day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=clause.time)
+        if _DATES.search(unit) and 3650 < time < 73000:  # days since 1970, of the years 1980 to 2169
+            day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=time)
             return _fill(self.table["dated"], time=f"{day:%Y-%m-%d}")
-        return _fill(self.table["when"], unit=spoken(clause.unit), time=f"{clause.time:g}")
+        return _fill(self.table["when"], unit=spoken(unit), time=f"{time:g}")
 
 
 @lru_cache(maxsize=8)

@@ -46,13 +46,14 @@ class NodeOut(Out):
 
 
 class EdgeOut(Out):
-    """An edge of a path; `lost` is what the score loses without it, `now` what the live store says of it."""
+    """An edge of a path; `lost` is what the score loses without it, `now` what the live store says, `when` its time."""
 
     relation: str
     back: bool
     time: Number
     lost: Number = None
     now: str = ""
+    when: str = ""
 
 
 class SupportOut(Out):

@@ -67,7 +67,7 @@ export function picture(/** @type {any[]} */ paths, /** @type {any} */ about) {
     const [x, y] = at(from), [u, v] = at(to), own = lane * (n + 0.5);
     const bend = y + (u === own ? 0.1 : 0.9) * (v - y), t = u === own ? 0.82 : 0.32; // it keeps to its own lane
     const line = make("path", { class: share > 0.2 ? "edge strong" : "edge", d: `M${x} ${y}C${x} ${bend} ${u} ${bend} ${u} ${v}`, "stroke-width": 1.5 + 5 * share });
-    line.append(make("title", {}, `${edge.relation}${edge.now ? ` (${edge.now})` : ""}`));
+    line.append(make("title", {}, `${edge.relation}${edge.when ? ` ${edge.when}` : ""}${edge.now ? ` (${edge.now})` : ""}`));
     lines.push(line);
     const a = (1 - t) ** 3 + 3 * t * (1 - t) ** 2, middle = 3 * t * (1 - t);
     const place = { x: a * x + (1 - a) * u, y: (1 - t) ** 3 * y + middle * bend + t ** 3 * v + 4 };

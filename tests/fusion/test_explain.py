@@ -68,7 +68,7 @@ def test_where_no_path_carries_the_score_what_is_said_agrees_with_the_figures(se
     for language, said in (("en", "it falls by 0.01 at most"), ("zh", "最多降低0.01")):
         made = explain(served, ask, item, language=language)
         assert any(said in note for note in made.notes)
-        assert made.paths and all(float(f"{path.support.lost:.2f}") <= 0.01 for path in made.paths)
+        assert made.paths and all(path.support and round(path.support.lost, 2) <= 0.01 for path in made.paths)
 
 
 def notes(served, ask, item):
@@ -81,6 +81,32 @@ def test_both_languages_say_the_titles(served):
     for language in ("en", "zh"):
         made = explain(served, ask, item.id, language=language)
         assert all(item.title in path.sentence for path in made.paths)
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "stutter"),
+    [
+        ("en", ("have the same colour, “black”", "is of the colour “black”"), "colour black"),
+        ("zh", ("colour相同：“black”", "属于colour“black”"), "colour black"),  # noqa: RUF001
+    ],
+)
+def test_what_an_item_has_is_not_called_by_its_type_twice(served, language, said, stutter):
+    asks = [Ask("u002", ("i002",)), Ask(text="black chair")]
+    sentences = [path.sentence for ask in asks for one in served.answer(ask)[:3]
+                 for path in explain(served, ask, one.id, 10, False, language=language).paths]  # fmt: skip
+    for form in said:
+        assert any(form in sentence for sentence in sentences), sentences
+    assert not any(stutter in sentence for sentence in sentences)
+
+
+def test_a_path_and_its_sentence_say_a_time_alike(served):
+    made = served.explain(Ask("u003"), served.recommend("u003", 1)[0].id)
+    edges = [edge for path in made.paths for edge in path.edges]
+    dated = [edge for edge in edges if edge.time is not None]
+    assert dated and all(edge.when == f"in time {edge.time:g}" for edge in dated)
+    assert not any(edge.when for edge in edges if edge.time is None)
+    assert all(f" {edge.when}" in made.to_text() for edge in dated)
+    assert any(edge.when in path.sentence for path in made.paths for edge in dated)
 
 
 def test_a_graph_that_has_changed_since_training_is_told(served, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -36,6 +37,13 @@ def test_text_tells_places_scores_paths_and_notes(made):
     assert lines[9] == told + "; without the one shown -0.05"
     assert lines[-3] == "   without it -0.10 (counted -0.10, vectors -0.00)"
     assert lines[-2:] == ["", "Its vector: 25% from words, 75% from the graph."]
+
+
+def test_a_time_is_drawn_as_sentences_say_it(made):
+    path = made.paths[1]
+    dated = replace(made, paths=(replace(path, edges=(replace(path.edges[0], time=19933.0, when="on 2024-07-29"),)),))
+    assert "     -bought-> lamp on 2024-07-29 [-0.500]" in dated.to_text().splitlines()
+    assert "19933" not in dated.to_text()
 
 
 def test_text_keeps_to_its_width(made):
