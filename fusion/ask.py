@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,8 +29,8 @@ class Constraints:
 
     Attributes:
         exclude: Item ids never to return.
-        within: Name of a property or relation and allowed values, e.g. (("department", ("GROCERY",)),); an item must
-            have one of them, of every name.
+        within: Name of a property or relation and allowed values, e.g. (("department", ("GROCERY",)),), or as a mapping
+            {"department": ["GROCERY"]}; an item must have one of them, of every name.
         without: The same of values that no item may have.
         between: Name of a numeric property and the least and the most it may be, both included, None where open; an
             item of which it is not known is left out.
@@ -46,6 +46,8 @@ class Constraints:
     new: bool = False
 
     def __post_init__(self) -> None:
+        for name in ("within", "without", "between"):
+            object.__setattr__(self, name, _pairs(name, getattr(self, name)))
         named = (*((f"within {n}", v) for n, v in self.within), *((f"without {n}", v) for n, v in self.without))
         for what, values in (("exclude", self.exclude), ("only", self.only), *named):
             if isinstance(values, str):
@@ -58,6 +60,14 @@ class Constraints:
                     raise ValueError(f"between {name}: a bound must not be NaN")
             if least is not None and most is not None and least > most:
                 raise ValueError(f"between {name}: the least, {least}, is above the most, {most}")
+
+
+def _pairs(what: str, named: Any) -> tuple[tuple[str, Any], ...]:
+    """A mapping, or pairs of a name and values, as pairs of tuples."""
+    pairs = list(named.items() if isinstance(named, Mapping) else named)
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise TypeError(f"{what} must be a mapping from names to values, or pairs of these, not {named!r}")
+    return tuple((name, values if isinstance(values, str) else tuple(values)) for name, values in pairs)
 
 
 @dataclass(frozen=True)

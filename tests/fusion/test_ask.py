@@ -65,6 +65,17 @@ def test_an_ask_is_checked():
         Ask(k=0)
 
 
+def test_constraints_may_be_mappings_as_they_are_over_http():
+    told = Constraints(within={"colour": ["red"]}, without={"a": ("b",)}, between={"price": [None, 3]})  # type: ignore[arg-type]
+    plain = Constraints((), (("colour", ("red",)),), (("a", ("b",)),), (("price", (None, 3)),))
+    assert told == plain and hash(told) == hash(plain)
+    for wrong in ({"colour": "red"}, (("colour", "red"),)):
+        with pytest.raises(TypeError, match="within colour must be a sequence, not the one string 'red'"):
+            Constraints(within=wrong)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"within must be a mapping .*, not \('colour', 'red'\)"):
+        Constraints(within=("colour", "red"))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("bounds", "fault"),
     [
