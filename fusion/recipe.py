@@ -163,7 +163,9 @@ def _component(value: Any, expected: Any, path: str, base: Any) -> Any:
     if not isinstance(value, Mapping):
         raise _wrong(path, 'a table with class = "module:Class"', value)
     rest = dict(value)
-    name = rest.pop("class", None if base is None else class_name(base))
+    # A default without keys is none that the given keys could be laid over.
+    usual = None if base is None or (rest and not fields(base)) else class_name(base)
+    name = rest.pop("class", usual)
     if name is None:
         raise _fault(_join(path, "class"), 'missing; write class = "module:Class"')
     kind = _find(name, _join(path, "class"))

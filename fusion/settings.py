@@ -11,12 +11,11 @@ from encoders.text import TextConfig
 from fusion.ask import Asks
 from fusion.config import FusionConfig
 from fusion.folds import FoldConfig
-from fusion.recipe import Component
+from fusion.recipe import Component, RecipeError
 from fusion.schedule import TrainingConfig
 from fusion.tasks.basket import BasketCompletion
 from kg.graph import Events, Graph
 from kg.paths import PathConfig
-from kg.sources.completejourney import CompleteJourney
 from kg.split import Split, TimeSplit
 from kg.tables import Tables
 
@@ -27,6 +26,15 @@ class Source(Protocol):
 
     def load(self) -> Tables:
         """Read and tidy the data."""
+
+
+@dataclass(frozen=True)
+class NoSource:
+    """Where the recipe names none: the graph's address must be given."""
+
+    def load(self) -> Tables:
+        """There is nothing to read."""
+        raise RecipeError("the recipe names no [source]; name one, or give the graph's address with --graph")
 
 
 @runtime_checkable
@@ -89,7 +97,8 @@ class Recipe:
     Attributes:
         name: Part of the run's id.
         seed: Of everything random.
-        source: What an embedded store is built from where there is none yet.
+        source: What an embedded store is built from where there is none yet; where none is named, the graph's address
+            must be given.
         schema: A schema file, for a graph whose store holds none.
         split: What is held out.
         tasks: By name; the first is the one that validation looks at.
@@ -104,7 +113,7 @@ class Recipe:
 
     name: str = "demo"
     seed: int = 0
-    source: Component[Source] = field(default_factory=CompleteJourney)
+    source: Component[Source] = NoSource()
     schema: str = ""
     split: Component[Splitter] = field(default_factory=lambda: TimeSplit(44, 48))
     tasks: dict[str, Component[Task]] = field(default_factory=lambda: {"baskets": BasketCompletion()})

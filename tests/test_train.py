@@ -94,6 +94,22 @@ def test_without_a_graph_the_language_half_trains_alone(command, one_run):
     assert all(r.language == 1 for r in loaded.recommend("u003"))
 
 
+def test_a_recipe_without_a_source_needs_the_address_of_a_graph(command, data, tmp_path, capsys):
+    shipped = (ROOT / "fusion" / "recipes" / "checkerboard.toml").read_text()
+    start, end = shipped.index("[source]"), shipped.index("[split]")
+    own = tmp_path / "own.toml"
+    own.write_text(shipped[:start] + shipped[end:])
+    before = set(data.iterdir())
+    for flags in ((), ("--graph",)):
+        assert main([str(own), *command(*flags, "--dry-run")[1:]]) == 2
+        assert "names no [source]; name one, or give the graph's address with --graph" in capsys.readouterr().err
+    assert set(data.iterdir()) == before
+    path = str(tmp_path / "graph.duckdb")
+    with open_store(path, create=True) as store:
+        write_tables(store, Checkerboard(users=40, items=40).load())
+    assert main([str(own), *command("--graph", path, "--dry-run")[1:]]) == 0
+
+
 def test_the_seed_is_kept_with_the_run(command, one_run):
     runs = []
     for seed in ((), ("--seed", "7"), ("--seed", "7")):

@@ -62,6 +62,12 @@ def test_a_part_in_the_wrong_place_is_refused(data, error):
         recipes.build(Recipe, data, "here")
 
 
+def test_what_is_said_of_a_source_says_which():
+    with pytest.raises(RecipeError, match=r'source.class: missing; write class = "module:Class"'):
+        recipes.build(Recipe, {"source": {"path": "mydata"}}, "here")
+    assert recipes.build(Recipe, recipes.to_dict(Recipe()), "here") == Recipe()
+
+
 def test_a_recipe_without_a_task_is_refused():
     with pytest.raises(RecipeError, match="a recipe needs at least one task"):
         recipes.build(Recipe, {"tasks": {}}, "here")
