@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from fusion.folds import Fold, held_events, make_folds
 from fusion.leaks import check_fold, check_held
 from fusion.model import Bank, Hybrid
 from fusion.recommender import Recommender
-from fusion.settings import Recipe
+from fusion.settings import Recipe, Task
 from fusion.spectral import spectral_vectors
 from fusion.trainer import Trainer, TrainingFold
 from fusion.world import NodeTexts, World
@@ -78,10 +79,12 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
     for held in (split.valid, split.test):
         check_held(graph, held.events)
     folds = make_folds(graph, recipe.folds, recipe.seed) if len(graph.events) else [catalogue_fold(graph, split)]
-    made = []
+    made, found = [], Counter[str]()
     with tqdm(total=len(folds) + 1, desc="counting paths", unit="graph", disable=not progress) as bar:
         for number, fold in enumerate(folds):
-            asks = join([t.training(fold.graph, fold.asked, recipe.seed + number) for t in recipe.tasks.values()])
+            drawn = {n: t.training(fold.graph, fold.asked, recipe.seed + number) for n, t in recipe.tasks.items()}
+            found.update({name: len(some) for name, some in drawn.items()})
+            asks = join(list(drawn.values()))
             counts = count_paths(fold.graph, recipe.paths)
             check_fold(fold, counts)
             if (asks.targets.lengths != 1).any():
@@ -94,10 +97,19 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
         lost = [*(counts.user_item.keys() - part.user_item), *(counts.item_item.keys() - part.item_item)]
         if lost:
             raise DataError(f"folds: the graph of fold {number + 1} has no {lost[0]} path; lower folds.count or length")
-    if not any(len(asks) for _, _, asks in made):
+    if not found.total():
         raise DataError(f"the tasks {', '.join(recipe.tasks)} find nothing to ask in the training events")
+    for name, task in recipe.tasks.items():
+        if not found[name]:
+            log.warning("warning: the task %s finds nothing to ask in training and is left out%s", name, _needs(task))
     earliest = next((fold.graph for fold in folds if fold.earliest), None)
     return Prepared(split, graph, counts, made, NodeTexts.of(split.train), earliest)
+
+
+def _needs(task: Task) -> str:
+    """What a task says it cannot do without, to be said where it asks nothing."""
+    needs = getattr(task, "needs", "")
+    return f"; {type(task).__name__} needs {needs}" if needs else ""
 
 
 def refit(prepared: Prepared, recipe: Recipe) -> Prepared:

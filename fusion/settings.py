@@ -47,7 +47,7 @@ class Splitter(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """How (ask, target) pairs are drawn."""
+    """How (ask, target) pairs are drawn; `needs`, where a task has it, says what it finds nothing to ask without."""
 
     def training(self, graph: Graph, events: Events, seed: int) -> Asks:
         """Asks about events that the graph does not hold, one target each."""

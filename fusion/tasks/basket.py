@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class BasketCompletion:
         words: Whether the basket's words are.
         every: Each item of a basket is the target in turn, in training and held out, whatever `draws` is.
     """
+
+    needs: ClassVar[str] = "bundles of at least `min_items` items among the events that the folds ask about"
 
     min_items: int = 3
     max_items: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ class CatalogueQueries:
         numbers: Share of the title's words with a digit that a query may keep, 0..1: few type them.
         relations: The relations whose titles are asked with; all from items to attributes with words where empty.
     """
+
+    needs: ClassVar[str] = "items with a title, or with attributes whose type has `text` in the schema"
 
     limit: int = 20_000
     titles: float = 0.5

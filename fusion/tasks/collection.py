@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class Collection:
         limit: Most asks a fold in training, 0 for no limit.
         draws: Most asks a user and fold in training, 0 for one for each new item.
     """
+
+    needs: ClassVar[str] = "users who take something that they had not taken before"
 
     at_hand: bool = True
     limit: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ class Intent:
     Attributes:
         limit: Most asks a fold in training, 0 for no limit.
     """
+
+    needs: ClassVar[str] = "bundles that have words, among the events that the folds ask about"
 
     limit: int = 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class NextItem:
         draws: Asks made of a user in training; held-out users give one each.
         history: How many of the user's latest distinct items in the graph are at hand.
     """
+
+    needs: ClassVar[str] = "users who take something, where `new` says so for the first time"
 
     new: bool = True
     limit: int = 0

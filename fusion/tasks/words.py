@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -32,6 +33,8 @@ class Words:
             held-out asks are names alone.
         relations: The relations whose titles are asked with; all from items to attributes with words where empty.
     """
+
+    needs: ClassVar[str] = "items with a relation to an attribute whose type has `text`"
 
     limit: int = 1000
     anonymous: float = 0.3

@@ -10,8 +10,9 @@ from fusion.ask import Ask, Ragged, join
 from fusion.folds import FoldConfig, held_events
 from fusion.pipeline import Part, build_model, finish, held_out, prepare, refit, train_part
 from fusion.tasks.next_item import NextItem
+from kg.schema import GraphSchema
 from kg.split import LeaveLast
-from kg.tables import DataError
+from kg.tables import DataError, Tables
 
 
 def as_asked(asks, number, graph, k):
@@ -74,6 +75,21 @@ def test_a_training_with_nothing_to_ask_is_refused(checkerboard):
     recipe = checkerboard("tasks.baskets.min_items=99", "tasks.next.draws=0", "tasks.words.limit=0")
     with pytest.raises(DataError, match="the tasks baskets, next, words find nothing to ask in the training events"):
         prepare(recipe.split(recipe.source.load()), recipe, progress=False)
+
+
+def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(checkerboard, caplog):
+    recipe = checkerboard("folds.count=1")
+    tables = recipe.source.load()
+    schema = tables.schema.to_dict()
+    (colour,) = (node for node in schema["nodes"] if node["name"] == "colour")
+    assert prepare(recipe.split(tables), recipe, progress=False) and not caplog.text
+    del colour["text"]
+    prepare(recipe.split(Tables(GraphSchema.from_dict(schema), tables.nodes, tables.edges)), recipe, progress=False)
+    (said,) = caplog.messages
+    assert said.startswith(
+        "warning: the task words finds nothing to ask in training and is left out; Words needs items"
+    )
+    assert "`text`" in said
 
 
 def test_held_out_asks_are_drawn_by_seed(trained):
