@@ -19,7 +19,7 @@ class FoldConfig:
     Either way an ask's own basket cannot be in its counts or its messages; `fusion.leaks` holds that.
 
     - time: fold i asks about a window and looks at the graph before it, as serving will: the windows are the last
-      `count * length` of the training time.
+      `count * length` of the training time. Bundles without a taker and a time stand in every fold's graph.
     - last: fold i asks about what every user took last but i, alone and not in a bundle, and looks at the graph
       without what they took from then on.
     - bundle: the events are dealt into `count` folds, bundles whole, and each fold looks at the graph without itself,
@@ -71,7 +71,7 @@ def make_folds(graph: Graph, config: FoldConfig, seed: int) -> list[Fold]:
     events = graph.events
     if not len(events):
         raise DataError("the training graph has no interactions, so there is nothing to learn from")
-    times = np.unique(events.time)
+    times = np.unique(events.time[~events.lasting])
     by = config.by or ("time" if len(times) > 1 and not np.isnan(times).any() else "bundle")
     if by == "time":
         folds = _windows(graph, config)
@@ -84,17 +84,18 @@ def make_folds(graph: Graph, config: FoldConfig, seed: int) -> list[Fold]:
 
 def _windows(graph: Graph, config: FoldConfig) -> list[Fold]:
     events = graph.events
-    if np.isnan(events.time).any():
+    dated = events.time[~events.lasting]
+    if not len(dated) or np.isnan(dated).any():
         raise DataError("folds.by time: some events have no time")
-    folds, end = [], float(events.time.max())
+    folds, end = [], float(dated.max())
     for number in range(config.count):
         late, early = end - number * config.length, end - (number + 1) * config.length
         asked = events.take((events.time > early) & (events.time <= late))
         fold = Fold(graph.until(early), asked, number == config.count - 1)
-        if not len(fold.graph.events) or not len(fold.asked):
+        if fold.graph.events.lasting.all() or not len(fold.asked):
             raise DataError(
                 f"folds: window {number + 1} of {config.count} asks about {early:g}..{late:g}, but training runs from "
-                f"{events.time.min():g} to {end:g}; lower folds.count or folds.length"
+                f"{dated.min():g} to {end:g}; lower folds.count or folds.length"
             )
         folds.append(fold)
     return folds

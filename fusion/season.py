@@ -38,7 +38,7 @@ def seasonal(graph: Graph, facts: Facts, month: int) -> FloatArray:
     Raises:
         DataError: As months_of, or nothing was taken in that month.
     """
-    events = graph.events
+    events = graph.events.take(~graph.events.lasting)
     now = months_of(events.time) == month
     if not now.any():
         raise DataError(f"season: nothing was taken in month {month}, so it cannot be told")

@@ -77,6 +77,14 @@ class Events:
     def __len__(self) -> int:
         return len(self.item)
 
+    @property
+    def lasting(self) -> npt.NDArray[np.bool_]:
+        """(E,) whether it is of a bundle without a taker and a time, as an editor's outfit: a fact, not an act."""
+        acts = np.zeros(self.bundle.max(initial=-1) + 2, bool)  # by bundle, and nothing for -1
+        acts[self.bundle[(self.user >= 0) | ~np.isnan(self.time)]] = True
+        lasting: npt.NDArray[np.bool_] = (self.bundle >= 0) & ~acts[self.bundle]
+        return lasting
+
     def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Events:
         """The chosen events."""
         return Events(self.user[which], self.bundle[which], self.item[which], self.time[which], self.words)

@@ -23,9 +23,9 @@ _TRAIN, _VALID, _TEST, _UNUSED = range(4)
 class TimeSplit:
     """By time: train <= train_until < valid <= valid_until < test, and test >= test_from.
 
-    A bundle belongs whole to the part of its latest edge. Every edge later than train_until leaves the training
-    tables, timed relations too; what is neither valid nor test, or was an early taking of a later bundle, is used
-    nowhere.
+    A bundle belongs whole to the part of its latest edge; one without a taker and a time, as an editor's outfit, stays
+    in training. Every edge later than train_until leaves the training tables, timed relations too; what is neither
+    valid nor test, or was an early taking of a later bundle, is used nowhere.
 
     Attributes:
         train_until: The last moment of training, in the unit of the edges' time (days for timestamps).
@@ -216,7 +216,8 @@ def _split(
     seen = (part == _TRAIN) & ~cold[events.item]
     for name, chosen in (("training", seen), ("validation", part == _VALID), ("test", part == _TEST)):
         if not chosen.any() and (name != "validation" or valid is None):
-            span = f"; their times run from {events.time.min()} to {events.time.max()}" if len(events) else ""
+            dated = events.time[~np.isnan(events.time)]
+            span = f"; their times run from {dated.min()} to {dated.max()}" if len(dated) else ""
             raise DataError(f"{config}: no {name} events out of {len(events)}{span}")
     train_items = np.zeros(graph.size(item), bool)
     train_items[events.item[seen]] = True
@@ -238,15 +239,31 @@ def _refitted(
 def _times(config: TimeSplit | LeaveLast, graph: Graph) -> FloatArray:
     """When each event's thing was taken: a bundle's items all at the latest time that its taker has for them."""
     events = graph.events
-    lost = np.flatnonzero(np.isnan(events.time))
+    lasting = events.lasting
+    lost = np.flatnonzero(np.isnan(events.time) & ~(lasting & ~lasting.all()))
     if len(lost):
-        item = graph.vocabs[graph.item].key(int(events.item[lost[0]]))
-        raise DataError(f"{config}: {len(lost)} of {len(events)} events have no time, one of them of item {item!r}")
+        raise DataError(
+            f"{config}: {len(lost)} of {len(events)} events have no time, one of them of {_lost(graph, lost)}"
+        )
     pairs = (events.user + 1) * (events.bundle.max(initial=0) + 2) + events.bundle
     _, taking = np.unique(pairs, return_inverse=True)
     latest = np.full(taking.max(initial=0) + 1, -np.inf)
-    np.maximum.at(latest, taking, events.time)
+    np.maximum.at(latest, taking, np.where(lasting, -np.inf, events.time))
     return np.where(events.bundle < 0, events.time, latest[taking])
+
+
+def _lost(graph: Graph, lost: IntArray) -> str:
+    """The first thing that has no time, and what can be done about it."""
+    events, schema, bundle = graph.events, graph.schema, graph.schema.of_role("bundle")
+    inside = lost[events.bundle[lost] >= 0]
+    if bundle is None or not len(inside):
+        what = f"item {graph.vocabs[graph.item].key(int(events.item[lost[0]]))!r}"
+        reach = {graph.item}
+    else:
+        what = f"{bundle.name} {graph.vocabs[bundle.name].key(int(events.bundle[inside[0]]))!r}"
+        reach = {bundle.name, graph.item}
+    untimed = [e.name for e in schema.edges if e.role != "relation" and e.target in reach and not e.time]
+    return f"{what}; name the time of {' or '.join(untimed)} in the schema, or take kg.split:GroupedSplit"
 
 
 def _ranks(ids: pa.Array) -> IntArray:
