@@ -28,7 +28,7 @@ from eval.suite import baselines, judge, measure
 from fusion import artifacts
 from fusion import recipe as recipes
 from fusion.pipeline import Prepared, finish, make_trainer, prepare, refit
-from fusion.preview import peak_memory, preview
+from fusion.preview import peak_memory, preview, too_few
 from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
 from fusion.runs import RunError, environment, finished, model_card, new_run
@@ -120,6 +120,8 @@ def run(options: argparse.Namespace) -> int:
     elif fabric.is_global_zero:
         start_work(work, recipe, uri, split.fingerprint)
     say(f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}")
+    if warning := too_few(len(trainer.plan), recipe):
+        say(warning)
     history = trainer.fit(bars)
     later = refit(prepared, recipe)
     recommender = finish(trainer, later)

@@ -14,6 +14,18 @@ from lightning.fabric import Fabric
 from fusion.pipeline import Prepared, make_trainer
 from fusion.settings import Recipe
 
+ENOUGH = 50  # steps; below, vectors hardly leave where they start
+
+
+def too_few(steps: int, recipe: Recipe) -> str:
+    """What to change where a schedule has hardly any steps; "" where it has enough, or none is wanted."""
+    if steps >= ENOUGH or not (recipe.training.epochs or recipe.training.language_epochs):
+        return ""
+    return (
+        f"warning: {steps} steps are too few for vectors to learn from (below {ENOUGH}); raise folds.count, "
+        "folds.length or training.epochs, or lower training.batch"
+    )
+
 
 def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
     """Sizes, and an estimate of memory and time made by running one step without learning from it."""
@@ -44,6 +56,7 @@ def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
             f"model    {size:,} parameters, {tuned:,} tuned; {texts:,} texts",
             f"training {steps:,} steps of {batch} asks: about {seconds / 60:.1f} min on {fabric.device}",
             f"memory   about {memory / 2**30:.1f} GiB; evaluation and baselines come on top of the time",
+            *filter(None, [too_few(steps, recipe)]),
             "dry run: nothing was trained",
         ]
     )

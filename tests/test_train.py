@@ -32,6 +32,7 @@ def test_a_run_from_recipe_to_folder(command, one_run, capsys):
     everything = ("evaluation.parts=true", "evaluation.baselines=true", "training.epochs=2")
     assert main(command("--graph", *everything)) == 0
     printed, run = capsys.readouterr().out, one_run()
+    assert "warning: 24 steps are too few" in printed
     folder = run.folder
     assert folder.name.endswith("-checkerboard") and f"saved    {folder}" in printed
     assert names(run)[:5] == ["hybrid", *PARTS] and names(run)[-1] == "boosted ranker" and len(names(run)) == 12
@@ -83,6 +84,10 @@ def test_a_dry_run_trains_nothing_and_leaves_no_run(command, tmp_path, monkeypat
     assert not (tmp_path / "runs").exists()
     for line in ("40 user, 240 basket, 42 item", "training 12 steps of 40 asks", "GiB", "dry run: nothing was trained"):
         assert line in printed
+    few = "warning: 12 steps are too few for vectors to learn from (below 50); raise folds.count, folds.length or"
+    assert few in printed and "training.epochs" in printed.partition(few)[2]
+    assert main(command("--graph", "--dry-run", "training.epochs=5")) == 0
+    assert "too few" not in capsys.readouterr().out
 
 
 def test_without_a_graph_the_language_half_trains_alone(command, one_run):
