@@ -8,9 +8,12 @@ import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from kg.times import MOMENT, days_of
 
 T = TypeVar("T")
 
@@ -109,6 +112,8 @@ def _build(kind: type[T], data: Any, path: str, base: Any) -> T:
 def _convert(value: Any, hint: Any, path: str, base: Any) -> Any:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
+        if MOMENT in args[1:] and isinstance(value, date):
+            return days_of(value)
         return _component(value, args[0], path, base) if COMPONENT in args[1:] else _convert(value, args[0], path, base)
     if origin in (Union, types.UnionType):
         return _union(value, args, path, base)

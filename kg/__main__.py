@@ -20,6 +20,7 @@ from kg.inspect import inspect
 from kg.schema import GraphSchema, SchemaError
 from kg.store import DataError, StoreError, open_store, read_tables, write_tables
 from kg.tables import Tables
+from kg.times import span_of
 
 _STORE = "a path, or the address of a Neo4j (neo4j://, bolt://; NEO4J_USERNAME, NEO4J_PASSWORD, NEO4J_DATABASE)"
 
@@ -65,6 +66,9 @@ def check(options: argparse.Namespace) -> int:
             print(f"FAILED: {error}")
             return 1
     _print_counts(tables)
+    for edge in tables.schema.edges:
+        if edge.time:
+            print(f"times of {edge.name}: {span_of(tables.edges[edge.name]['time'].to_numpy())}")
     item = tables.schema.item.name
     vocab, texts = tables.vocab(item), tables.texts(item)
     linked = np.zeros(len(vocab), bool)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from kg.graph import Graph, build_graph
 from kg.held import BoolArray, Held, Split, events_table, named
 from kg.tables import DataError, FloatArray, IntArray, Tables
+from kg.times import Moment, dates_of
 
 __all__ = ["GroupedSplit", "Held", "LeaveLast", "Split", "TimeSplit", "events_table"]
 
@@ -28,7 +29,8 @@ class TimeSplit:
     valid nor test, or was an early taking of a later bundle, is used nowhere.
 
     Attributes:
-        train_until: The last moment of training, in the unit of the edges' time (days for timestamps).
+        train_until: The last moment of training, in the unit of the edges' time; a date, as 2025-01-31, stands for days
+            since 1970, as which dates and timestamps are counted.
         valid_until: The last moment of validation.
         test_from: Test events are not earlier; valid_until where None.
         cold_fraction: Share of the items, 0..1, that loses all training events, to measure items never seen. What
@@ -37,9 +39,9 @@ class TimeSplit:
         refit: Whether the graph that is served and tested holds the validation events, too; the weights stay.
     """
 
-    train_until: float
-    valid_until: float
-    test_from: float | None = None
+    train_until: Moment
+    valid_until: Moment
+    test_from: Moment | None = None
     cold_fraction: float = 0.0
     seed: int = 0
     refit: bool = False
@@ -217,7 +219,7 @@ def _split(
     for name, chosen in (("training", seen), ("validation", part == _VALID), ("test", part == _TEST)):
         if not chosen.any() and (name != "validation" or valid is None):
             dated = events.time[~np.isnan(events.time)]
-            span = f"; their times run from {dated.min()} to {dated.max()}" if len(dated) else ""
+            span = f"; their times run from {dated.min()} to {dated.max()}{dates_of(dated)}" if len(dated) else ""
             raise DataError(f"{config}: no {name} events out of {len(events)}{span}")
     train_items = np.zeros(graph.size(item), bool)
     train_items[events.item[seen]] = True

@@ -6,6 +6,7 @@ import pytest
 from fusion import recipe as recipes
 from fusion.recipe import RecipeError
 from fusion.settings import EvaluationConfig, Recipe, Source, Splitter, Task
+from kg.split import TimeSplit
 
 SHIPPED = sorted((Path(__file__).parents[2] / "fusion" / "recipes").glob("*.toml"))
 
@@ -66,6 +67,18 @@ def test_what_is_said_of_a_source_says_which():
     with pytest.raises(RecipeError, match=r'source.class: missing; write class = "module:Class"'):
         recipes.build(Recipe, {"source": {"path": "mydata"}}, "here")
     assert recipes.build(Recipe, recipes.to_dict(Recipe()), "here") == Recipe()
+
+
+def test_a_date_is_a_moment_of_the_split_and_no_other_number(tmp_path):
+    file = tmp_path / "mine.toml"
+    cut = "train_until = 2024-11-30\nvalid_until = 2024-12-15T12:00:00\ntest_from = 2024-12-16T02:00:00+02:00"
+    file.write_text(f'[split]\nclass = "kg.split:TimeSplit"\n{cut}\n')
+    recipe = recipes.load(Recipe, file)
+    assert recipe.split == TimeSplit(20057, 20072.5, 20073)
+    assert recipes.build(Recipe, json.loads(json.dumps(recipes.to_dict(recipe))), "again") == recipe
+    assert recipes.load(Recipe, file, ["split.train_until=2024-11-29"]).split == TimeSplit(20056, 20072.5, 20073)
+    with pytest.raises(RecipeError, match=r"folds\.length: must be a number, not the date"):
+        recipes.load(Recipe, file, ["folds.length=2024-11-29"])
 
 
 def test_a_recipe_without_a_task_is_refused():

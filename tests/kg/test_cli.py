@@ -10,6 +10,7 @@ from kg.__main__ import main
 from kg.inspect import Label, Link, Property, draft
 from kg.schema import GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
+from kg.sources.folder import Folder
 from kg.store import open_store, read_tables, write_tables
 from kg.tables import Tables
 
@@ -32,6 +33,7 @@ def test_load_then_check(tmp_path, capsys):
     assert "item: 10\n" in capsys.readouterr().out
     assert main(["check", path]) == 0
     out = capsys.readouterr().out
+    assert "times of made: 0 to 5\n" in out and "times of contains" not in out
     assert "has_colour: 10\n" in out and f"fingerprint: {TABLES.fingerprint()}\n" in out
     assert "isolated items: 0\n" in out and "items without text: 0\n" in out and "share their title: 0\n" in out
 
@@ -66,6 +68,14 @@ def test_check_counts_what_is_missing(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "isolated items: 4\n" in out and "items without text: 1\n" in out and "share their title: 2\n" in out
     assert "FAILED: 1 items have neither edges nor text, such as 'd'" in out
+
+
+def test_check_prints_days_as_dates_too(tmp_path, capsys):
+    path = str(tmp_path / "x.kg")
+    with open_store(path, create=True) as store:
+        write_tables(store, Folder.example())
+    assert main(["check", path]) == 0
+    assert "times of bought: 19737 to 19797 (2024-01-15 to 2024-03-15)\n" in capsys.readouterr().out
 
 
 def test_check_fails_on_data_that_break_the_schema(store, tmp_path, capsys):

@@ -1,0 +1,40 @@
+"""Times: numbers in the graph's own unit, which are days since 1970 where they were dates."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated
+
+import numpy as np
+
+from kg.tables import FloatArray
+
+MOMENT = "moment"
+Moment = Annotated[float, MOMENT]
+"""A setting that is a time of the graph: a number in its unit, or in a recipe a date or a moment, counted in days."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAYS = (3650, 73_000)  # of the years 1980 to 2169; what lies elsewhere is of another unit
+
+
+def days_of(when: date) -> float:
+    """Days since 1970 of a date's first moment, or of a moment, in UTC where it has no zone; as an edge's are."""
+    if not isinstance(when, datetime):
+        when = datetime(when.year, when.month, when.day, tzinfo=UTC)
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) / timedelta(days=1)
+
+
+def dates_of(times: FloatArray) -> str:
+    """The first and the last of some times as dates in brackets, "" where they cannot be days since 1970."""
+    if not len(times) or times.min() <= _DAYS[0] or times.max() >= _DAYS[1]:
+        return ""
+    first, last = ((_EPOCH + timedelta(days=float(t))).date() for t in (times.min(), times.max()))
+    return f" ({first} to {last})"
+
+
+def span_of(times: FloatArray) -> str:
+    """The first and the last of some times as numbers and, where they can be, as dates."""
+    if not len(times):
+        return "none"
+    first, last = (np.format_float_positional(t, trim="-") for t in (times.min(), times.max()))
+    return f"{first} to {last}{dates_of(times)}"
