@@ -47,6 +47,10 @@ class EmbeddedStore:
         self._writable = create
         if not create and not Path(path).is_file():
             raise StoreError(f"{path}: there is no such file; load a graph into it with `python -m kg load`")
+        if Path(path).is_file():
+            with Path(path).open("rb") as file:  # a CSV file would be read into memory, and nothing kept
+                if file.read(12)[8:] != b"DUCK":
+                    raise StoreError(f"{path}: there is a file that is no graph; name another")
         try:
             self._connection = duckdb.connect(self.uri, read_only=not create, config=_CONFIG)
         except duckdb.Error as error:

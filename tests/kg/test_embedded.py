@@ -57,7 +57,10 @@ def test_a_foreign_or_damaged_file_is_named_and_left_alone(path, tmp_path, creat
         connection.execute("CREATE TABLE mine (x INT)")
     short = tmp_path / "short.kg"
     short.write_bytes(path.read_bytes()[:5000])
-    for file in (text, other, short):
+    table, empty = tmp_path / "table.csv", tmp_path / "empty.csv"
+    table.write_text("id\n1\n")
+    empty.touch()
+    for file in (text, other, short, table, empty):
         before = file.read_bytes()
         with pytest.raises(StoreError, match=f"{file.name}.*another"):
             EmbeddedStore(file, create=create)
