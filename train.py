@@ -33,6 +33,7 @@ from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
 from fusion.runs import RunError, environment, finished, model_card, new_run
 from fusion.settings import Recipe
+from kg.faults import is_told
 from kg.schema import GraphSchema, SchemaError
 from kg.store import StoreError, lasting, open_store, read_tables, write_tables
 from kg.tables import DataError, Tables
@@ -48,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "events against its parts and baselines, and save it as a run folder.",
         epilog="Exit codes: 0 done, 1 training failed, 2 bad input, 130 interrupted (go on with --resume).",
     )
-    made.add_argument("recipe", nargs="?", default="demo", help="a recipe file, or the name of one that is shipped: "
+    made.add_argument("recipe", nargs="?", help="a recipe file, or the name of one that is shipped: "
                       + ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml"))) + " (default: demo)")  # fmt: skip
     made.add_argument("--graph", nargs="?", const="", metavar="URI_OR_PATH",
                       help="train the whole hybrid on the graph at a Neo4j address or in an embedded file; alone: the "
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except BAD_INPUT as error:
-        if os.environ.get("TROUSSEAU_DEBUG"):
+        if os.environ.get("TROUSSEAU_DEBUG") or not (isinstance(error, OSError) or is_told(error)):
             raise
         print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -91,8 +92,12 @@ def run(options: argparse.Namespace) -> int:
     """Everything, from top to bottom."""
     started = time.monotonic()
     recipe, uri, work = settings(options)
-    fabric = Fabric(accelerator=options.device, devices=options.processes, precision=recipe.training.precision,
-                    strategy="ddp_find_unused_parameters_true" if options.processes > 1 else "auto")  # fmt: skip
+    strategy = "ddp_find_unused_parameters_true" if options.processes > 1 else "auto"
+    try:
+        fabric = Fabric(accelerator=options.device, devices=options.processes, precision=recipe.training.precision,
+                        strategy=strategy)  # fmt: skip
+    except (ValueError, TypeError, RuntimeError, ImportError) as error:
+        raise RunError(f"--device {options.device} --processes {options.processes}: {error}") from error
     fabric.launch()
     say = print if fabric.is_global_zero else _silent
     bars = not options.quiet and fabric.is_global_zero
@@ -153,12 +158,17 @@ def settings(options: argparse.Namespace) -> tuple[Recipe, str, Path]:
         work = Path(options.resume)
         if options.set or options.seed is not None:
             raise RunError("--resume goes on with the recipe that was started: leave --set and --seed out")
+        if options.recipe is not None or options.graph is not None:
+            raise RunError("--resume knows the recipe and the graph that were started: leave both out")
         if not (work / "training.json").is_file():
             raise RunError(f"{work}: no unfinished training there (it has no training.json)")
-        saved = json.loads((work / "training.json").read_text(encoding="utf-8"))
+        try:
+            saved = json.loads((work / "training.json").read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{work}/training.json is damaged: {error}") from error
         return recipes.build(Recipe, saved["recipe"], f"{work}/training.json"), saved["uri"], work
     overrides = [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]
-    recipe = load_recipe(options.recipe, overrides)
+    recipe = load_recipe(options.recipe or "demo", overrides)
     if options.graph is None:
         recipe = replace(recipe, name=f"{recipe.name}-language", fusion=replace(recipe.fusion, **PARTS["text"]))
     uri = options.graph or (os.environ.get("NEO4J_URI", "") if options.graph == "" else "")

@@ -112,6 +112,9 @@ def open_store(uri: str, *, create: bool = False) -> GraphStore:
         return Neo4jStore.connect(uri)
     if scheme:
         raise StoreError(f"{uri}: no store for {scheme}://; use neo4j://, bolt:// or the path of a file")
+    if Path(uri).is_dir():
+        remedy = f"python -m kg load folder:Folder my.duckdb --set path={uri}"
+        raise StoreError(f"{uri}: a folder, and no graph file; load its tables into one with `{remedy}` and name that")
     from kg.embedded import EmbeddedStore
 
     return EmbeddedStore(uri, create=create)

@@ -155,17 +155,35 @@ def test_help_names_the_recipes_and_the_exit_codes(capsys):
         (["--resume", "no/such/run"], "no/such/run: no unfinished training there"),
         (["--resume", ".", "--set", "seed=1"], "leave --set and --seed out"),
         (["--resume", ".", "--seed", "1"], "leave --set and --seed out"),
+        (["--resume", ".", "--graph", "x"], "knows the recipe and the graph that were started: leave both out"),
+        (["--resume", ".", "--graph"], "leave both out"),
+        (["checkerboard", "--resume", "."], "leave both out"),
+        (["--graph", "--device", "tpu"], "--device tpu --processes 1: "),
+        (["--graph", "--processes", "0"], "--device auto --processes 0: "),
+        (["--graph", "tests"], "tests: a folder, and no graph file; load its tables into one with `python -m kg load"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_mistake_is_one_line_and_leaves_nothing(arguments, error, data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
-    named = ("README.md", "pyproject.toml", "no-such-recipe")
+    named = ("README.md", "pyproject.toml", "no-such-recipe", "checkerboard")
     recipe = [] if arguments[0] in named or arguments[0] == "--resume" else ["checkerboard"]
     assert main([*recipe, *arguments, "--quiet", "--out", str(tmp_path / "runs"), "--data", str(data)]) == 2
     said = capsys.readouterr().err
     assert said.startswith("train.py: ") and said.count("\n") == 1 and error in said
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_bug_keeps_its_traceback_and_what_is_told_is_one_line(command, monkeypatch, capsys):
+    with monkeypatch.context() as changed:
+        changed.setattr("train.sizes", lambda _: int("x"))
+        with pytest.raises(ValueError, match="invalid literal"):
+            main(command("--graph", "--dry-run"))
+        changed.setattr("train.sizes", lambda _: np.zeros(3).reshape(2, 2))
+        with pytest.raises(ValueError, match="cannot reshape"):
+            main(command("--graph", "--dry-run"))
+    assert main(command("--graph", "--dry-run", "training.lr=-1")) == 2
+    assert capsys.readouterr().err.startswith("train.py: ")
 
 
 def test_an_unknown_flag_is_refused(capsys):
