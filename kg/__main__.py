@@ -17,6 +17,7 @@ import numpy as np
 
 from kg.exchange import save_tables
 from kg.inspect import inspect
+from kg.prices import odd_prices
 from kg.schema import GraphSchema, SchemaError
 from kg.store import DataError, StoreError, open_store, read_tables, write_tables
 from kg.tables import Tables
@@ -83,6 +84,12 @@ def check(options: argparse.Namespace) -> int:
     print(f"items without text: {int(wordless.sum()):,}")
     print(f"items that share their title: {sum(n for n in titles.values() if n > 1):,}")
     print(f"fingerprint: {tables.fingerprint()}")
+    if "price" in tables.schema.item.columns:
+        prices = tables.nodes[item]["price"]
+        odd = odd_prices(prices)
+        if len(odd):
+            first = f"{vocab.key(int(odd[0]))!r} at {prices[int(odd[0])].as_py()!r}"
+            print(f"warning: {len(odd):,} prices are no numbers or below 0, such as {first}")
     if len(unknown):
         print(f"FAILED: {len(unknown):,} items have neither edges nor text, such as {vocab.key(int(unknown[0]))!r}")
     return int(len(unknown) > 0)

@@ -6,7 +6,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from kg.tables import Vocab
+from kg.tables import IntArray, Vocab
+
+
+def odd_prices(prices: pa.ChunkedArray) -> IntArray:
+    """The rows whose price is there and no finite number from 0 on."""
+    odd = []
+    for row, price in enumerate(prices.to_pylist()):
+        try:
+            fine = price is None or 0 <= float(price) < np.inf
+        except (TypeError, ValueError):
+            fine = False
+        odd += [] if fine else [row]
+    return np.array(odd, np.int64)
 
 
 def median_prices(

@@ -78,6 +78,24 @@ def test_check_prints_days_as_dates_too(tmp_path, capsys):
     assert "times of bought: 19737 to 19797 (2024-01-15 to 2024-03-15)\n" in capsys.readouterr().out
 
 
+def test_check_warns_of_prices_that_are_none(tmp_path, capsys):
+    schema = GraphSchema((NodeType("item", "item", text=("id",), properties=("price",)),))
+    for prices, says in (
+        (
+            ["1.5", None, "abc", "-1", "88,9", "nan"],
+            "warning: 4 prices are no numbers or below 0, such as 'c' at 'abc'\n",
+        ),
+        ([1.5, None, 0.0, -1.0, 2.0, 3.0], "warning: 1 prices are no numbers or below 0, such as 'd' at -1.0\n"),
+        (["1.5", None, "0", "1", "2", "3"], ""),
+    ):
+        path = str(tmp_path / f"{prices[2]}.kg")
+        with open_store(path, create=True) as store:
+            write_tables(store, Tables(schema, {"item": pa.table({"id": list("abcdef"), "price": prices})}, {}))
+        assert main(["check", path]) == 0
+        out = capsys.readouterr().out
+        assert says in out and ("warning" in out) == bool(says)
+
+
 def test_check_fails_on_data_that_break_the_schema(store, tmp_path, capsys):
     lines = TABLES.schema.to_toml().replace('name = "has_colour"', 'name = "has_colour"\nweight = "share"\ntime = "t"')
     schema = tmp_path / "s.toml"
