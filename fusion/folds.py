@@ -41,7 +41,7 @@ class FoldConfig:
     by: Literal["", "time", "last", "bundle", "user"] = ""
 
     def __post_init__(self) -> None:
-        if self.count < 1 or self.length <= 0:
+        if self.count < 1 or not 0 < self.length < np.inf:
             raise ValueError(f"folds: count {self.count} must be at least 1 and length {self.length} above 0")
         if not 0 <= self.cold < 1:
             raise ValueError(f"folds: cold {self.cold} must be in 0..1")

@@ -144,7 +144,7 @@ def _convert(value: Any, hint: Any, path: str, base: Any) -> Any:
         return float(value)
     if hint not in _WORDS:
         raise TypeError(f"{path}: a recipe cannot fill a field of type {hint}")
-    if type(value) is not hint:
+    if type(value) is not hint or value != value:  # NaN passes every check that a class makes
         raise _wrong(path, _WORDS[hint], value)
     return value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -73,9 +74,10 @@ class TrainingConfig:
                 raise ValueError(f"training.{name} must be at least {lowest}, not {getattr(self, name)}")
         if not 0 <= self.settle_share < 1:
             raise ValueError(f"training.settle_share must be in 0..1, not {self.settle_share}")
-        for name in ("lr", "lr_text", "clip"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"training.{name} must be above 0, not {getattr(self, name)}")
+        for name, most in (("lr", math.inf), ("lr_text", math.inf), ("clip", None)):
+            value = getattr(self, name)
+            if not value > 0 or value == most:
+                raise ValueError(f"training.{name} must be above 0{' and finite' if most else ''}, not {value}")
 
 
 def schedule(sizes: list[int], batch: int, epochs: int, seed: int) -> Iterator[tuple[int, IntArray]]:

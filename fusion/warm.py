@@ -43,7 +43,7 @@ class HeadConfig:
     wrong: int = 100
 
     def __post_init__(self) -> None:
-        if min(self.passes, self.limit, self.wrong) < 0 or self.batch < 1 or self.lr <= 0:
+        if min(self.passes, self.limit, self.wrong) < 0 or self.batch < 1 or not 0 < self.lr < np.inf:
             raise ValueError(f"head: passes, limit and wrong must be at least 0, batch and lr above 0, not {self}")
 
 

@@ -40,7 +40,7 @@ class PathConfig:
     neighbours: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.half_life, self.recent) <= 0 or self.keep < 1:
+        if not (self.half_life > 0 and self.recent > 0 and self.keep >= 1):
             raise ValueError(f"paths: half_life and recent must be above 0, keep at least 1, not {self}")
         if min(self.ease, self.rank, self.neighbours) < 0:
             raise ValueError(f"paths: ease, rank and neighbours must be at least 0, not {self}")

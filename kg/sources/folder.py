@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
@@ -124,7 +125,8 @@ def _read(folder: Path, name: str) -> tuple[Path, pa.Table]:
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: {str(error).splitlines()[0]}") from error
+        remedy = "; save it as UTF-8" if "UTF8" in str(error) else ""
+        raise DataError(f"{path}: {str(error).splitlines()[0]}{remedy}") from error
     twice = {column for column in table.column_names if table.column_names.count(column) > 1}
     if twice:
         raise DataError(f"{path}: column {', '.join(sorted(twice))} is there twice")
@@ -154,15 +156,34 @@ def _words(path: Path, table: pa.Table, *names: str) -> pa.ChunkedArray:
 
 def _number(path: Path, name: str, column: pa.ChunkedArray, *, dates: bool) -> pa.ChunkedArray:
     column = _plain(column)
+    if column.null_count:
+        row = int(np.flatnonzero(column.is_null().to_numpy())[0]) + 2
+        raise DataError(f"{path}: column {name}: {column.null_count} cells are empty, the first in row {row}")
     if not pa.types.is_string(column.type):
         return column
     kinds = [pa.float64(), *([pa.timestamp("us"), pa.timestamp("us", "UTC")] if dates else [])]
     for kind in kinds:
         try:
             return column.cast(kind)
-        except pa.ArrowInvalid as error:
-            fault = error
-    raise DataError(f"{path}: column {name}: {fault}")
+        except pa.ArrowInvalid:
+            pass
+    row = max(_readable(column, kind) for kind in kinds)
+    wanted = "no number and no date or moment as 2024-12-31 or 2024-12-31T18:30:00" if dates else "no number"
+    mixed = ", or not of the kind of those before" * (dates and row > 0)
+    raise DataError(f"{path}: column {name}: {column[row].as_py()!r} in row {row + 2} is {wanted}{mixed}")
+
+
+def _readable(column: pa.ChunkedArray, kind: pa.DataType) -> int:
+    """How many values there are before the first that cannot be cast; one cannot."""
+    low, high = 0, len(column)  # so many can be, so many cannot
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            column.slice(0, middle).cast(kind)
+            low = middle
+        except pa.ArrowInvalid:
+            high = middle
+    return low
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

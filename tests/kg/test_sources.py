@@ -225,6 +225,22 @@ class TestFolder:
             ("edges/bought.csv", b"source,day\nann,1\n", "edges/bought.csv: no column target"),
             ("edges/bought.csv", b"source,target\nann,007\n", "edges/bought.csv: no column day or time"),
             ("edges/bought.csv", b"source,target,day\nann,007,soon\n", "edges/bought.csv: column day: .*soon"),
+            ("nodes/garment.csv", b"sku,name,description\n1,Caf\xe9,x\n", "nodes/garment.csv: .*; save it as UTF-8"),
+            (
+                "edges/bought.csv",
+                b"source,target,day\nann,007,2024-12-30\nann,008,2024-12-31\nann,009,30.12.2024\nann,010,x\n",
+                "edges/bought.csv: column day: '30.12.2024' in row 4 is no number and no date or moment as 2024-12-31",
+            ),
+            (
+                "edges/bought.csv",
+                b"source,target,day\nann,007,2024-12-30\nann,008,\n",
+                "edges/bought.csv: column day: 1 cells are empty, the first in row 3",
+            ),
+            (
+                "edges/worn_in.csv",
+                b"source,target,share\n007,winter,much\n",
+                "edges/worn_in.csv: column share: 'much' in row 2 is no number$",
+            ),
             ("edges/bought.csv", b"source,target,day\nann,7,1\n", "edge type 'bought'.*'7'"),
             ("edges/bought.parquet", b"PAR1", "bought.parquet or .csv: both files are there"),
         ],
