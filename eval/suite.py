@@ -108,7 +108,7 @@ def baselines(
     if len(graph.events):  # where nobody took anything there is nothing to count
         found["popularity"] = Popularity(graph)
         if graph.user is not None:
-            decays: list[float | None] = [None] if np.isnan(graph.events.time).any() else [None, 4.0, 8.0, 16.0]
+            decays: list[float | None] = [None] if np.isnan(graph.events.time).all() else [None, 4.0, 8.0, 16.0]
             found["user frequency"] = chosen(
                 {f"decay {d}" if d else "no decay": partial(UserFrequency, decay=d) for d in decays}
             )

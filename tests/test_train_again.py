@@ -119,4 +119,4 @@ def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
     loss = one.metrics["validation"][-1]["loss"]
     assert two.metrics["validation"][-1]["loss"] == pytest.approx(loss, rel=1e-3)
     rows = two.metrics["test"]["baskets"]["blocks"][0]["rows"]
-    assert len(rows) == (1 if sampled else 4)
+    assert len(rows) == (1 if sampled else 5)
