@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -54,7 +55,8 @@ def explain(
         ValueError: k is below 1.
     """
     if recommender.explainer is None:
-        recommender.explainer = Explainer(recommender)
+        # A cycle would keep both until the next full collection, and a server can go for hours without one.
+        recommender.explainer = Explainer(weakref.proxy(recommender))
     return recommender.explainer.explain(ask, item, k, support, verify, language, phrases)
 
 

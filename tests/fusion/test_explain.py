@@ -155,15 +155,18 @@ def test_paths_from_the_user_come_before_those_from_what_words_mean(served):
     assert served.explain(words, served.answer(words)[0].id, support=False).paths[0].nodes[0].type != "user"
 
 
-def test_a_recommender_that_explained_is_forgotten_with_all_it_made(served):
-    ask = Ask("u003")
+def test_a_recommender_that_explained_is_forgotten_at_once_with_all_it_made(served):
+    ask = Ask("u003", ("i001",), "white vase")
     item = served.answer(ask)[0].id
     made = Recommender(served.model, served.world, served.bank, served.tables, served.counts)
-    made.explain(ask, item, support=False)
-    gone = weakref.ref(made)
-    del made
-    gc.collect()
-    assert gone() is None
+    gc.disable()
+    try:
+        made.explain(ask, item)
+        gone = weakref.ref(made), weakref.ref(made.explainer)
+        del made
+        assert [one() for one in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_what_explaining_needs_is_made_once(served):
