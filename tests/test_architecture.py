@@ -18,7 +18,7 @@ BELOW = {
 }
 OURS = set(BELOW) | {"tests", "benchmarks"}
 # Who alone may import a driver; the folders end in "/".
-DRIVERS = {"neo4j": ("kg/neo4j.py",), "duckdb": ("kg/embedded.py", "kg/governance.py", "kg/sources/")}
+DRIVERS = {"neo4j": ("kg/neo4j.py",), "duckdb": ("kg/embedded.py", "kg/sources/")}
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"}
 NAMES_CLASSES = "fusion/recipe.py"  # imports what a recipe names, in our own folders only
 
