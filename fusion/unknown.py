@@ -18,14 +18,16 @@ def unknown(recommender: Recommender, ask: Ask, said: Phrases | None = None, pop
         said: In whose words; English where None.
         popular: Whether what is popular is the answer where nothing is known; combinations are scored all the same.
     """
-    said = said or Phrases.open("en", recommender.world.graph.schema)
     asks = recommender.asks([replace(ask, where=Constraints())])
-    notes = []
+    found: list[tuple[str, ...]] = []
     if ask.user is not None and asks.users[0] < 0:
-        notes.append(said.note("no_user", ask.user))
+        found.append(("no_user", ask.user))
     missing = [key for key in dict.fromkeys(ask.items) if recommender.items.row(key) < 0]
     if missing:
-        notes.append(said.note("no_items", ", ".join(missing)))
+        found.append(("no_items", ", ".join(missing)))
     if popular and not asks.told(recommender.model.config.matches)[0]:
-        notes.append(said.note("nobody"))
-    return notes
+        found.append(("nobody",))
+    if not found:
+        return []  # no file of phrases is read for an ask that is all known
+    said = said or Phrases.open("en", recommender.world.graph.schema)
+    return [said.note(*one) for one in found]

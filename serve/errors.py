@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,11 +14,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from kg.faults import is_told
 from kg.store import StoreError
 from kg.tables import DataError
 
 log = logging.getLogger("serve")
-_OURS = tuple(f"{Path(__file__).parents[1] / name}{os.sep}" for name in ("kg", "encoders", "fusion", "eval", "serve"))
 TITLES = {
     400: "The request cannot be read", 401: "Who are you?", 403: "You may not", 404: "Not there",
     405: "Not in this way", 408: "Too slow",
@@ -78,9 +75,7 @@ def refused() -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        meant = last.filename.startswith(_OURS) and (last.line or "").startswith("raise ")
-        if not isinstance(error, DataError) and not meant:
+        if not isinstance(error, DataError) and not is_told(error):
             raise
         told = " ".join(str(error).split())
         field = next((name.format(*m.groups()) for p, name in _FIELDS if (m := p.match(told))), "")
