@@ -116,5 +116,4 @@ def _choices(prepared: Prepared, recipe: Recipe, name: str, quick: bool, progres
         "LightGCN": partial(LightGCN, seed=seed, progress=progress, **epochs),
         "SASRec": partial(SASRec, seed=seed, progress=progress, **epochs),
     }
-    found = several.get(name) or {"": single[name]}
-    return dict(found)
+    return several.get(name) or {"": single[name]}
