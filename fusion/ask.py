@@ -47,9 +47,8 @@ class Constraints:
 
     def __post_init__(self) -> None:
         for name in ("within", "without", "between"):
-            object.__setattr__(self, name, _pairs(name, getattr(self, name)))
-        named = (*((f"within {n}", v) for n, v in self.within), *((f"without {n}", v) for n, v in self.without))
-        for what, values in (("exclude", self.exclude), ("only", self.only), *named):
+            object.__setattr__(self, name, named_values(getattr(self, name), name))
+        for what, values in (("exclude", self.exclude), ("only", self.only)):
             if isinstance(values, str):
                 raise TypeError(f"{what} must be a sequence, not the one string {values!r}")
         for name, (least, most) in self.between:
@@ -62,12 +61,19 @@ class Constraints:
                 raise ValueError(f"between {name}: the least, {least}, is above the most, {most}")
 
 
-def _pairs(what: str, named: Any) -> tuple[tuple[str, Any], ...]:
-    """A mapping, or pairs of a name and values, as pairs of tuples."""
+def named_values(named: Any, what: str) -> tuple[tuple[str, Any], ...]:
+    """A mapping, or pairs of a name and values, as pairs of tuples.
+
+    Raises:
+        TypeError: It is neither, or values are one string, which would be read letter by letter.
+    """
     pairs = list(named.items() if isinstance(named, Mapping) else named)
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise TypeError(f"{what} must be a mapping from names to values, or pairs of these, not {named!r}")
-    return tuple((name, values if isinstance(values, str) else tuple(values)) for name, values in pairs)
+    for name, values in pairs:
+        if isinstance(values, str):
+            raise TypeError(f"{what} {name} must be a sequence, not the one string {values!r}")
+    return tuple((name, tuple(values)) for name, values in pairs)
 
 
 @dataclass(frozen=True)

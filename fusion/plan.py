@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 
-from fusion.ask import Constraints
+from fusion.ask import Constraints, named_values
 
 Named = tuple[tuple[str, tuple[str, ...]], ...]
 MOST = 50  # items of a combination
@@ -31,6 +31,7 @@ class Slot:
     most: int = 1
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "within", named_values(self.within, f"slot {self.name!r}:"))
         if not self.name.strip():
             raise ValueError("a slot must have a name")
         if not 0 <= self.least <= self.most or self.most < 1:
@@ -137,6 +138,11 @@ class Plan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", tuple(self.slots))
+        for slot in self.slots:
+            if not isinstance(slot, Slot):
+                given = type(slot).__name__
+                raise TypeError(f"slots must be a sequence of Slot, not of {given}; Slot.parse reads words")
+        object.__setattr__(self, "require", named_values(self.require, "require"))
         for name in ("budget", "item_budget"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):

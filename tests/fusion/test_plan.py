@@ -51,6 +51,23 @@ def test_contradictions_are_refused(settings, fault):
         Plan(**settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"require": (("colour", "red"),)}, "require colour must be a sequence, not the one string 'red'"),
+        ({"require": ("colour", "red")}, "require must be a mapping from names to values"),
+        ({"slots": "shoes"}, "slots must be a sequence of Slot, not of str"),
+        ({"slots": ("shoes", "bag?")}, "slots must be a sequence of Slot, not of str; Slot.parse reads words"),
+    ],
+)
+def test_one_string_is_not_read_letter_by_letter(settings, fault):
+    with pytest.raises(TypeError, match=fault):
+        Plan(**settings)
+    with pytest.raises(TypeError, match="slot 'top': group must be a sequence, not the one string 'Shirts'"):
+        Slot("top", (("group", "Shirts"),))  # type: ignore[arg-type]
+    assert Plan(require={"colour": ["red"]}) == Plan(require=(("colour", ("red",)),))  # type: ignore[arg-type]
+
+
 def test_sizes_follow_from_slots_and_what_is_at_hand():
     assert Plan().sizes(0) == (3, 5) and Plan().sizes(4) == (5, 5) and Plan().sizes(7) == (8, 8)
     assert Plan(size=(2, 4)).sizes(3) == (2, 4)
