@@ -60,4 +60,4 @@ def _words(prepared: Prepared) -> str:
 
 
 def _answer(found: list[Recommendation]) -> list[str]:
-    return [f"   {n}. {r.title}  (score {r.score:.2f})" for n, r in enumerate(found, 1)]
+    return [f"   {n}. {r.title}  (score {r.score:z.2f})" for n, r in enumerate(found, 1)]

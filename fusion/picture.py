@@ -12,12 +12,12 @@ from fusion.explanation import Explanation, GraphPath
 def to_text(explanation: Explanation, width: int = 100) -> str:
     """The item, what carries it, notes, each path with what it carries, and what its vector is made of."""
     item, language = explanation.item, explanation.language
-    lines = [f"{item.title} ({item.id}): place {explanation.rank:,}, score {explanation.score:.2f}"]
+    lines = [f"{item.title} ({item.id}): place {explanation.rank:,}, score {explanation.score:z.2f}"]
     if explanation.parts:
         parts = sorted(explanation.parts.items(), key=lambda part: -part[1])
-        lines.append("without " + ", ".join(f"{name} {-lost:+.2f}" for name, lost in parts))
+        lines.append("without " + ", ".join(f"{name} {-lost:+z.2f}" for name, lost in parts))
     if explanation.words:
-        said = [f"{word.word} ({word.where}'s) {-word.lost:+.2f}" for word in explanation.words[:6]]
+        said = [f"{word.word} ({word.where}'s) {-word.lost:+z.2f}" for word in explanation.words[:6]]
         lines += textwrap.wrap("without the word " + ", ".join(said), width, subsequent_indent="  ")
     lines += [line for note in explanation.notes for line in textwrap.wrap(note, width)]
     for number, path in enumerate(explanation.paths, 1):
@@ -25,10 +25,11 @@ def to_text(explanation: Explanation, width: int = 100) -> str:
         lines += [f"   {line}" for line in _drawn(path, width - 3)]
         if path.support:
             support = path.support
-            told = f"without it {-support.lost:+.2f} (counted {-support.counted:+.2f}, vectors {-support.vectors:+.2f})"
+            told = f"without it {-support.lost:+z.2f}"
+            told += f" (counted {-support.counted:+z.2f}, vectors {-support.vectors:+z.2f})"
             if support.rank:
                 told += f", {support.rank:+,} places"
-            more = f"; without the one shown {-support.alone:+.2f}" if path.times > 1 else ""
+            more = f"; without the one shown {-support.alone:+z.2f}" if path.times > 1 else ""
             lines.append(f"   {told}{more}")
     return "\n".join([*lines, "", f"Its vector: {language:.0%} from words, {1 - language:.0%} from the graph."])
 

@@ -29,6 +29,6 @@ def run(options: argparse.Namespace) -> int:
     found = recommender.complete(items, user, options.words, options.k, where, options.one_per, options.diversity)
     for note in unknown(recommender, Ask(user, items, options.words)):
         print(note)
-    rows = [[str(n), r.id, r.title, f"{r.score:.2f}"] for n, r in enumerate(found, 1)]
+    rows = [[str(n), r.id, r.title, f"{r.score:z.2f}"] for n, r in enumerate(found, 1)]
     print(table(["", "id", "title", "score"], rows))
     return 0

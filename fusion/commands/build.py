@@ -109,7 +109,7 @@ def meanings(recommender: Recommender, slots: Sequence[Slot]) -> list[str]:
 def summary(one: Combination) -> str:
     """The whole in a line."""
     cost = "price not known" if one.price is None else f"{one.price:.4g} in all"
-    return f"{len(one.items)} items, {cost}, score {one.score:.2f}"
+    return f"{len(one.items)} items, {cost}, score {one.score:z.2f}"
 
 
 def pieces(one: Combination, place: str = "slot") -> str:

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
         titles = "; ".join(recommender.title(int(row)) for row in known[known >= 0][:3])
         more = f"; and {len(bundle.items) - 3} more" if len(bundle.items) > 3 else ""
         title = f"{bundle.title}: " if bundle.title != bundle.id else ""
-        rows.append([str(number), bundle.id, f"{bundle.score:.2f}", f"{title}{titles}{more}"])
+        rows.append([str(number), bundle.id, f"{bundle.score:z.2f}", f"{title}{titles}{more}"])
     print(table(["", "id", "score", "items"], rows))
     return 0
 

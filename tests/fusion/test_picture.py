@@ -35,7 +35,7 @@ def test_text_tells_places_scores_paths_and_notes(made):
     ]  # fmt: skip
     told = "   without it -0.50 (counted -0.40, vectors -0.10), +2 places"
     assert lines[9] == told + "; without the one shown -0.05"
-    assert lines[-3] == "   without it -0.10 (counted -0.10, vectors -0.00)"
+    assert lines[-3] == "   without it -0.10 (counted -0.10, vectors +0.00)"
     assert lines[-2:] == ["", "Its vector: 25% from words, 75% from the graph."]
 
 
