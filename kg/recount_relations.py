@@ -10,7 +10,7 @@ import numpy as np
 from kg.changes import Change, Cut, column, remaining
 from kg.graph import EdgeList, Events
 from kg.neighbours import NEAR
-from kg.relations import alike_path, is_wide, transitions, user_path, wide_path
+from kg.relations import alike_path, is_wide, related_path, transitions, user_path, wide_path
 from kg.sparse import Matrix, matrix_of, unit_rows
 from kg.tables import FloatArray, IntArray
 
@@ -49,8 +49,8 @@ def item_to_item(recount: Recount, place: Place, cut: Cut) -> dict[str, FloatArr
         left = _left(edge, cut[name])
         if target == graph.item:
             for path, here, there in (
-                (f"item-{name}-item", left.source, left.target),
-                (f"item-{name}-item reverse", left.target, left.source),
+                (related_path(name), left.source, left.target),
+                (f"{related_path(name)} reverse", left.target, left.source),
             ):
                 into = there == place.item
                 weight = np.asarray(np.bincount(here[into], left.weight[into], recount.items), float)

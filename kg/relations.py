@@ -14,6 +14,7 @@ from kg.tables import FloatArray, IntArray
 
 Matrix: TypeAlias = sp.csr_matrix
 WIDE = 16  # values an item; a relation with more is counted from item to item, no longer value by value
+_OWN = {"item", "user", "bundle", "next", "kin", "word"}  # what paths that are no relation's lead through
 _REACH = 3  # how far apart two takings may be to count as one after the other
 
 
@@ -51,8 +52,8 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
             continue
         if target == graph.item:
             forward = matrix_of(edge.weight, (edge.source, edge.target), (items, items))
-            found[f"item-{name}-item"] = top(forward, keep)
-            found[f"item-{name}-item reverse"] = top(forward.T.tocsr(), keep)
+            found[related_path(name)] = top(forward, keep)
+            found[f"{related_path(name)} reverse"] = top(forward.T.tocsr(), keep)
         elif is_wide(graph, name):
             unit = unit_rows(_values(graph, edge.source, edge.target, graph.size(target)))
             cosine = product(unit, unit.T.tocsr(), keep + 1)
@@ -122,19 +123,24 @@ def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]
     return found
 
 
+def related_path(name: str) -> str:
+    """What the path over a relation between items is called."""
+    return f"item-{_apart(name)}-item"
+
+
 def wide_path(graph: Graph, key: EdgeKey) -> str:
     """What the path between items over a relation to attributes is called."""
-    return "-".join(["item", *_told(graph, key), key[2], "item cosine"])
+    return "-".join(["item", *_told(graph, key), _apart(key[2]), "item cosine"])
 
 
 def user_path(graph: Graph, key: EdgeKey, other: EdgeKey) -> str:
     """What the path over a user's relation to attributes, and an item's to the same, is called."""
-    return "-".join(["user", *_told(graph, key), key[2], *_told(graph, other), "item"])
+    return "-".join(["user", *_told(graph, key), _apart(key[2]), *_told(graph, other), "item"])
 
 
 def alike_path(graph: Graph, key: EdgeKey) -> str:
     """What the path over a user's relation to attributes, and other users, is called."""
-    return "-".join(["user", *_told(graph, key), key[2], "user-item"])
+    return "-".join(["user", *_told(graph, key), _apart(key[2]), "user-item"])
 
 
 def counted_as_one(schema: GraphSchema) -> set[str]:
@@ -148,6 +154,11 @@ def counted_as_one(schema: GraphSchema) -> set[str]:
         elif source == schema.item.name:
             found |= {f"user-{target}-item", f"item-{target}-item cosine"}
     return found
+
+
+def _apart(name: str) -> str:
+    """A relation's or a type's name, told apart from what other paths lead through."""
+    return f"{name} in graph" if name in _OWN else name
 
 
 def _told(graph: Graph, key: EdgeKey) -> list[str]:

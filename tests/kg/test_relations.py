@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from kg.ease import ease_weights
 from kg.graph import build_graph
 from kg.paths import PathConfig, count_paths, widen
+from kg.recount import Place, Recount
 from kg.relations import WIDE, counted_as_one
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
@@ -243,3 +244,31 @@ def test_what_an_earlier_version_counted_as_one_is_known_by_its_name():
     assert counted_as_one(brands(FOLLOWS).schema) == set()
     assert counted_as_one(brands(FOLLOWS, BLOCKED).schema) == {"user-brand-item", "user-brand-user-item"}
     assert counted_as_one(brands(FITS).schema) == {"user-brand-item", "item-brand-item cosine"}
+
+
+@pytest.mark.parametrize("name", ["user", "next", "kin"])
+def test_a_relation_may_be_called_as_another_path_is(name):
+    def counted(called):
+        schema = GraphSchema(
+            (NodeType("who", "user"), NodeType("item", "item"), NodeType("brand", "attribute")),
+            (EdgeType("took", "who", "item", "interaction", time="time"), EdgeType("of", "item", "brand", "relation"),
+             EdgeType(called, "item", "item", "relation")),
+        )  # fmt: skip
+        nodes = {"who": ["w0", "w1"], "item": ["i0", "i1", "i2"], "brand": ["b0"]}
+        took = [("w0", "w0", "w1", "w1"), ("i0", "i1", "i0", "i2"), (1.0, 2.0, 1.0, 2.0)]
+        edges = {
+            "took": pa.table([list(column) for column in took], ["source", "target", "time"]),
+            "of": pa.table({"source": ["i0", "i1"], "target": ["b0", "b0"]}),
+            called: pa.table({"source": ["i2"], "target": ["i1"]}),
+        }
+        graph = build_graph(Tables(schema, {n: pa.table({"id": ids}) for n, ids in nodes.items()}, edges))
+        counts = count_paths(graph)
+        place = Place(0, np.array([0, 2]), 1)
+        again = Recount(graph, counts).count(place, {called: np.array([0])}).item_item
+        return {n: m.toarray().tolist() for n, m in counts.item_item.items()}, {n: v.tolist() for n, v in again.items()}
+
+    (plain, recounted), (same, again) = counted("fits"), counted(name)
+    assert plain["item-fits-item"] == [[0, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert recounted["item-fits-item"] == [0, 0]
+    assert {n.replace("fits", f"{name} in graph"): found for n, found in plain.items()} == same
+    assert {n.replace("fits", f"{name} in graph"): found for n, found in recounted.items()} == again
