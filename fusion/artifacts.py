@@ -103,7 +103,8 @@ def load_parts(folder: str | Path) -> Parts:
         text = TextEncoder.from_pretrained(path / "text") if recipe.fusion.words else None
         model = make_model(recipe, text, tables, counts, len(shape["paths"]), shape["learned"])
         missing, unknown = model.load_state_dict(load_file(path / "model.safetensors"), strict=False)
-        missing = [name for name in missing if not name.startswith("text.")]
+        # Runs of before there was `kept` keep all of what vectors say.
+        missing = [name for name in missing if not name.startswith("text.") and name != "kept"]
         if missing or unknown:
             raise RunError(f"{path}: the weights do not fit the recipe: {', '.join([*missing, *unknown][:3])}")
         # A file's tensors lie at any address, and sums hang on that: copied, they score as they did in training.

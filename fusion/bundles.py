@@ -127,7 +127,8 @@ def first_scores(recommender: Recommender, ask: Ask) -> FloatArray:
     """(I,) as Recommender.score, but with the vectors' parts of the score at the candidates alone."""
     model, world, bank = recommender.model, recommender.world, recommender.bank
     asks = recommender.asks([ask])
-    fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, recommender.words(asks))
+    words = recommender.words(asks)
+    fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, words)
     vector = fused @ bank.items.fused.T
     vector[0, torch.as_tensor(asks.unranked.rows, device=vector.device)] = -torch.inf
     near = vector.topk(min(model.config.by_vector, world.items), sorted=False).indices
@@ -135,9 +136,7 @@ def first_scores(recommender: Recommender, ask: Ask) -> FloatArray:
     rows, phi = rows[:, rows[0] >= 0], phi[:, rows[0] >= 0]
     items = type(bank.items)(*(part[rows[0]] for part in bank.items))
     similarities = torch.stack([fused @ items.fused.T, text @ items.text.T, graph @ items.graph.T], 2)
-    score = model.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
-    if model.head is not None:
-        score = score + model.head(phi, similarities)
+    score = model.rank(phi, similarities, words)
     out = vector - vector.amax() - 1 + (score.min() if score.numel() else 0)
     out[0, rows[0]] = score[0]
     found: FloatArray = out[0].float().cpu().numpy().astype(np.float64)

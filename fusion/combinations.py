@@ -271,14 +271,15 @@ def full_score(recommender: Recommender, ask: Ask, rows: IntArray) -> FloatArray
     asks = recommender.asks([ask])
     wanted, back = np.unique(rows, return_inverse=True)
     at = torch.as_tensor(wanted, device=world.device)
-    fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, recommender.words(asks))
+    words, phi = recommender.words(asks), None
+    fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, words)
     similarities = torch.stack([fused @ bank.items.fused[at].T, text @ bank.items.text[at].T,
                                 graph @ bank.items.graph[at].T], 2)  # fmt: skip
-    score = model.log_weight.clamp(max=4.6).exp() * similarities[..., 0]
     if model.head is not None and len(at):
         found, phi = world.evidence(asks, 0, at[None])
         place = torch.searchsorted(found[0].contiguous(), at).clamp(max=found.shape[1] - 1)
-        score = score + model.head(phi[:, place], similarities)
+        phi = phi[:, place]
+    score = model.rank(phi, similarities, words)
     score[0, torch.isin(at, torch.as_tensor(asks.items.rows, device=at.device))] = -torch.inf
     out: FloatArray = score[0].float().cpu().numpy().astype(np.float64)[back]
     return out

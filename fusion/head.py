@@ -51,10 +51,10 @@ class EvidenceHead(nn.Module):
             if len(positive):
                 self.bounds[column] = torch.quantile(positive, steps)
 
-    def forward(self, phi: Tensor, similarities: Tensor) -> Tensor:
-        """Both together."""
+    def forward(self, phi: Tensor, similarities: Tensor, share: Tensor | float = 1.0) -> Tensor:
+        """Both together, with a share (B, 1) of mix."""
         inputs = self.inputs(phi)
-        out: Tensor = (self.net(inputs) + self.mix(torch.cat([inputs, similarities], 2))).squeeze(2)
+        out: Tensor = self.net(inputs).squeeze(2) + share * self.mix(torch.cat([inputs, similarities], 2)).squeeze(2)
         return out
 
     def of_counts(self, phi: Tensor) -> Tensor:

@@ -115,6 +115,9 @@ class Hybrid(nn.Module):
         # 1/tau: one for the search over the catalogue, one for the vectors' say in the score beside the counts.
         self.log_scale = nn.Parameter(torch.tensor(2.5))
         self.log_weight = nn.Parameter(torch.tensor(0.0 if config.paths else 2.5))
+        # What is kept of the vectors' say beside the counts, for asks without words and with (fusion.temper).
+        self.kept: Tensor
+        self.register_buffer("kept", torch.ones(2))
 
     def nodes(self, world: World, kind: str, rows: Tensor, graph: Tensor | None, texts: Tensor | None) -> Nodes:
         """Fuse the vectors of some nodes: graph (N, D) from the GNN, texts (U, D) of the distinct texts."""
@@ -208,6 +211,12 @@ class Hybrid(nn.Module):
         """() what the fused similarity counts in the score."""
         return self.log_weight.clamp(max=4.6).exp()
 
+    def rank(self, phi: Tensor | None, similarities: Tensor, words: Tensor) -> Tensor:
+        """(B, C) the score of items by their counts (B, C, F) and similarities (B, C, 3), for asks' words (B, D)."""
+        share = self.kept[words.any(1).long()][:, None]
+        said = share * (self.weight * similarities[..., 0])
+        return said if phi is None or self.head is None else said + self.head(phi, similarities, share)
+
     def candidates(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Candidates:
         """Retrieve, and gather what is said of what was found."""
         fused, text, graph = self.ask_vectors(asks, items, users, words)
@@ -229,7 +238,7 @@ class Hybrid(nn.Module):
     def score(self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor) -> Scores:
         """Retrieve, then score."""
         rows, vector, phi, similarities = self.candidates(world, asks, items, users, words)
-        score = self.weight * similarities[..., 0] + (0 if self.head is None else self.head(phi, similarities))
+        score = self.rank(phi, similarities, words)
         return Scores(rows, score.masked_fill(rows < 0, -torch.inf), vector, phi, similarities)
 
 

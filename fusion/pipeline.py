@@ -188,7 +188,9 @@ def make_trainer(
         trained.train()
         return value
 
-    return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric, texts)
+    asked = held_out(prepared, recipe, prepared.split.valid, recipe.training.temper) if recipe.training.temper else {}
+    kept = join(list(asked.values())) if asked else None
+    return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric, texts, kept)
 
 
 def _set_aside(asks: Asks, recipe: Recipe) -> tuple[Asks, Asks | None]:

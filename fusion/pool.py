@@ -52,6 +52,7 @@ class Pool:
         """The vectors of all that can be at hand, S of P items, then the user and the words, where there are any."""
         model, bank, one = self.recommender.model, self.recommender.bank, np.zeros(1, np.int64)
         words = self.recommender.words(Asks(one, Ragged.of([[]]), (self.text,), Ragged.of([[]]), one))
+        self._words = words
         words = torch.nn.functional.normalize(words[words.abs().sum(1) > 0], dim=1)
         known = [self.user] if self.user >= 0 and len(bank.users.fused) else []
         items = type(bank.items)(*(part[self._at] for part in bank.items))
@@ -113,9 +114,8 @@ class Pool:
         wanted = torch.arange(size).expand(count, -1) if only is None else torch.as_tensor(only)
         wanted = wanted.to(self._device)
         similarities = self._similarities(local, owner, wanted)
-        score = model.weight * similarities[..., 0]
-        if model.head is not None:
-            score = score + model.head(self._phi(local, owner, wanted), similarities)
+        phi = None if model.head is None else self._phi(local, owner, wanted)
+        score = model.rank(phi, similarities, self._words.expand(count, -1))
         out = torch.full((count, size), -torch.inf, device=self._device).scatter(1, wanted, score.float())
         out[owner, local] = -torch.inf
         found: FloatArray = out.cpu().numpy().astype(np.float64) + self.bias

@@ -42,6 +42,7 @@ class TrainingConfig:
         settle_share: Share of the asks that only the settling sees, so that it meets vectors as asks to come will: what
             vectors have learnt by heart looks better than it is. 0 settles on the asks of the joint training; one pass
             over many asks of people and words allows it, several passes over ids alone do not.
+        temper: Most validation asks a task that say how much is kept of what vectors add; 0 keeps all.
     """
 
     epochs: int = 3
@@ -65,10 +66,11 @@ class TrainingConfig:
     warm: HeadConfig = HeadConfig()
     settle: HeadConfig = HeadConfig()
     settle_share: float = 0.25
+    temper: int = 0
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "language_epochs": 0, "batch": 1, "accumulate": 1, "patience": 1, "validations": 1}
-        least |= {"text_budget": -1, "hand": -1, "refresh": 1, "text_refreshes": 1}
+        least |= {"text_budget": -1, "hand": -1, "refresh": 1, "text_refreshes": 1, "temper": 0}
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
                 raise ValueError(f"training.{name} must be at least {lowest}, not {getattr(self, name)}")

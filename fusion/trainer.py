@@ -21,6 +21,7 @@ from fusion.losses import Losses
 from fusion.model import Bank, Hybrid, Nodes
 from fusion.schedule import TrainingConfig, schedule
 from fusion.step import TrainingStep
+from fusion.temper import temper
 from fusion.warm import settle_head, warm_head
 from fusion.world import World
 
@@ -67,13 +68,15 @@ class Trainer:
         seed: Of everything random.
         fabric: Device, precision and processes.
         texts: (U, D) all texts' vectors before any training, where they are known already.
+        held_out: Asks that say how much of what vectors add is kept; all of it where None.
     """
 
     def __init__(
         self, model: Hybrid, source: TextSource | None, folds: list[TrainingFold], serving: World,
         validate: Callable[[Hybrid, Bank], float], config: TrainingConfig, folder: Path, seed: int, fabric: Fabric,
-        texts: Tensor | None = None,
+        texts: Tensor | None = None, held_out: Asks | None = None,
     ) -> None:  # fmt: skip
+        self.held_out = held_out
         self.model, self.source, self.folds, self.serving = model, source, folds, serving
         self.validate, self.config, self.folder, self.seed, self.fabric = validate, config, folder, seed, fabric
         if model.head is not None:
@@ -235,11 +238,13 @@ class Trainer:
     def _settle(self, progress: bool) -> None:
         """Let the head learn what vectors add, now that they stay; every process does the same."""
         model, config = self.model, self.config
-        if model.head is None or not model.config.vectors or not config.settle.passes:
+        if model.head is None or not model.config.vectors:
             return
-
-        folds = [(f.world, model.encode(f.world, self.texts()), f.settling or f.asks) for f in self.folds]
-        settle_head(model, folds, config.settle, self.seed, config.weight_decay, progress)
+        if config.settle.passes:
+            folds = [(f.world, model.encode(f.world, self.texts()), f.settling or f.asks) for f in self.folds]
+            settle_head(model, folds, config.settle, self.seed, config.weight_decay, progress)
+        if self.held_out is not None:
+            temper(model, self.serving, model.encode(self.serving, self.texts()), self.held_out, progress=progress)
 
     def _save(self) -> None:
         """Write everything that a killed run needs to go on exactly; whole or not at all."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from fusion.ask import Asks, Ragged
 from fusion.pool import Pool
@@ -28,6 +29,7 @@ def hybrid(small, shop):
         made = small(each=14, by_vector=14, **settings)
         for parameter in made.model.head.parameters() if made.model.head is not None else ():
             parameter.data.normal_(std=0.5)
+        made.model.kept.copy_(torch.tensor([0.3, 0.8]))
         return Recommender(made.model, made.world, made.bank, shop(), count_paths(made.world.graph))
 
     return make

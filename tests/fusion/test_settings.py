@@ -31,6 +31,7 @@ def test_the_defaults_make_a_recipe():
         ("training.epoch=3", "training.epoch: unknown key; did you mean 'epochs'"),
         ("training.epochs=three", "training.epochs: must be a whole number"),
         ("training.epochs=-1", "training.epochs must be at least 0, not -1"),
+        ("training.temper=-1", "training.temper must be at least 0, not -1"),
         ("training.lr=nan", "training.lr: must be a number, not the float nan"),
         ("training.lr=inf", "training.lr must be above 0 and finite, not inf"),
         ("training.settle.lr=inf", "batch and lr above 0"),
