@@ -79,6 +79,8 @@ class Scores(NamedTuple):
 class Hybrid(nn.Module):
     """score(ask, item) = <context(ask), z_item> / tau + m(phi(ask, item)), and the parts it is made of.
 
+    Of all but what the counts alone say, a share may be kept (fusion.temper).
+
     Args:
         config: The shape.
         text: BERT, None where texts are not used.
