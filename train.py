@@ -33,6 +33,7 @@ from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
 from fusion.runs import RunError, environment, finished, model_card, new_run
 from fusion.settings import Recipe
+from fusion.temper import shares_kept
 from kg.faults import is_told
 from kg.schema import GraphSchema, SchemaError
 from kg.store import StoreError, lasting, open_store, read_tables, write_tables
@@ -141,6 +142,8 @@ def run(options: argparse.Namespace) -> int:
     folder = save(recommender, recipe, later, reports, history, work, Path(options.out))
     for report in reports.values():
         say(f"\n{report.to_text()}")
+    if kept := shares_kept(recommender.model):
+        say(f"\nkept     {kept}")
     say("\n" + worked_asks(recommender, later))
     spent = f"training {trained - started:.0f} s, evaluation {time.monotonic() - trained:.0f} s"
     say(f"\nsaved    {folder}   ({spent}, at most {peak_memory() / 2**30:.1f} GiB)")
@@ -225,6 +228,8 @@ def save(
     """Write the run folder, whole or not at all; the folder that was worked in then goes."""
     tables, made = prepared.split.train, environment()
     markdown = "\n\n".join(report.to_markdown() for report in reports.values())
+    if kept := shares_kept(recommender.model):
+        markdown += f"\n\nKept {kept} (`training.temper`)."
     with new_run(out, recipe.name) as folder:
         artifacts.save(recommender, recipe, folder)
         metrics = {"test": {task: r.to_dict() for task, r in reports.items()}, "validation": history}

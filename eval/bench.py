@@ -33,22 +33,16 @@ from fusion.preview import peak_memory
 from fusion.recommender import Recommender
 from fusion.runs import environment
 from fusion.settings import Recipe
+from fusion.temper import shares_kept
 from kg.tables import Tables
 
 log = logging.getLogger(__name__)
-QUICK = ("training.epochs=1", "evaluation.limit=300", "evaluation.validation_limit=300", "evaluation.draws=100")
+QUICK = ("training.epochs=1", "training.temper=300", "evaluation.limit=300", "evaluation.validation_limit=300",
+         "evaluation.draws=100")  # fmt: skip
 QUICK_ASKS = 300  # of training, a fold
 PACKAGES = (
-    "torch",
-    "torch-geometric",
-    "transformers",
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "lightgbm",
-    "implicit",
-    "bm25s",
-)
+    "torch", "torch-geometric", "transformers", "numpy", "scipy", "scikit-learn", "lightgbm", "implicit", "bm25s",
+)  # fmt: skip
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "whole": (),
     "without counted paths": ("fusion.paths=false",),
@@ -68,6 +62,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "tune lora": ("text.tune=lora",),
     "tune frozen": ("text.tune=frozen",),
     "two steps": ("training.language_epochs=1",),
+    "temper 0": ("training.temper=0",),
 }
 Slices = dict[str, npt.NDArray[np.bool_]]
 Measured = dict[str, tuple[Scores, Slices]]
@@ -110,9 +105,8 @@ def run(
         prepared, whole = _fold(recipe, tables, fold, benchmark.folds, quick, clock, bars)
         split, later = prepared.split, refit(prepared, whole)
         facts["splits"].append(split.fingerprint)
-        facts["audit"] += [
-            x for x in audit(split, prepared.graph, whole.tasks, whole.seed).leaks if x not in facts["audit"]
-        ]
+        leaks = audit(split, prepared.graph, whole.tasks, whole.seed).leaks
+        facts["audit"] += [leak for leak in leaks if leak not in facts["audit"]]
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
             with clock("training"):
@@ -128,6 +122,8 @@ def run(
                 contenders(prepared, whole, names, quick, bars, later) if recipe.evaluation.baselines else ({}, {})
             )
         facts["left out"] |= left_out
+        if whole.training.temper and (kept := shares_kept(hybrid.model)):
+            facts["chosen"].setdefault("hybrid", []).append(kept)
         for name, scorer in others.items():
             if isinstance(scorer, Chosen | BoostedRanker):
                 facts["chosen"].setdefault(name, []).append(scorer.setting)
@@ -173,8 +169,8 @@ def ablate(
         seconds[name] = clock.spent[name]
         for task, (found, slices) in measured(benchmark, later, changed, {name: model}, bars).items():
             before = joined[task][0] if task in joined else Scores(found.groups, {}, {})
-            values, spent = {**before.values, **found.values}, {**before.seconds, **found.seconds}
-            joined[task] = (Scores(found.groups, values, spent), slices)
+            spent = {**before.seconds, **found.seconds}
+            joined[task] = (Scores(found.groups, {**before.values, **found.values}, spent), slices)
         del model
         reports = reports_of(benchmark, recipe, [joined])
         yield {**described(benchmark, recipe, reports, quick), "splits": [prepared.split.fingerprint],
@@ -223,10 +219,8 @@ def measured(
         elif task in asked:
             ks = sorted({int(metric.partition("@")[2] or 10) for metric in metrics})
             scores = evaluate(scorers, asked[task], items, ks, progress=bars)
-            found[task] = (
-                scores,
-                slices_of(prepared, asked[task], benchmark.cross if len(asked[task].items.rows) else ""),
-            )
+            cross = benchmark.cross if len(asked[task].items.rows) else ""
+            found[task] = (scores, slices_of(prepared, asked[task], cross))
         else:
             raise ValueError(
                 f"{benchmark.name}: no asks of task {task!r}; the recipe asks {', '.join(asked) or 'nothing'}"

@@ -188,7 +188,8 @@ def make_trainer(
         trained.train()
         return value
 
-    asked = held_out(prepared, recipe, prepared.split.valid, recipe.training.temper) if recipe.training.temper else {}
+    tempered = recipe.training.temper and recipe.fusion.vectors and recipe.fusion.paths
+    asked = held_out(prepared, recipe, prepared.split.valid, recipe.training.temper) if tempered else {}
     kept = join(list(asked.values())) if asked else None
     return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric, texts, kept)
 

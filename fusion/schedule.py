@@ -66,7 +66,7 @@ class TrainingConfig:
     warm: HeadConfig = HeadConfig()
     settle: HeadConfig = HeadConfig()
     settle_share: float = 0.25
-    temper: int = 0
+    temper: int = 10_000
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "language_epochs": 0, "batch": 1, "accumulate": 1, "patience": 1, "validations": 1}

@@ -57,6 +57,14 @@ def temper(model: Hybrid, world: World, bank: Bank, asks: Asks, batch: int = 128
     model.train(training)
 
 
+def shares_kept(model: Hybrid) -> str:
+    """What is kept, for people; "" of a model that has no vectors, or nothing beside them."""
+    if model.head is None or not model.config.vectors:
+        return ""
+    without, spoken = ("all" if share == 1 else f"{share:.1f}" for share in model.kept.tolist())
+    return f"of what vectors add, {without} for asks without words and {spoken} for asks with"
+
+
 def _best(ndcg: Tensor) -> float:
     """The share of the best mean in (B, S) asks by shares; all where that is not better by a standard error."""
     more = ndcg - ndcg[:, -1:]

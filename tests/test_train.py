@@ -14,6 +14,7 @@ from fusion.ask import Ask
 from fusion.pipeline import held_out, prepare
 from fusion.recommender import Recommender
 from fusion.runs import list_runs
+from fusion.temper import shares_kept
 from fusion.trainer import Trainer
 from kg.sources.checkerboard import Checkerboard
 from kg.store import StoreError, open_store, write_tables
@@ -42,6 +43,8 @@ def test_a_run_from_recipe_to_folder(command, one_run, capsys):
     assert [row["step"] for row in run.metrics["validation"]] == [24] and len(run.losses) == 24
 
     loaded, recipe = Recommender.load(folder), load_parts(folder).recipe
+    kept = shares_kept(loaded.model)
+    assert f"\nkept     {kept}\n" in printed and f"Kept {kept} (" in (folder / "README.md").read_text()
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
     asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     means = evaluate({"it": loaded}, asks, len(loaded.items), progress=False).means()["it"]

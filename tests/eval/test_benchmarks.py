@@ -70,6 +70,8 @@ def test_the_tables_say_what_the_results_say(result):
     for text in (short, long):
         tables = [line for line in text.splitlines() if line.startswith("|")]
         assert len({line.replace(r"\|", "").count("|") for line in tables}) <= 3
+    (kept,) = result["chosen"]["hybrid"]
+    assert kept.startswith("of what vectors add") and f"Chosen on validation: hybrid: {kept}; " in long
     assert long.count("\n| hybrid |") == 2 and "None | at all" in long
 
 

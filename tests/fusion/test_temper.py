@@ -11,7 +11,7 @@ from fusion.bundles import first_scores
 from fusion.combinations import full_score
 from fusion.pipeline import held_out
 from fusion.step import encode_words
-from fusion.temper import _best, temper
+from fusion.temper import _best, shares_kept, temper
 
 WORDS = ("", "thing of kind 3")
 
@@ -121,3 +121,24 @@ def test_single_scores_keep_as_much_as_answers_do(trained):
             np.testing.assert_allclose(first_scores(recommender, ask)[rows], wanted, atol=2e-4)
     finally:
         model.kept.fill_(1.0)
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        ([1, 1], "of what vectors add, all for asks without words and all for asks with"),
+        ([0.2, 0], "of what vectors add, 0.2 for asks without words and 0.0 for asks with"),
+    ],
+)
+def test_what_is_kept_is_told(trained, kept, told):
+    model = trained.recommender.model
+    model.kept.copy_(torch.tensor(kept))
+    try:
+        assert shares_kept(model) == told
+    finally:
+        model.kept.fill_(1.0)
+
+
+def test_nothing_is_told_where_there_is_nothing_to_weigh(trainer_of, tmp_path):
+    made = trainer_of(tmp_path, "fusion.paths=false")
+    assert made.trainer.held_out is None and shares_kept(made.trainer.model) == ""
