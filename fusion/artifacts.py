@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from encoders.text import TextEncoder, TextError
 from fusion import recipe as recipes
@@ -41,6 +42,7 @@ class Parts:
     bank: Bank
     recipe: Recipe
     store: str
+    taken: Tensor  # (I,) which items the training saw taken
 
 
 def load_tables(folder: Path) -> Tables:
@@ -69,6 +71,7 @@ def save(recommender: Recommender, recipe: Recipe, folder: Path) -> None:
     }
     if len(recommender.bank.text):  # what the nodes' texts are, for messages that are computed anew
         vectors["text"] = recommender.bank.text.detach().cpu().contiguous().clone()
+    vectors["taken"] = world.taken.cpu()
     save_file(vectors, folder / "vectors.safetensors")
     arrays = save_counts(recommender.counts)
     save_arrays({str(n): array for n, array in enumerate(arrays.values())}, folder / "counts.safetensors")
@@ -117,7 +120,8 @@ def load_parts(folder: str | Path) -> Parts:
             raise
         raise RunError(f"{path} cannot be opened by this version: {' '.join(str(error).split())}") from error
     texts = vectors.get("text", torch.zeros(0, recipe.fusion.width))
-    return Parts(model, tables, counts, Bank(texts, items, users), recipe, shape.get("store", ""))
+    taken = vectors.get("taken", torch.ones(len(items.fused), dtype=torch.bool))  # older runs did not keep it
+    return Parts(model, tables, counts, Bank(texts, items, users), recipe, shape.get("store", ""), taken)
 
 
 def make_model(

@@ -77,9 +77,7 @@ def _over(before: R, tables: Tables, graph: Graph, counts: PathCounts) -> R:
     """The same weights over a later graph, in which the items known before have the rows they had."""
     model, device, texts = before.model, before.world.device, NodeTexts.of(tables)
     world = World(graph, counts, texts, model.config.fanout, model.config.neighbours, device, model.config.matches)
-    # An item's learned vector says nothing where training never saw the item taken.
-    world.taken = before.world.taken.new_zeros(world.items)
-    world.taken[: before.world.items] = before.world.taken
+    world.learned_from(before.world.taken)
     made = type(before)(model, world, model.encode(world, _text_vectors(before, texts)), tables, counts)
     made.store = before.store
     return made

@@ -209,6 +209,7 @@ def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
     world = trainer.serving
     if world.graph is not prepared.graph:
         world = make_world(prepared, trainer.model.config, world.device)
+        world.learned_from(trainer.serving.taken)
     bank = trainer.model.encode(world, trainer.texts())
     return Recommender(trainer.model, world, bank, prepared.split.train, prepared.counts)
 

@@ -87,6 +87,7 @@ class Recommender:
         parts = load_parts(folder)
         made = cls.assemble(parts.model.to(device), parts.tables, parts.counts, device, parts.bank.to(device))
         made.store = parts.store
+        made.world.learned_from(parts.taken)
         return made
 
     def recommend(self, user: str, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
@@ -211,8 +212,7 @@ class Recommender:
     @torch.inference_mode()
     def scores(self, asks: Asks) -> Scores:
         """The candidates of B asks and their scores, with everything these are made of."""
-        words = self.words(asks)
-        return self.model.score(self.world, asks, self.bank.items, self.bank.users, words)
+        return self.model.score(self.world, asks, self.bank.items, self.bank.users, self.words(asks))
 
     def words(self, asks: Asks) -> Tensor:
         """(B, D) vectors of the asks' words; those of the latest words are kept, since people ask alike."""

@@ -112,6 +112,11 @@ class World:
             if name != TOGETHER:
                 self.degree[target] += torch.bincount(edge[1], minlength=self.sizes[target])
 
+    def learned_from(self, taken: Tensor) -> None:
+        """Say which of the first items the training saw taken: a learned vector says nothing of any other."""
+        self.taken[: len(taken)] &= taken.to(self.device)
+        self.taken[len(taken) :] = False
+
     @property
     def items(self) -> int:
         """How many items there are (I)."""

@@ -134,6 +134,21 @@ def test_it_is_saved_with_the_run(served, trained, tmp_path):
     asks = again.asks([Ask(user="anna"), Ask(user="u003", text="vase")])
     assert np.array_equal(again.score(asks), more.score(asks))
     assert again.counts.config == trained.recipe.paths
+    more, again = (one.with_events(events(("bert", "i006", 4.0))) for one in (more, again))
+    assert np.array_equal(more.bank.items.fused, again.bank.items.fused)
+
+
+def test_what_training_never_saw_taken_stays_so_in_the_saved_run(served, trained, tmp_path):
+    """Its learned vector is what it was drawn as, however often it is taken after the training."""
+    more = served.with_events(events(("u001", COLD, 3.0)))
+    row = more.items.row(COLD)
+    with new_run(tmp_path, "more") as folder:
+        artifacts.save(more, trained.recipe, folder)
+    again = Recommender.load(finished(folder))
+    assert not again.world.taken[row] and torch.equal(again.world.taken, more.world.taken)
+    assert len(again.world.graph.events.item[again.world.graph.events.item == row]) == 1
+    more, again = (one.with_events(events(("u002", COLD, 4.0))) for one in (more, again))
+    assert np.array_equal(more.bank.items.fused, again.bank.items.fused)
 
 
 @pytest.mark.parametrize(

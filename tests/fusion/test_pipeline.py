@@ -140,6 +140,15 @@ def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(train
     assert [r.score for r in before.recommend(user)] != [r.score for r in after.recommend(user)]
 
 
+def test_a_refitted_recommender_uses_no_learned_vector_that_was_never_trained(trainer_of, tmp_path):
+    made = trainer_of(tmp_path, "split.refit=true")
+    later = refit(made.prepared, made.recipe)
+    row = int(later.graph.events.item[0])
+    made.trainer.serving.taken[row] = False  # as if it were taken in the validation weeks for the first time
+    after = finish(made.trainer, later).world
+    assert torch.equal(after.taken, made.trainer.serving.taken) and row not in after.new
+
+
 def test_models_of_the_same_texts_share_what_lies_under_their_tuned_layers(trained):
     prepared = replace(trained.prepared, sources={})
     (_, first), (_, second) = build_model(prepared, trained.recipe), build_model(prepared, trained.recipe)
