@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion.runs import RunError
-from kg.store import GraphStore, open_store
+from kg.store import GraphStore, StoreError, open_store
 from serve.engine import Engine
 from serve.errors import Problem
 from serve.events import Event, Events, now
@@ -62,7 +62,8 @@ class Live:
                     store.schema()
                 self.status = "up"
             except Exception as error:  # whatever a driver may raise, serving goes on
-                log.warning("the graph store does not answer: %s", type(error).__name__)
+                what = error if isinstance(error, StoreError) else type(error).__name__  # ours hold no secret
+                log.warning("the graph store does not answer: %s", what)
                 self.status = "down"
                 self.close()
         return self.status

@@ -141,12 +141,13 @@ def test_events_are_all_or_none(events):
     assert events.waiting() == 0 and events.session("u", 9, 0) == ()
 
 
-def test_events_wait_while_the_graph_is_away(serving, trained, tmp_path):
+def test_events_wait_while_the_graph_is_away(serving, trained, tmp_path, caplog):
     graph = tmp_path / "graph.duckdb"
     api = serving(graph=str(graph))
     state = api.app.state.held
     api.post("/v1/events", json={"events": [{"user": "u003", "item": "i001", "kind": "purchase"}]})
     assert state.graph.look() == "down" and state.write_out() == 0
+    assert f"the graph store does not answer: {graph}: there is no such file" in caplog.text
     ready = api.get("/health/ready")
     assert ready.status_code == 200
     assert ready.json()["status"] == "degraded" and ready.json()["parts"]["graph"] == "down"
