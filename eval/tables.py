@@ -20,10 +20,7 @@ LEGEND = (
 )
 RANKERS = ("boosted ranker", "LightGBM ranker")
 _ABLATION = "-ablation"
-_EARLIER = (
-    "Of an earlier protocol, to be run again: the rankers learned from 20,000 asks at most, LightGCN and SASRec for "
-    "five minutes at most, and less was chosen on validation."
-)
+_ALL_KEPT = "By `training.temper` 0, which keeps all of what vectors add; that was the default when this was measured."
 Result = Mapping[str, Any]
 
 
@@ -165,8 +162,8 @@ def _about(result: Result) -> list[str]:
     spent = ", ".join(f"{what} {seconds:.0f} s" for what, seconds in result["seconds"].items())
     peak = ", ".join(f"{what} {size / 2**30:.1f} GiB" for what, size in result["memory"].items())
     lines += ["", f"Time: {spent}. Peak memory: {peak}."]
-    if "chosen" not in result:
-        lines += ["", _EARLIER]
+    if not result["recipe"]["training"].get("temper"):
+        lines += ["", _ALL_KEPT]
     if chosen := result.get("chosen"):
         told = "; ".join(f"{name}: {', '.join(dict.fromkeys(settings))}" for name, settings in chosen.items())
         lines += ["", f"Chosen on validation: {told}."]
