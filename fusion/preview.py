@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from fusion.pipeline import Prepared, make_trainer
 from fusion.settings import Recipe
 
-ENOUGH = 25  # steps; below, vectors hardly leave where they start; the demo's 32 of 384 asks bring something
+ENOUGH = 50  # steps; below, vectors hardly leave where they start
 
 
 def too_few(steps: int, recipe: Recipe) -> str:
