@@ -11,9 +11,10 @@ from eval.packaged import ALS, BM25, BPR, LightGBMRanker
 from eval.protocol import Scorer
 from eval.rivals import DecayedItemKNN, Histories, Transitions, UserKNN
 from eval.suite import Make, baselines, best, boosted, first_asks
-from eval.text_baselines import LexicalMatch, RankFusion, UntunedEncoder
+from eval.text_baselines import LexicalMatch, RankFusion, ScoreFusion, UntunedEncoder
 from fusion.pipeline import Prepared
 from fusion.settings import Recipe
+from kg.graph import Graph
 
 RIVALS = ("UserKNN", "ItemKNN, decay", "transitions", "BM25", "ALS", "BPR", "LightGBM ranker", "LightGCN", "SASRec")
 # What validation chooses from.
@@ -21,6 +22,7 @@ _USERS = (50, 200)
 _DECAYS = (0.5, 0.7, 0.9)
 _FACTORS = (32, 128)
 _ALPHAS = (1.0, 40.0)
+_SHARES = (0.5, 0.8, 0.9)  # of vectors beside BM25
 Found = tuple[dict[str, Scorer], dict[str, str]]
 
 
@@ -34,13 +36,21 @@ def contenders(
     stands beside it.
     """
     found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
+    texts = prepared.split.train.texts(prepared.graph.item)
     if not len(prepared.graph.events):
-        found[LexicalMatch.name] = LexicalMatch(prepared.graph, prepared.split.train.texts(prepared.graph.item))
+        found[LexicalMatch.name] = LexicalMatch(prepared.graph, texts)
     more, left_out = rivals(prepared, recipe, names, quick, progress, later)
     found |= more
-    if (words := found.get(BM25.name)) and (vectors := found.get(UntunedEncoder.name)):
+    words, vectors = found.get(BM25.name), found.get(UntunedEncoder.name)
+    if words and isinstance(vectors, UntunedEncoder):
         found[RankFusion.name] = RankFusion(words, vectors)
+        choices: dict[str, Make] = {f"share {share:g}": partial(_weighted, texts, vectors, share) for share in _SHARES}
+        found[ScoreFusion.name] = best(choices, first_asks(prepared, recipe), prepared, later or prepared)
     return found, left_out
+
+
+def _weighted(texts: Sequence[str], vectors: UntunedEncoder, share: float, graph: Graph) -> ScoreFusion:
+    return ScoreFusion(BM25(graph, texts), UntunedEncoder(graph, vectors.vectors, vectors.encode), share)
 
 
 def rivals(

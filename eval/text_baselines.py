@@ -126,6 +126,30 @@ class RankFusion:
         return np.asarray(sum(1 / (self.K + place) for place in places), np.float32)
 
 
+class ScoreFusion:
+    """Words and vectors as one by a weighted sum of their scores, each brought into 0..1.
+
+    Bruch, Gai and Ingber, An analysis of fusion functions for hybrid retrieval, TOIS 2023 (their TM2C2): a score less
+    the least that it could be, over the best of the ask less the same.
+
+    Args:
+        words: Its scores are 0 or more.
+        vectors: Its scores are cosines, or popularity where an ask says nothing.
+        share: Of vectors, 0..1; the rest is the words'.
+    """
+
+    name = "BM25 + untuned encoder, weighted"
+
+    def __init__(self, words: Scorer, vectors: Scorer, share: float) -> None:
+        self.words, self.vectors, self.share = words, vectors, share
+
+    def score(self, asks: Asks) -> FloatScores:
+        """(B, I) scores."""
+        words, vectors = self.words.score(asks), self.vectors.score(asks) + 1
+        words, vectors = (part / np.maximum(part.max(1, keepdims=True), 1e-9) for part in (words, vectors))
+        return np.asarray((1 - self.share) * words + self.share * vectors, np.float32)
+
+
 def _counts(name: str, graph: Graph, given: int) -> Counts:
     if given != graph.size(graph.item):
         raise ValueError(f"{name}: {given} texts or vectors for {graph.size(graph.item)} items")

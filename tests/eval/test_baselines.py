@@ -11,7 +11,7 @@ import torch
 
 from eval.baselines import EASE, Counts, ItemKNN, Popularity, UserFrequency
 from eval.protocol import evaluate
-from eval.text_baselines import LexicalMatch, RankFusion, TfIdf, UntunedEncoder
+from eval.text_baselines import LexicalMatch, RankFusion, ScoreFusion, TfIdf, UntunedEncoder
 from fusion.ask import Asks, Ragged
 from fusion.lexical import Lexical
 from kg.graph import build_graph
@@ -244,6 +244,16 @@ def test_rank_fusion_by_hand():
     np.testing.assert_allclose(
         RankFusion(one, other).score(ask((-1, [], "shoe"))), [(1 / (60 + places)).sum(0)], rtol=1e-6
     )
+
+
+def test_score_fusion_by_hand():
+    words, vectors = (
+        SimpleNamespace(name="", score=lambda _, told=told: np.array(told))
+        for told in ([[8.0, 2, 0, 4], [0, 0, 0, 0]], [[-0.5, 0.25, 0.5, -1], [0.2, 0.6, 0.2, 1]])
+    )
+    near = np.array([[0.5, 1.25, 1.5, 0], [1.2, 1.6, 1.2, 2]]) / [[1.5], [2]]
+    wanted = 0.25 * np.array([[1, 0.25, 0, 0.5], [0, 0, 0, 0]]) + 0.75 * near
+    np.testing.assert_allclose(ScoreFusion(words, vectors, 0.75).score(ask(*[(-1, [], "shoe")] * 2)), wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scorer", [ItemKNN, EASE, lambda g: EASE(g, 1.0, history=True)])

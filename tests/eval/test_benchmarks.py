@@ -13,9 +13,9 @@ from eval.benchmarks import BENCHMARKS, JUDGED, Benchmark, Figure
 from eval.contenders import RIVALS, contenders, rivals
 from eval.experiment import RECIPES
 from eval.protocol import Scores
-from eval.suite import slices_of
+from eval.suite import Chosen, slices_of
 from eval.tables import BEGIN, END, RESULTS, ROOT, between, details, documents, read_results, summary
-from eval.text_baselines import RankFusion
+from eval.text_baselines import RankFusion, ScoreFusion
 from fusion.ask import Asks, Ragged
 from fusion.pipeline import held_out
 from fusion.settings import Recipe
@@ -178,7 +178,10 @@ def test_words_and_vectors_are_joined_where_both_are_there(trained):
     joined = with_words["BM25 + untuned encoder"]
     assert isinstance(joined, RankFusion)
     assert [one.name for one in joined.rankers] == ["BM25", "untuned encoder"]
-    assert "BM25 + untuned encoder" not in contenders(prepared, recipe, [], progress=False)[0]
+    weighted = with_words["BM25 + untuned encoder, weighted"]
+    assert isinstance(weighted, Chosen) and isinstance(weighted.scorer, ScoreFusion)
+    assert weighted.setting == f"share {weighted.scorer.share:g}"
+    assert not any(name.startswith("BM25 +") for name in contenders(prepared, recipe, [], progress=False)[0])
 
 
 def test_a_rival_is_chosen_on_validation(trained):
