@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import scipy.sparse as sp
@@ -46,6 +45,13 @@ class Batch:
             return cls(users, items, owners, len(asks))
         of, rows = (torch.as_tensor(a, device=device) for a in (asks.masked.owners, asks.masked.rows))
         return cls(users, items, owners, len(asks), (of, rows))
+
+    @property
+    def unranked(self) -> tuple[Tensor, Tensor]:
+        """Owners and rows of all that is no answer: what is at hand, and what is masked."""
+        if self.masked is None:
+            return self.owners, self.items
+        return torch.cat([self.owners, self.masked[0]]), torch.cat([self.items, self.masked[1]])
 
 
 class Sparse:
@@ -134,8 +140,8 @@ class Evidence:
         self.user = {k: torch.as_tensor(v, dtype=torch.float32, device=self.device) for k, v in counts.user.items()}
         self.attributes = {a.name: _Attribute(a, self.device) for a in counts.attributes}
         self.new = (self.item["popularity"] == 0).nonzero().squeeze(1)
-        by = self._by = (self.item["popularity"], self.item["recent popularity"])
-        self._popular = cache(lambda count: torch.cat([taken.topk(count).indices for taken in by]))  # of every ask
+        by = (self.item["popularity"], self.item["recent popularity"])
+        self._popular = [taken.argsort(descending=True, stable=True) for taken in by]
         self.ordered = "item-next-item" in counts.item_item
         best = [f"{k} best" for k in self.item_item if k.endswith("cosine")]
         lately = [f"{k} lately" for k in self.item_item] if self.ordered else []
@@ -207,29 +213,24 @@ class Evidence:
     def _retrieve(self, batch: Batch, dense: dict[str, Tensor], each: int, extra: Tensor | None) -> Tensor:
         each = min(each, self.items)
         found = [] if extra is None else [extra]
+        owners, items = batch.unranked
         own = torch.zeros(batch.size, self.items + 1, dtype=torch.bool, device=self.device)
-        own[batch.owners, batch.items] = True
-        if batch.masked is not None:
-            own[batch.masked] = True
-        hidden = None if batch.masked is None else own[:, :-1]  # takes the place of no candidate
-
-        def left(scores: Tensor) -> Tensor:
-            return scores if hidden is None else scores.masked_fill(hidden, 0)
-
+        own[owners, items] = True
+        for scores in dense.values():  # what is no answer takes no candidate's place
+            scores[owners, items] = 0
         # Where there is an order, what was taken lately brings the candidates.
         late = {name for name in self.item_item if f"{name} lately" in dense}
         for name in filter(_retrieves, [n for n in dense if n not in late]):
-            best = left(dense[name]).topk(each, sorted=False)
+            best = dense[name].topk(each, sorted=False)
             found.append(torch.where(best.values > 0, best.indices, self.items))
         akin = dense.get(f"{KIN} lately", dense.get(KIN))
         if akin is not None and len(self.new):
-            best = left(akin)[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
+            best = akin[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
             found.append(torch.where(best.values > 0, self.new[best.indices], self.items))
-        count = min(each, 40)
-        if hidden is None:
-            found.append(self._popular(count).expand(batch.size, -1))
-        else:
-            found += [left(taken.expand_as(hidden)).topk(count).indices for taken in self._by]
+        count, most = min(each, 40), int(torch.bincount(owners, minlength=1).max())
+        for popular in (order[: count + most] for order in self._popular):
+            free = ~own[:, popular]
+            found.append(torch.where(free & (free.cumsum(1) <= count), popular, self.items))
         rows = torch.cat(found, 1)
         rows = rows.masked_fill(own.gather(1, rows), self.items).sort(1).values
         rows[:, 1:].masked_fill_(rows[:, 1:] == rows[:, :-1], self.items)
