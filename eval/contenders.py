@@ -50,7 +50,7 @@ def contenders(
 
 
 def _weighted(texts: Sequence[str], vectors: UntunedEncoder, share: float, graph: Graph) -> ScoreFusion:
-    return ScoreFusion(BM25(graph, texts), UntunedEncoder(graph, vectors.vectors, vectors.encode), share)
+    return ScoreFusion(BM25(graph, texts).matches, UntunedEncoder(graph, vectors.vectors, vectors.encode), share)
 
 
 def rivals(

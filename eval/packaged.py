@@ -75,8 +75,13 @@ class BM25:
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) scores."""
+        return self.counts.then_popular(self.matches(asks))
+
+    def matches(self, asks: Asks) -> FloatScores:
+        """(B, I) scores of the words alone, 0 where none matches."""
         query = self.words.transform(asks.texts) + given(self.counts, asks) @ self.texts
-        return self.counts.then_popular((query @ self.postings).toarray())
+        scores: FloatScores = (query @ self.postings).toarray()
+        return scores
 
     def _rows(self, words: list[str]) -> list[int]:
         return [int(self.words.vocabulary_[word]) for word in words]

@@ -125,7 +125,7 @@ def baselines(
         })  # fmt: skip
     if any(text.strip() for text in texts):
         found["TF-IDF"] = TfIdf(graph, texts)
-        found["untuned encoder"] = untuned(prepared, recipe, texts, progress)
+        found["untuned encoder"] = untuned(later, recipe, texts, progress)
     if recipe.evaluation.boosted:
         found["boosted ranker"] = boosted(prepared, recipe, progress, later=later)
     return found

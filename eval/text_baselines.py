@@ -133,19 +133,19 @@ class ScoreFusion:
     the least that it could be, over the best of the ask less the same.
 
     Args:
-        words: Its scores are 0 or more.
+        words: (B, I) matches of asks' words, 0 where none matches.
         vectors: Its scores are cosines, or popularity where an ask says nothing.
         share: Of vectors, 0..1; the rest is the words'.
     """
 
     name = "BM25 + untuned encoder, weighted"
 
-    def __init__(self, words: Scorer, vectors: Scorer, share: float) -> None:
+    def __init__(self, words: Callable[[Asks], FloatScores], vectors: Scorer, share: float) -> None:
         self.words, self.vectors, self.share = words, vectors, share
 
     def score(self, asks: Asks) -> FloatScores:
         """(B, I) scores."""
-        words, vectors = self.words.score(asks), self.vectors.score(asks) + 1
+        words, vectors = self.words(asks), self.vectors.score(asks) + 1
         words, vectors = (part / np.maximum(part.max(1, keepdims=True), 1e-9) for part in (words, vectors))
         return np.asarray((1 - self.share) * words + self.share * vectors, np.float32)
 

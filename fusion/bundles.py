@@ -162,9 +162,9 @@ def combination(
 
 
 def _overlap(hunt: Search, one: Rated, other: Rated) -> float:
-    """Share of the smaller one's new items that are in both."""
+    """Share of the smaller one's new items that are in both; where one has none it is in the other."""
     new, old = (set(r.state.chosen) - set(hunt.kept) for r in (one, other))
-    return len(new & old) / max(min(len(new), len(old)), 1)
+    return len(new & old) / min(len(new), len(old)) if new and old else 1.0
 
 
 def _seat(hunt: Search, rows: IntArray) -> State:

@@ -87,6 +87,7 @@ class Facts:
         names = dict.fromkeys(name for edge in edges for name in (edge.name, edge.target))
         self._relations = {name: own.get(name) or [e for e in edges if e.target == name] for name in names}
         self._known: dict[str, Values] = {}
+        self._numeric: dict[str, FloatArray] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -189,15 +190,30 @@ class Facts:
         return f"; did you mean {by_case[near[0]]!r}?" if near else ""
 
     def numbers(self, name: str) -> FloatArray:
-        """(I,) a numeric property, NaN where it is unknown; DataError where there is none or it holds no numbers."""
+        """(I,) a numeric property, NaN where it is unknown or no number; DataError where it is never a number."""
+        if name not in self._numeric:
+            self._numeric[name] = self._read_numbers(name)
+        return self._numeric[name]
+
+    def _read_numbers(self, name: str) -> FloatArray:
         if name in self._relations and name not in self._tables.nodes[self._item].column_names:
             raise DataError(f"no item has a numeric property {name!r}; it names what a relation leads to")
         column = self._column(name)
         try:
-            values = pc.cast(column, pa.float64()).fill_null(np.nan)
+            return np.asarray(pc.cast(column, pa.float64()).fill_null(np.nan), np.float64)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-            raise DataError(f"the property {name!r} holds no numbers") from None
-        return np.asarray(values, np.float64)
+            values = np.array([_number(value) for value in column.to_pylist()], np.float64)
+        if np.isnan(values).all():
+            raise DataError(f"the property {name!r} holds no numbers")
+        return values
+
+
+def _number(value: object) -> float:
+    """As Arrow casts one, NaN where it is none."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return np.nan
 
 
 def _terms(text: str) -> set[str]:

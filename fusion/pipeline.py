@@ -102,6 +102,9 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
     for name, task in recipe.tasks.items():
         if not found[name]:
             log.warning("warning: the task %s finds nothing to ask in training and is left out%s", name, _needs(task))
+    if not any(len(asks.items.rows) for _, _, asks in made):
+        remedy = "; BasketCompletion has such asks, and NextItem with history" if len(graph.events) else ""
+        log.warning("warning: no training ask has items at hand, so what is answered to some is a guess%s", remedy)
     earliest = next((fold.graph for fold in folds if fold.earliest), None)
     return Prepared(split, graph, counts, made, NodeTexts.of(split.train), earliest)
 

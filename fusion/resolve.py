@@ -30,7 +30,13 @@ def resolve(recommender: Recommender, plan: Plan, items: Sequence[str], user: st
         raise ValueError(f"{len(items)} items at hand are too many; a combination has at most {MOST}")
     keep = {f"item {item!r} at hand": known(recommender, item) for item in dict.fromkeys(items)}
     priced = plan.budget is not None or plan.item_budget is not None
-    price = facts.numbers(plan.price) if priced or plan.price in facts.names else None
+    price = None
+    if priced or plan.price in facts.names:
+        try:
+            price = facts.numbers(plan.price)
+        except DataError:
+            if priced:  # else nothing is asked of it
+                raise
     filters = {}
     if priced and price is not None:
         filters["a known price"] = ~np.isnan(price)

@@ -128,6 +128,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if not self.tasks:
             raise ValueError("a recipe needs at least one task")
+        if not 0 <= self.seed < 2**32:
+            raise ValueError(f"seed must be at least 0 and below 2 ** 32, not {self.seed}")
         layers = getattr(self.gnn, "layers", len(self.fusion.fanout))
         if self.fusion.graph and layers != len(self.fusion.fanout):
             hops = len(self.fusion.fanout)

@@ -59,7 +59,8 @@ def message_edges(graph: Graph, counts: PathCounts, neighbours: int) -> dict[Edg
         for key, e in graph.typed_edges().items()
         if gone not in (key[0], key[2])
     }
-    # The last counted is the most telling: of bundles before users', and of an order before both.
+    # The last counted: of bundles before users', of an order before both, and before all of these of a relation with
+    # many values.
     cosine = next((m for name, m in reversed(counts.item_item.items()) if name.endswith("cosine")), None)
     if cosine is not None and neighbours > 0:
         order = np.lexsort((-cosine.data, np.repeat(np.arange(cosine.shape[0]), np.diff(cosine.indptr))))

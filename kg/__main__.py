@@ -41,11 +41,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load(options: argparse.Namespace) -> int:
-    """Write a source's tables into a store."""
+    """Write a source's tables into a store; what is there already stays, but for what has the same id."""
     tables = make_source(options.source, options.set).load()
     with open_store(options.store, create=True) as store:
         write_tables(store, tables)
-        _print_counts(tables)
+        held = store.count(tables.schema)
+    written = {name: len(table) for name, table in {**tables.nodes, **tables.edges}.items()}
+    for name, count in held.items():
+        print(f"{name}: {count:,}" + (f", of {written[name]:,} written" if count != written[name] else ""))
+    if any(count > written[name] for name, count in held.items()):
+        print(f"warning: {options.store} held more before, and still does; load into an empty one to be rid of it")
     return 0
 
 

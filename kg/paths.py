@@ -241,8 +241,7 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
     item = {k: np.pad(v, (0, items - len(v))) for k, v in counts.item.items()}
     item_item = {k: grown(m, (items, items)) for k, m in counts.item_item.items()}
     if "item-kin-item" in item_item:  # else nothing was trained to read it
-        keep = max(int(np.diff(m.indptr).max(initial=0)) for m in item_item.values())
-        item_item |= kin(graph, item["popularity"], keep)
+        item_item |= kin(graph, item["popularity"], counts.config.keep)
     return PathCounts(
         {k: grown(m, (users, items)) for k, m in counts.user_item.items()},
         item_item,

@@ -222,7 +222,7 @@ def plain_edges(edge: EdgeType, table: pa.Table) -> pa.Table:
         try:
             if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
                 micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-                values = pc.divide(micros.cast(pa.float64()), 86400e6)
+                values = pc.divide(micros.cast(pa.float64(), safe=False), 86400e6)  # to the microsecond until 2255
             columns.append(values.cast(column.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"edge type {edge.name!r}, column {column.name!r}: {error}") from error

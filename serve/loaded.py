@@ -197,10 +197,8 @@ class Loaded:
         some = list(world.graph.vocabs[world.user].ids[:users].to_pylist()) if world.user else []
         bundle = world.graph.schema.of_role("bundle")
         prices = None
-        if "price" in facts.names:
-            known = facts.numbers("price")
-            if np.isfinite(known).any():
-                prices = np.nanquantile(known, (0.05, 0.5, 0.95)).tolist()
+        if self._prices is not None and np.isfinite(self._prices).any():
+            prices = np.nanquantile(self._prices, (0.05, 0.5, 0.95)).tolist()
         return {
             "item_type": world.item, "items": world.items, "user_type": world.user, "users": world.users,
             "kind": facts.kind, "kinds": kinds, "names": list(facts.names), "prices": prices,

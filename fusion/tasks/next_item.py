@@ -23,7 +23,8 @@ class NextItem:
         new: Only items that the user has not taken in the graph before.
         limit: Most asks a fold in training, 0 for no limit.
         draws: Asks made of a user in training; held-out users give one each.
-        history: How many of the user's latest distinct items in the graph are at hand.
+        history: How many of the user's latest distinct items in the graph are at hand. 0 asks by the user alone; what
+            is then asked with items at hand, by nobody known above all, is answered by weights that never saw any.
     """
 
     needs: ClassVar[str] = "users who take something, where `new` says so for the first time"
@@ -32,6 +33,10 @@ class NextItem:
     limit: int = 0
     draws: int = 4
     history: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.draws, self.limit, self.history) < 0:
+            raise ValueError(f"{self}: draws, limit and history must be at least 0")
 
     def training(self, graph: Graph, events: Events, seed: int) -> Asks:
         """Asks about the events, for a graph that does not hold them."""

@@ -125,7 +125,7 @@ def _read(folder: Path, name: str) -> tuple[Path, pa.Table]:
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except (pa.ArrowException, OSError) as error:
-        remedy = "; save it as UTF-8" if "UTF8" in str(error) else ""
+        remedy = "; save it as UTF-8" if "UTF8" in str(error) or "\x00" in str(error) else ""
         raise DataError(f"{path}: {str(error).splitlines()[0]}{remedy}") from error
     twice = {column for column in table.column_names if table.column_names.count(column) > 1}
     if twice:
@@ -135,7 +135,10 @@ def _read(folder: Path, name: str) -> tuple[Path, pa.Table]:
 
 def _read_csv(path: Path) -> pa.Table:
     parse = csv.ParseOptions(newlines_in_values=True)
-    words = dict.fromkeys(csv.open_csv(path, parse_options=parse).schema.names, pa.string())
+    try:
+        words = dict.fromkeys(csv.open_csv(path, parse_options=parse).schema.names, pa.string())
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: the names of its columns are not in UTF-8; save it as UTF-8") from None
     convert = csv.ConvertOptions(column_types=words, strings_can_be_null=True, null_values=[""])
     return csv.read_csv(path, parse_options=parse, convert_options=convert)
 

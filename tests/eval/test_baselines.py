@@ -247,13 +247,12 @@ def test_rank_fusion_by_hand():
 
 
 def test_score_fusion_by_hand():
-    words, vectors = (
-        SimpleNamespace(name="", score=lambda _, told=told: np.array(told))
-        for told in ([[8.0, 2, 0, 4], [0, 0, 0, 0]], [[-0.5, 0.25, 0.5, -1], [0.2, 0.6, 0.2, 1]])
-    )
+    words, cosines = np.array([[8.0, 2, 0, 4], [0, 0, 0, 0]]), np.array([[-0.5, 0.25, 0.5, -1], [0.2, 0.6, 0.2, 1]])
+    vectors = SimpleNamespace(name="", score=lambda _: cosines)
     near = np.array([[0.5, 1.25, 1.5, 0], [1.2, 1.6, 1.2, 2]]) / [[1.5], [2]]
     wanted = 0.25 * np.array([[1, 0.25, 0, 0.5], [0, 0, 0, 0]]) + 0.75 * near
-    np.testing.assert_allclose(ScoreFusion(words, vectors, 0.75).score(ask(*[(-1, [], "shoe")] * 2)), wanted, rtol=1e-6)
+    found = ScoreFusion(lambda _: words, vectors, 0.75).score(ask(*[(-1, [], "shoe")] * 2))
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("scorer", [ItemKNN, EASE, lambda g: EASE(g, 1.0, history=True)])

@@ -36,6 +36,13 @@ def shopper(small, shop):
     return Recommender(made.model, made.world, made.bank, priced, count_paths(build_graph(priced)))
 
 
+def replace_tables(recommender, items):
+    """The same recommender with other properties of its items."""
+    tables = recommender.tables
+    priced = Tables(tables.schema, {**tables.nodes, "item": items}, tables.edges)
+    return Recommender(recommender.model, recommender.world, recommender.bank, priced, recommender.counts)
+
+
 def brands(recommender):
     """What the graph says of the brands of each item."""
     found: dict[str, set[str]] = {f"i{n}": set() for n in range(14)}
@@ -179,6 +186,20 @@ def test_alternatives_differ_as_much_as_asked(shopper):
         for one, other in combinations(found, 2):
             new, old = ({p.id for p in c.items if not p.kept} for c in (one, other))
             assert len(new & old) <= overlap * 2
+
+
+def test_where_all_is_at_hand_there_is_one_combination(shopper):
+    (found,) = shopper.build(Plan(size=(2, 2), alternatives=3), items=["i0", "i1"])
+    assert {p.id for p in found.items} == {"i0", "i1"} and all(p.kept for p in found.items)
+
+
+def test_what_is_no_price_is_no_matter_where_no_money_is(shopper):
+    item = shopper.tables.nodes["item"]
+    words = item.set_column(item.column_names.index("price"), "price", pa.array(["?"] * len(item)))
+    unpriced = replace_tables(shopper, words)
+    assert unpriced.build(Plan(size=(2, 2), alternatives=1))
+    with pytest.raises(DataError, match="'price' holds no numbers"):
+        unpriced.build(Plan(size=(2, 2), budget=9.0))
 
 
 def test_variety_makes_items_less_alike(shopper):

@@ -62,6 +62,15 @@ def test_numbers_are_read_and_what_is_missing_is_nan(facts):
         facts.numbers("brand")
 
 
+def test_a_cell_that_is_no_number_is_unknown_and_the_others_are_known(facts):
+    tables = facts._tables
+    item = tables.schema.item.name
+    place = tables.nodes[item].column_names.index("price")
+    words = pa.array(["3.5", "n/a", None, "4", "€12", "1e1"])
+    some = Facts(tables.with_tables({item: tables.nodes[item].set_column(place, "price", words)}, {}))
+    np.testing.assert_array_equal(some.numbers("price"), [3.5, np.nan, np.nan, 4, np.nan, 10])
+
+
 def test_of_several_values_the_rarest_counts(shop):
     facts = Facts(shop())
     values = facts.values("brand")

@@ -77,6 +77,20 @@ def test_a_training_with_nothing_to_ask_is_refused(checkerboard):
         prepare(recipe.split(recipe.source.load()), recipe, progress=False)
 
 
+def test_a_training_without_items_at_hand_is_warned_of(checkerboard, caplog):
+    recipe = checkerboard("tasks.baskets.min_items=99", "folds.count=1")
+    recipe = replace(recipe, tasks={n: task for n, task in recipe.tasks.items() if n != "baskets"})
+    split = recipe.split(recipe.source.load())
+    prepare(split, recipe, progress=False)
+    assert caplog.messages == [
+        "warning: no training ask has items at hand, so what is answered to some is a guess; "
+        "BasketCompletion has such asks, and NextItem with history"
+    ]
+    caplog.clear()
+    prepare(split, replace(recipe, tasks={"next": NextItem(new=False, history=2)}), progress=False)
+    assert not caplog.text
+
+
 def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(checkerboard, caplog):
     recipe = checkerboard("folds.count=1")
     tables = recipe.source.load()

@@ -131,6 +131,12 @@ def test_draws_and_limits_of_next_items(fold):
     assert len(targets) > 1
 
 
+def test_settings_of_next_items_are_checked():
+    for make in (lambda: NextItem(draws=-1), lambda: NextItem(limit=-1), lambda: NextItem(history=-1)):
+        with pytest.raises(ValueError, match="draws, limit and history must be at least 0"):
+            make()
+
+
 @pytest.mark.parametrize("most", [2, 50])
 def test_the_history_is_what_the_user_took_oldest_first_and_never_the_target(fold, most):
     events = fold.graph.events

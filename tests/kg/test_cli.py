@@ -38,6 +38,16 @@ def test_load_then_check(tmp_path, capsys):
     assert "isolated items: 0\n" in out and "items without text: 0\n" in out and "share their title: 0\n" in out
 
 
+def test_load_tells_what_the_store_held_before(tmp_path, capsys):
+    path = str(tmp_path / "new.kg")
+    assert main(["load", "checkerboard:Checkerboard", path, "--set", "users=6", "--set", "items=8"]) == 0
+    assert "warning" not in capsys.readouterr().out
+    assert main(["load", "checkerboard:Checkerboard", path, "--set", "users=4", "--set", "items=8"]) == 0
+    out = capsys.readouterr().out
+    assert "user: 6, of 4 written\n" in out and "item: 10\n" in out
+    assert f"warning: {path} held more before, and still does" in out
+
+
 def test_export_is_what_the_folder_source_reads(store, tmp_path):
     folder = tmp_path / "a" / "b"
     assert main(["export", store, str(folder)]) == 0

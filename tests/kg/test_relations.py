@@ -167,6 +167,7 @@ def test_a_new_item_has_kin_at_once():
     graph = build_graph(tables.with_tables(nodes, edges))
     wide, whole = widen(counts, graph).item_item["item-kin-item"], count_paths(graph).item_item["item-kin-item"]
     assert np.allclose(wide.toarray(), whole.toarray()) and wide[0, 40] > 0 and wide[40, 0] > 0
+    assert (np.diff(wide.indptr)[:40] > np.diff(counts.item_item["item-kin-item"].indptr)).any()  # in nobody's place
 
 
 def test_a_new_item_brings_no_path_that_nothing_was_trained_on():

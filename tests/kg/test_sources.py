@@ -217,6 +217,8 @@ class TestFolder:
         ("name", "content", "message"),
         [
             ("nodes/garment.csv", b"sku,name,description\n1,Caf\xe9,x\n", "nodes/garment.csv: .*UTF8"),
+            ("nodes/garment.csv", b"sku,gr\xf6\xdfe\n1,x\n", "nodes/garment.csv: the names of its columns.* as UTF-8"),
+            ("nodes/garment.csv", "sku,name\n1,x\n2,y".encode("utf-16"), "nodes/garment.csv: .*; save it as UTF-8"),
             ("nodes/garment.csv", b"sku,name,description\n1,x\n", "nodes/garment.csv: .*Expected 3 columns, got 2"),
             ("nodes/garment.csv", b"sku,name\n1,x\n", "nodes/garment.csv: no column description; it has sku, name"),
             ("nodes/garment.csv", b"", "nodes/garment.csv: Empty CSV"),
