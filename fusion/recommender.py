@@ -121,11 +121,11 @@ class Recommender:
     def similar(self, item: str, k: int = 10, where: Constraints = ANYTHING) -> list[Recommendation]:
         """The items whose vectors are nearest: alike, not complements.
 
-        An unknown item has none, and so has every item where the model counts paths only.
+        An unknown item has none, and so has one without a vector: every item where the model counts paths only.
         """
         ask = Ask(items=(item,), k=k, where=where)
         row = self.items.row(item)
-        if row < 0 or not self.model.config.vectors:
+        if row < 0 or not self.bank.items.fused[row].any():
             return []
         scores = (self.bank.items.fused @ self.bank.items.fused[row]).cpu().numpy().copy()
         scores[row] = -np.inf

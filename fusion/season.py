@@ -36,12 +36,15 @@ def seasonal(graph: Graph, facts: Facts, month: int) -> FloatArray:
     """(I,) log of how much likelier an item is taken in a month than at any time, drawn to its kind's and to 0.
 
     Raises:
-        DataError: As months_of, or nothing was taken in that month.
+        DataError: As months_of, or nothing was taken in that month in training.
+        ValueError: There is no such month.
     """
+    if not 1 <= month <= 12:
+        raise ValueError(f"season is a month, 1 to 12, not {month}")
     events = graph.events.take(~graph.events.lasting)
     now = months_of(events.time) == month
     if not now.any():
-        raise DataError(f"season: nothing was taken in month {month}, so it cannot be told")
+        raise DataError(f"season: in training nothing was taken in month {month}, so it cannot be told")
     share, size = float(now.mean()), graph.size(graph.item)
     count, inside = np.bincount(events.item, minlength=size), np.bincount(events.item[now], minlength=size)
     prior = np.full(size, share)

@@ -41,6 +41,8 @@ def test_what_is_bought_in_a_month_is_preferred_then(lines_of):
     assert summer[ice] > 0.3 > 0 > summer[bread] and winter[ice] < 0 < winter[bread]
     with pytest.raises(DataError, match="nothing was taken in month 3"):
         seasonal(graph, Facts(tables), 3)
+    with pytest.raises(ValueError, match="season is a month, 1 to 12, not 13"):
+        seasonal(graph, Facts(tables), 13)
 
 
 @pytest.fixture
