@@ -179,8 +179,18 @@ def _unseen(schema: GraphSchema, edge: EdgeType, before: pa.Table, more: pa.Tabl
 
 
 def _as_trained(counts: PathCounts, known: PathCounts) -> PathCounts:
-    """Without the kinds of paths that nothing was trained to read."""
+    """Without the kinds of paths that nothing was trained to read.
+
+    Raises:
+        DataError: A kind that the model reads is not counted any more: a relation came to have few values an item, or
+            many, by items that were added.
+    """
     attributes = {path.name for path in known.attributes}
+    sides = ("user_item", "item_item", "item", "user")
+    lost = [name for side in sides for name in getattr(known, side) if name not in getattr(counts, side)]
+    lost += sorted(attributes - {path.name for path in counts.attributes})
+    if lost:
+        raise DataError(f"the model reads {lost[0]!r}, which the graph is no longer counted by: train it anew")
     return replace(
         counts,
         user_item={name: counts.user_item[name] for name in known.user_item},

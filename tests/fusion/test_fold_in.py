@@ -166,6 +166,12 @@ def test_what_does_not_fit_is_refused(served, did, told):
         served.with_events(pa.table(did))
 
 
+def test_a_relation_that_is_counted_otherwise_now_needs_training(served, monkeypatch):
+    monkeypatch.setattr("kg.relations.WIDE", 0)  # as if items had been added with many values each
+    with pytest.raises(DataError, match="the model reads 'has_colour', which the graph is no longer counted by"):
+        served.with_events(events(("u003", "i002", 3.0)))
+
+
 def test_users_who_take_items_directly(shop):
     tables = shop()
     did = pa.table({"user": ["u0"], "item": ["i1"], "time": [3.0]})
