@@ -111,9 +111,16 @@ FAULTS = [
     Fault(
         "what is masked takes the places of candidates",
         "fusion/evidence.py",
-        "return scores if hidden is None else scores.masked_fill(hidden, 0)",
-        "return scores",
+        "            scores[owners, items] = 0\n",
+        "            scores[batch.owners, batch.items] = 0\n",
         "tests/fusion/test_evidence.py::test_what_is_masked_takes_no_place_of_a_candidate[1]",
+    ),
+    Fault(
+        "what is at hand takes the places of candidates",
+        "fusion/evidence.py",
+        "            scores[owners, items] = 0\n",
+        "            if batch.masked is not None:\n                scores[owners, items] = 0\n",
+        "tests/fusion/test_evidence.py::test_what_is_masked_takes_no_place_of_a_candidate[2]",
     ),
     Fault(
         "an answer may hold what is at hand",

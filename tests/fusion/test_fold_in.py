@@ -172,6 +172,13 @@ def test_a_relation_that_is_counted_otherwise_now_needs_training(served, monkeyp
         served.with_events(events(("u003", "i002", 3.0)))
 
 
+def test_new_items_may_have_whole_numbers_as_ids(served):
+    more = served.add_items(pa.table({"id": [77], "title": ["white chair"]}))
+    assert more.items.row("77") == len(served.items)
+    with pytest.raises(DataError, match="item '77' is in the catalogue already"):
+        more.add_items(pa.table({"id": [77], "title": ["white chair"]}))
+
+
 def test_users_who_take_items_directly(shop):
     tables = shop()
     did = pa.table({"user": ["u0"], "item": ["i1"], "time": [3.0]})

@@ -280,13 +280,6 @@ def test_new_items_are_saved_with_the_run(served, trained, tmp_path):
     assert len(once_more.items) == ITEMS + 2
 
 
-def test_new_items_may_have_whole_numbers_as_ids(served):
-    more = served.add_items(pa.table({"id": [77], "title": ["white chair"]}))
-    assert more.items.row("77") == ITEMS
-    with pytest.raises(DataError, match="item '77' is in the catalogue already"):
-        more.add_items(pa.table({"id": [77], "title": ["white chair"]}))
-
-
 @pytest.mark.parametrize(
     ("items", "edges", "error"),
     [
