@@ -93,6 +93,12 @@ def test_a_recipe_without_a_task_is_refused():
         recipes.build(Recipe, {"tasks": {}}, "here")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(RecipeError, match=f"seed must be at least 0 and below 2 \\*\\* 32, not {seed}"):
+        recipes.build(Recipe, {"seed": seed}, "here")
+
+
 def test_fewer_layers_than_fanouts_do_not_matter_without_a_graph():
     Recipe(fusion=recipes.load(Recipe, None, ["fusion.graph=false", "fusion.fanout=[8]"]).fusion)
 
