@@ -162,9 +162,9 @@ def combination(
 
 
 def _overlap(hunt: Search, one: Rated, other: Rated) -> float:
-    """Share of the smaller one's new items that are in both; where one has none it is in the other."""
+    """Share of the smaller one's new items that are in both; all where neither has any, for they are the same."""
     new, old = (set(r.state.chosen) - set(hunt.kept) for r in (one, other))
-    return len(new & old) / min(len(new), len(old)) if new and old else 1.0
+    return len(new & old) / max(min(len(new), len(old)), 1) if new or old else 1.0
 
 
 def _seat(hunt: Search, rows: IntArray) -> State:

@@ -209,7 +209,7 @@ class Facts:
 
 
 def _number(value: object) -> float:
-    """As Arrow casts one, NaN where it is none."""
+    """As Python reads it, NaN where it is none."""
     try:
         return float(str(value))
     except ValueError:

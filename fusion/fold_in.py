@@ -32,7 +32,7 @@ def add_items(recommender: R, items: pa.Table, edges: Mapping[str, pa.Table] | N
     for name in set(node.properties) - {*node.text, *items.column_names}:
         items = items.append_column(name, pa.nulls(len(items)))
     nodes = _appended(f"items of type {node.name!r}", tables.nodes[node.name], items)
-    known = recommender.items.rows(nodes["id"][-len(items) :] if len(items) else nodes["id"][:0])
+    known = recommender.items.rows(nodes["id"][len(recommender.items) :])
     if (known >= 0).any():
         raise DataError(f"item {recommender.items.key(int(known[known >= 0][0]))!r} is in the catalogue already")
     new_edges = {}

@@ -191,6 +191,8 @@ def test_alternatives_differ_as_much_as_asked(shopper):
 def test_where_all_is_at_hand_there_is_one_combination(shopper):
     (found,) = shopper.build(Plan(size=(2, 2), alternatives=3), items=["i0", "i1"])
     assert {p.id for p in found.items} == {"i0", "i1"} and all(p.kept for p in found.items)
+    sizes = [len(c.items) for c in shopper.build(Plan(size=(1, 2), alternatives=6), items=["i0"])]
+    assert sizes.count(1) <= 1 and max(sizes) == 2
 
 
 def test_what_is_no_price_is_no_matter_where_no_money_is(shopper):

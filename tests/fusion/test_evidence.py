@@ -149,9 +149,8 @@ def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
 
 def test_an_ask_of_nothing_gets_what_is_popular(counts, asks):
     rows, phi = Evidence(counts)(asks((-1, [], 0)), each=2)
-    popular: set[int] = set()
-    for taken in (counts.item["popularity"], counts.item["recent popularity"]):
-        popular |= set(np.flatnonzero(taken >= np.sort(taken)[-2]).tolist())  # with those of the second's count
+    both = (counts.item["popularity"], counts.item["recent popularity"])
+    popular = {row for taken in both for row in np.argsort(-taken, kind="stable")[:2].tolist()}
     assert set(rows[0].tolist()) <= popular and len(rows[0]) >= 2
     names = Evidence(counts).names
     about_items = [name in counts.item for name in names]
