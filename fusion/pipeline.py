@@ -193,7 +193,8 @@ def make_trainer(
 
     tempered = recipe.training.temper and recipe.fusion.vectors and recipe.fusion.paths
     asked = held_out(prepared, recipe, prepared.split.valid, recipe.training.temper) if tempered else {}
-    kept = join(list(asked.values())) if asked else None
+    real = [asks for name, asks in asked.items() if not getattr(recipe.tasks[name], "made_up", False)]
+    kept = join(real) if real else None
     return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric, texts, kept)
 
 

@@ -42,7 +42,8 @@ class TrainingConfig:
         settle_share: Share of the asks that only the settling sees, so that it meets vectors as asks to come will: what
             vectors have learnt by heart looks better than it is. 0 settles on the asks of the joint training; one pass
             over many asks of people and words allows it, several passes over ids alone do not.
-        temper: Most validation asks a task that say how much is kept of what vectors add; 0 keeps all.
+        temper: Most validation asks a task that say how much is kept of what vectors add; 0 keeps all, and so does a
+            recipe of nothing but made-up queries, which make the match of words look better than it is.
     """
 
     epochs: int = 3

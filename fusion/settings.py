@@ -47,7 +47,11 @@ class Splitter(Protocol):
 
 @runtime_checkable
 class Task(Protocol):
-    """How (ask, target) pairs are drawn; `needs`, where a task has it, says what it finds nothing to ask without."""
+    """How (ask, target) pairs are drawn.
+
+    What a task may have beside: `needs`, what it finds nothing to ask without; and `made_up`, whether its held-out
+    asks are of nobody's, so that they do not say how far to trust vectors (fusion.temper).
+    """
 
     def training(self, graph: Graph, events: Events, seed: int) -> Asks:
         """Asks about events that the graph does not hold, one target each."""

@@ -34,6 +34,7 @@ class CatalogueQueries:
     """
 
     needs: ClassVar[str] = "items with a title, or with attributes whose type has `text` in the schema"
+    made_up: ClassVar[bool] = True  # of the item's own words, so that the match of words looks better than it is
 
     limit: int = 20_000
     titles: float = 0.5

@@ -99,6 +99,7 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     fabric = Fabric(accelerator="cpu", devices=1)
     trainer = make_trainer(prepared, recipe, lambda r: judge(prepared, recipe, r), tmp_path, fabric, progress=False)
     history = trainer.fit(progress=False)
+    assert trainer.held_out is None and trainer.model.kept.tolist() == [1, 1]  # nobody's queries take nothing away
     assert np.isfinite([row["loss"] for row in history]).all()
     served = finish(trainer, prepared)
     found = [served.search("red toner cartridge", k=2), served.search("cyan networking cable", k=2)]

@@ -107,6 +107,13 @@ def test_a_training_ends_with_it(trainer_of, tmp_path):
     assert torch.equal(model.kept, tempered["kept"])
 
 
+def test_made_up_queries_do_not_say_it(trainer_of, tmp_path):
+    made = trainer_of(tmp_path, "tasks.typed.class=fusion.tasks.catalogue:CatalogueQueries")
+    asked = held_out(made.prepared, made.recipe, made.prepared.split.valid, 10_000)
+    typed = asked.pop("typed")
+    assert len(typed) and made.trainer.held_out.texts == join(list(asked.values())).texts
+
+
 def test_single_scores_keep_as_much_as_answers_do(trained):
     recommender = trained.recommender
     model, old = recommender.model, recommender.world.taken
