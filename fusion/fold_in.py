@@ -17,7 +17,7 @@ from fusion.world import NodeTexts, World
 from kg.graph import Graph, build_graph
 from kg.paths import PathCounts, count_paths, widen
 from kg.schema import EdgeType, GraphSchema
-from kg.tables import DataError, Tables
+from kg.tables import DataError, Tables, in_days
 
 if TYPE_CHECKING:
     from fusion.recommender import Recommender
@@ -150,7 +150,7 @@ def _checked(recommender: Recommender, events: pa.Table) -> pa.Table:
     kinds = {"user": pa.string(), "item": pa.string(), "time": pa.float64(), "bundle": pa.string()}
     names = [name for name in kinds if name in events.column_names]
     try:
-        events = pa.table({name: events[name].cast(kinds[name]) for name in names})
+        events = pa.table({name: in_days(events[name]).cast(kinds[name]) for name in names})
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"events: {error}") from error
     for name in names:

@@ -220,10 +220,7 @@ def plain_edges(edge: EdgeType, table: pa.Table) -> pa.Table:
     for column in wanted:
         values = table[column.name]
         try:
-            if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-                micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
-                values = pc.divide(micros.cast(pa.float64(), safe=False), 86400e6)  # to the microsecond until 2255
-            columns.append(values.cast(column.type))
+            columns.append(in_days(values).cast(column.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise DataError(f"edge type {edge.name!r}, column {column.name!r}: {error}") from error
     table = pa.table(columns, schema=wanted)
@@ -236,6 +233,14 @@ def plain_edges(edge: EdgeType, table: pa.Table) -> pa.Table:
             kind = "finite, non-negative" if name == "weight" else "finite"
             raise DataError(f"edge type {edge.name!r}: each {name} must be a {kind} number")
     return table
+
+
+def in_days(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dates and timestamps as days since 1970-01-01, to the microsecond until 2255; anything else as it is."""
+    if not (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
+        return values
+    micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
+    return pc.divide(micros.cast(pa.float64(), safe=False), 86400e6)
 
 
 def _check_nodes(node: NodeType, table: pa.Table | None) -> pa.Table:

@@ -14,6 +14,7 @@ Moment = Annotated[float, MOMENT]
 """A setting that is a time of the graph: a number in its unit, or in a recipe a date or a moment, counted in days."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_WRITTEN = ", dates written as numbers, which are no days: make them dates (2024-12-31)"
 _DAYS = (3650, 73_000)  # of the years 1980 to 2169; what lies elsewhere is of another unit
 
 
@@ -37,4 +38,12 @@ def span_of(times: FloatArray) -> str:
     if not len(times):
         return "none"
     first, last = (np.format_float_positional(t, trim="-") for t in (times.min(), times.max()))
-    return f"{first} to {last}{dates_of(times)}"
+    return f"{first} to {last}{dates_of(times)}{_WRITTEN if _written(times) else ''}"
+
+
+def _written(times: FloatArray) -> bool:
+    """Whether all are dates written as one number, 20241231, between which one cannot count days."""
+    if times.min() < 19000101 or times.max() > 21991231 or (times % 1).any():
+        return False
+    months, days = times // 100 % 100, times % 100
+    return bool(((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)).all())

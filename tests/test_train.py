@@ -87,7 +87,7 @@ def test_a_dry_run_trains_nothing_and_leaves_no_run(command, tmp_path, monkeypat
     assert not (tmp_path / "runs").exists()
     for line in ("40 user, 240 basket, 42 item", "training 12 steps of 40 asks", "GiB", "dry run: nothing was trained"):
         assert line in printed
-    few = "warning: 12 steps are too few for vectors to learn from (below 50); raise folds.count, folds.length or"
+    few = "warning: 12 steps are too few for vectors to learn from (below 30); raise folds.count, folds.length or"
     assert few in printed and "training.epochs" in printed.partition(few)[2]
     assert main(command("--graph", "--dry-run", "training.epochs=5")) == 0
     assert "too few" not in capsys.readouterr().out

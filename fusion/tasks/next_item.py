@@ -17,7 +17,8 @@ class NextItem:
     """One ask a user and window: the user, to one item at random of those taken in the window.
 
     With a history, what the user took before stands at hand, oldest first, and is not ranked: the protocol of
-    sequential recommendation (Kang and McAuley 2018, "Self-attentive sequential recommendation").
+    sequential recommendation (Kang and McAuley 2018, "Self-attentive sequential recommendation"). What stands there is
+    not asked for either, though it be taken again: a history that lacked the target alone would give it away.
 
     Attributes:
         new: Only items that the user has not taken in the graph before.
@@ -53,6 +54,8 @@ class NextItem:
         if self.new:
             before = graph.events
             pairs = np.setdiff1d(pairs, before.user * size + before.item)
+        owner, at_hand = _latest(graph, self.history)
+        pairs = np.setdiff1d(pairs, owner * size + at_hand)
         user, item = np.divmod(pairs, size)
         order = rng.permutation(len(user))
         order = order[np.argsort(user[order], kind="stable")]
@@ -63,24 +66,26 @@ class NextItem:
         count = len(chosen)
         return Asks(
             user[chosen],
-            _history(graph, user[chosen], self.history, item[chosen]),
+            _of_users(owner, at_hand, user[chosen]),
             ("",) * count,
             Ragged(np.arange(count + 1), item[chosen]),
             user[chosen],
         )
 
 
-def _history(graph: Graph, users: IntArray, most: int, targets: IntArray) -> Ragged:
-    """The latest items of each user, oldest first, each once and where it was taken last; never the target."""
-    if not most or not len(users):
-        return Ragged(np.zeros(len(users) + 1, np.int64), np.zeros(0, np.int64))
+def _latest(graph: Graph, most: int) -> tuple[IntArray, IntArray]:
+    """The users, ascending, and their latest items: of each the oldest first, each once and where it was taken last."""
     events = graph.events.take(graph.events.user >= 0)
     order = np.lexsort((events.item, events.time, events.user))
     user, item = events.user[order], events.item[order]
     _, last = np.unique((user * graph.size(graph.item) + item)[::-1], return_index=True)
     kept = np.sort(len(user) - 1 - last)
     user, item = user[kept], item[kept]
-    starts, stops = np.searchsorted(user, users), np.searchsorted(user, users, side="right")
-    starts = np.maximum(starts, stops - most)
-    lists = [item[start:stop] for start, stop in zip(starts, stops, strict=True)]
-    return Ragged.of([some[some != target] for some, target in zip(lists, targets, strict=True)])
+    late = np.searchsorted(user, user, side="right") - np.arange(len(user)) <= most
+    return user[late], item[late]
+
+
+def _of_users(owner: IntArray, items: IntArray, users: IntArray) -> Ragged:
+    """The items of each user, by their owners, ascending."""
+    starts, stops = np.searchsorted(owner, users), np.searchsorted(owner, users, side="right")
+    return Ragged.of([items[start:stop] for start, stop in zip(starts, stops, strict=True)])

@@ -1,5 +1,7 @@
 """What users did since is known without training: as if it had been in the graph that is counted and encoded."""
 
+from datetime import date
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -115,6 +117,15 @@ def test_texts_are_not_encoded_again(served, monkeypatch):
         patched.setattr(type(served.model.text), "encode_table", refuse)
         more = served.with_events(events(("new", "i002", 3.0)))
     assert more.bank.text is not served.bank.text and np.array_equal(more.bank.text, served.bank.text)
+
+
+def test_dates_are_times_too(served):
+    did = {"user": ["u003"], "item": BLACK[:1]}
+    dated, timed = (
+        served.with_events(pa.table({**did, "time": pa.array([when], kind)})).world.graph.events.time[-1]
+        for when, kind in ((date(2024, 12, 31), pa.date32()), (20088.0, pa.float64()))
+    )
+    assert dated == timed == 20088
 
 
 def test_without_times_it_happened_just_now_and_bundles_may_be_named(served):

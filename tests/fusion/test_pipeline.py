@@ -133,7 +133,7 @@ def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(tra
         asks = held_out(known, recipe, held, 0)["next"]
         for b in range(len(asks)):
             own, target = latest(asks.users[b], *parts), asks.targets[b].item()
-            assert asks.items[b].tolist() == [item for item in own if item != target]
+            assert asks.items[b].tolist() == own and target not in own
             differ += own != latest(asks.users[b], graph.events)
     assert differ
     assert len(graph.events) == prepared.counts.item["popularity"].sum()

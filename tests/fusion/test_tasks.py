@@ -138,21 +138,24 @@ def test_settings_of_next_items_are_checked():
 
 
 @pytest.mark.parametrize("most", [2, 50])
-def test_the_history_is_what_the_user_took_oldest_first_and_never_the_target(fold, most):
+def test_the_history_is_what_the_user_took_oldest_first_and_none_of_it_is_asked_for(fold, most):
     events = fold.graph.events
     rows = zip(events.time.tolist(), events.item.tolist(), events.user.tolist(), strict=True)
     taken = sorted(row for row in rows if row[2] >= 0)
     found = NextItem(new=False, draws=9, history=most).training(fold.graph, fold.asked, 0)
-    cut = 0
-    for user, items, _, (target,), _ in plain(found):
+    every = plain(NextItem(new=False, draws=9).training(fold.graph, fold.asked, 0))
+    asked, taken_again = {(user, target) for user, *_, (target,), _ in plain(found)}, 0
+    hands = {user: items for user, items, *_ in plain(found)}
+    for user, _, _, (target,), _ in every:
         latest: dict[int, bool] = {}
         for _, item, who in taken:
             if who == user:
                 latest.pop(item, None)  # where it was taken last
                 latest[item] = True
-        assert items == [item for item in list(latest)[-most:] if item != target]
-        cut += target in latest
-    assert cut and max(found.items.lengths) > 1
+        hand = list(latest)[-most:]
+        assert hands.get(user, hand) == hand and ((user, target) in asked) == (target not in hand)
+        taken_again += target in latest
+    assert taken_again and max(found.items.lengths) > 1
 
 
 def test_words_are_titles_of_attributes_of_the_target_and_only_of_those_with_text(shop):
