@@ -202,14 +202,18 @@ def _binary(matrix: Any) -> Any:
 
 
 def _neighbours(block: Any, start: int, most: int) -> Any:
-    """Rows start, start + 1, ... of an item-item matrix, the diagonal gone and the strongest `most` kept."""
+    """Rows start, start + 1, ... of an item-item matrix, the diagonal gone and the strongest `most`, or all, kept."""
     block = block.tocsr()
     rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
     block.data[block.indices == rows + start] = 0
-    if most:
-        order = np.lexsort((-block.data, rows))  # rows stay together, so a place in a row counts from its start
-        place = np.empty(len(order), np.int64)
-        place[order] = np.arange(len(order)) - block.indptr[rows]
-        block.data[place >= most] = 0
-    block.eliminate_zeros()
-    return block
+    return strongest(block, most or block.shape[1])
+
+
+def strongest(matrix: Any, most: int) -> Any:
+    """The `most` largest positive entries of each row of a csr."""
+    matrix = matrix.tocsr()
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    order = np.lexsort((-matrix.data, rows))  # rows stay together, so a place in a row counts from its start
+    matrix.data[order[np.arange(len(order)) - matrix.indptr[rows] >= most]] = 0
+    matrix.eliminate_zeros()
+    return matrix

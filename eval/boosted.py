@@ -29,9 +29,8 @@ class BoostedRanker:
         candidates: An ask batch to distinct item rows (B, C), padded with -1, and their features (B, C, F).
         items: How many the catalogue has (I).
         negatives: Wrong candidates drawn for each training ask.
-        max_asks: Training asks drawn where there are more; all where 0.
         trees: Boosting rounds; fewer can be kept afterwards.
-        seed: Of both draws and of the trees.
+        seed: Of the draw and of the trees.
     """
 
     name = "boosted ranker"
@@ -41,12 +40,11 @@ class BoostedRanker:
         candidates: Candidates,
         items: int,
         negatives: int = 100,
-        max_asks: int = 0,
         trees: int = 300,
         seed: int = 0,
     ) -> None:
         self.candidates, self.items, self.negatives = candidates, items, negatives
-        self.max_asks, self.trees, self.kept, self.seed = max_asks, trees, trees, seed
+        self.trees, self.kept, self.seed = trees, trees, seed
         self.model = HistGradientBoostingClassifier(
             learning_rate=0.05, max_iter=trees, min_samples_leaf=50, early_stopping=False, random_state=seed
         )
@@ -58,8 +56,6 @@ class BoostedRanker:
             ValueError: No ask has a target among its candidates, or the candidates have wrong shapes.
         """
         rng = np.random.default_rng(self.seed)
-        if self.max_asks:
-            asks = asks.take(np.sort(rng.permutation(len(asks))[: self.max_asks]))
         features, labels, sizes = [], [], []
         bar = tqdm(total=len(asks), desc=self.name, unit="ask", leave=False, disable=not progress)
         for some in asks.batches(_BATCH):

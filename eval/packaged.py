@@ -193,9 +193,8 @@ class LightGBMRanker(BoostedRanker):
         candidates: An ask batch to distinct item rows (B, C), padded with -1, and their features (B, C, F).
         items: How many the catalogue has (I).
         negatives: Wrong candidates drawn for each training ask.
-        max_asks: Training asks drawn where there are more; all where 0.
         trees: Boosting rounds; fewer can be kept afterwards.
-        seed: Of both draws and of the trees.
+        seed: Of the draw and of the trees.
 
     Raises:
         ImportError: The extra is not installed.
@@ -208,13 +207,12 @@ class LightGBMRanker(BoostedRanker):
         candidates: Candidates,
         items: int,
         negatives: int = 100,
-        max_asks: int = 0,
         trees: int = 300,
         seed: int = 0,
     ) -> None:
         with extra():
             import lightgbm
-        super().__init__(candidates, items, negatives, max_asks, trees, seed)
+        super().__init__(candidates, items, negatives, trees, seed)
         self.lightgbm = lightgbm
 
     def _learn(

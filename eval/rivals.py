@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from eval.baselines import Counts, FloatScores, ItemKNN
+from eval.baselines import Counts, FloatScores, ItemKNN, strongest
 from fusion.ask import Asks
 from kg.graph import Graph
 from kg.tables import FloatArray, IntArray
@@ -240,16 +240,6 @@ class UserKNN:
     def _mean(self, ratings: Any) -> FloatArray:
         count = self.counts.items if self.mean == "catalogue" else np.maximum(np.diff(ratings.indptr), 1)
         return np.asarray(ratings.sum(axis=1) / count, float)
-
-
-def strongest(matrix: Any, most: int) -> Any:
-    """The `most` largest positive entries of each row of a csr."""
-    matrix = matrix.tocsr()
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    order = np.lexsort((-matrix.data, rows))  # rows stay together, so a place in a row counts from its start
-    matrix.data[order[np.arange(len(order)) - matrix.indptr[rows] >= most]] = 0
-    matrix.eliminate_zeros()
-    return matrix
 
 
 def _length(matrix: Any) -> FloatArray:
