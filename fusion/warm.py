@@ -125,7 +125,7 @@ def settle_head(
         progress: Whether to draw a bar.
     """
     head = model.head
-    assert head is not None
+    assert isinstance(head, EvidenceHead)
     torch.manual_seed(seed)
     parts, training = [], model.training
     model.eval()

@@ -11,9 +11,12 @@ from encoders.text import TextConfig
 from eval.contenders import contenders
 from eval.experiment import train_parts
 from eval.suite import baselines, judge, measure
+from fusion.artifacts import save
 from fusion.config import FusionConfig
 from fusion.folds import held_events
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
+from fusion.recommender import Recommender
+from fusion.runs import finished, new_run
 from fusion.schedule import TrainingConfig
 from fusion.settings import EvaluationConfig, Recipe
 from fusion.tasks.catalogue import CatalogueQueries
@@ -86,11 +89,12 @@ def test_asks_are_the_same_by_seed_and_none_without_items(split, graph):
     assert not len(task.training(graph, nothing, 0)) and not len(task.held_out(graph, nothing, 0))
 
 
-def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
+@pytest.mark.parametrize("lexical", [0.0, 0.7])
+def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path, lexical):
     recipe = Recipe(
         tasks={"search": CatalogueQueries(400)},
         text=TextConfig(str(tiny_text), "frozen"),
-        fusion=FusionConfig(width=16, hidden=16, each=8, by_vector=4, new_items=0),
+        fusion=FusionConfig(width=16, hidden=16, each=8, by_vector=4, new_items=0, lexical=lexical),
         training=TrainingConfig(epochs=4, batch=50, lr=0.02, text_budget=0, validations=1),
         evaluation=EvaluationConfig(draws=20, ease=(10.0,)),
     )
@@ -120,4 +124,8 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     assert set(parts) == {"text alone", "graph alone", "counts and word match alone"}  # no takings to be counted
     match = parts["counts and word match alone"]
     assert not match.model.config.vectors and "toner cartridge" in match.search("toner cartridge", k=1)[0].title
+    with new_run(tmp_path, "search") as folder:
+        save(served, recipe, folder)
+    again, asks = Recommender.load(finished(folder)), held_out(prepared, recipe, split.test, 0)["search"]
+    np.testing.assert_array_equal(again.score(asks), served.score(asks))
     assert set(measure(prepared, recipe, {"hybrid": served}, progress=False)) == {"search"}
