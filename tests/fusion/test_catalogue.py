@@ -12,6 +12,7 @@ from eval.contenders import contenders
 from eval.experiment import train_parts
 from eval.suite import baselines, judge, measure
 from fusion.artifacts import save
+from fusion.ask import Ask
 from fusion.config import FusionConfig
 from fusion.folds import held_events
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
@@ -128,4 +129,7 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path, 
         save(served, recipe, folder)
     again, asks = Recommender.load(finished(folder)), held_out(prepared, recipe, split.test, 0)["search"]
     np.testing.assert_array_equal(again.score(asks), served.score(asks))
+    red = Ask(text="red toner cartridge")
+    why = again.explain(red, again.answer(red)[0].id)
+    assert why.words and why.parts["words"] > max(why.parts["paths"], why.parts["popularity"])
     assert set(measure(prepared, recipe, {"hybrid": served}, progress=False)) == {"search"}
