@@ -88,7 +88,7 @@ def untrained(tables: Tables) -> Recommender:
     world = World(graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu"))
     text = TextEncoder(TextConfig(), config.width)
     types = (world.user, world.item)
-    model = Hybrid(config, text, None, world.sizes, edge_keys(graph, counts), types, world.evidence.names)
+    model = Hybrid(config, text, None, world.sizes, edge_keys(graph, counts), types, len(world.evidence.names))
 
     def drawn(size: int) -> torch.Tensor:
         return torch.nn.functional.normalize(torch.randn(size, config.width), dim=1)

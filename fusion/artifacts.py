@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def load_parts(folder: str | Path) -> Parts:
         if mixed:
             raise RunError(f"{path}: {min(mixed)} holds the counts of one relation of several; train the run again")
         text = TextEncoder.from_pretrained(path / "text") if recipe.fusion.words else None
-        model = make_model(recipe, text, tables, counts, shape["paths"], shape["learned"])
+        model = make_model(recipe, text, tables, counts, len(shape["paths"]), shape["learned"])
         missing, unknown = model.load_state_dict(load_file(path / "model.safetensors"), strict=False)
         # Runs of before there was `kept` keep all of what vectors say.
         missing = [name for name in missing if not name.startswith("text.") and name != "kept"]
@@ -125,7 +125,7 @@ def load_parts(folder: str | Path) -> Parts:
 
 
 def make_model(
-    recipe: Recipe, text: TextEncoder | None, tables: Tables, counts: PathCounts, paths: Sequence[str],
+    recipe: Recipe, text: TextEncoder | None, tables: Tables, counts: PathCounts, paths: int,
     learned: dict[str, int] | None = None,
 ) -> Hybrid:  # fmt: skip
     """An untrained model that fits a graph."""

@@ -23,8 +23,6 @@ class FusionConfig:
         by_vector: Candidates the vector search brings.
         hidden: Units of the evidence head.
         head_dropout: In the evidence head.
-        lexical: What a whole match of words counts beside a similarity of 1, above 0 in place of an evidence head: for
-            a catalogue that nobody took from, whose made-up queries teach a head to trust the match too far.
         neighbours: Items next to an item by co-occurrence, as edges of the GNN.
         fanout: Neighbours sampled a relation, hop by hop; as many as the GNN has layers.
         spectral: Start the learned vectors of nodes from a singular value decomposition of the graph.
@@ -48,15 +46,12 @@ class FusionConfig:
     id_drop: float = 0.1
     spectral: bool = True
     new_items: int = 20
-    lexical: float = 0.0
 
     def __post_init__(self) -> None:
         if not (self.words or self.graph or self.paths):
             raise ValueError("fusion: at least one of words, graph and paths must be used")
         if self.match and not self.paths:
             raise ValueError("fusion.match = true: a match is counted, so fusion.paths must be true, too")
-        if not 0 <= self.lexical < float("inf"):
-            raise ValueError(f"fusion.lexical must be at least 0, not {self.lexical}")
         if self.fuse not in FUSIONS:
             raise ValueError(f"fusion.fuse = {self.fuse!r}: it is one of {', '.join(FUSIONS)}")
         for name in ("width", "each", "by_vector", "hidden"):

@@ -1,4 +1,4 @@
-"""m(phi): a small network over the counted paths and the vectors' own scores, or the match of words as it is."""
+"""m(phi): a small network over the counted paths and the vectors' own scores."""
 
 from __future__ import annotations
 
@@ -68,30 +68,6 @@ class EvidenceHead(nn.Module):
         quantile = (torch.searchsorted(self.bounds, flat) + 1) * (flat > 0) / self.QUANTILES
         logs = (phi.log1p() - self.mean) / self.scale
         return torch.cat([logs, quantile.T.reshape(phi.shape).to(logs.dtype)], 2)
-
-
-class MatchHead(nn.Module):
-    """m = weight * match: how an ask's words match the items' texts, and nothing that is learnt.
-
-    With the similarities it is a convex combination, whose one number carries over from catalogue to catalogue (Bruch,
-    Gai and Ingber, An analysis of fusion functions for hybrid retrieval, TOIS 2023). Shapes as EvidenceHead's.
-
-    Args:
-        at: The column of phi that holds the match.
-        weight: What a whole match counts.
-    """
-
-    def __init__(self, at: int, weight: float) -> None:
-        super().__init__()
-        self.at, self.weight = at, weight
-
-    def forward(self, phi: Tensor, similarities: Tensor, share: Tensor | float = 1.0) -> Tensor:
-        """The same with any similarities."""
-        return self.of_counts(phi)
-
-    def of_counts(self, phi: Tensor) -> Tensor:
-        """What the counts alone say."""
-        return self.weight * phi[..., self.at]
 
 
 def _layers(inputs: int, hidden: int, dropout: float) -> nn.Sequential:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -15,13 +14,11 @@ from encoders.text import TextEncoder
 from fusion.ask import Asks
 from fusion.config import FusionConfig
 from fusion.context import ITEM, USER, WORDS, ContextEncoder
-from fusion.evidence import WORDS as MATCH
 from fusion.gate import FUSIONS
-from fusion.head import EvidenceHead, MatchHead
+from fusion.head import EvidenceHead
 from fusion.world import World
 from kg.graph import EdgeKey
 
-SHARP = 10.0  # 1/tau where the score is a sum of similarity and match
 FEW = 8  # times dearer is a product with a gathered row than with one in place
 
 
@@ -91,7 +88,7 @@ class Hybrid(nn.Module):
         sizes: Nodes by type.
         keys: The message edges' types.
         types: (user or None, item) type names.
-        paths: The names of the F counted paths.
+        paths: F, counted paths; 0 where they are not used.
         learned: By type, how many nodes have a vector of their own; all where None.
     """
 
@@ -103,7 +100,7 @@ class Hybrid(nn.Module):
         sizes: dict[str, int],
         keys: Sequence[EdgeKey],
         types: tuple[str | None, str],
-        paths: Sequence[str],
+        paths: int,
         learned: dict[str, int] | None = None,
     ) -> None:
         super().__init__()
@@ -116,16 +113,10 @@ class Hybrid(nn.Module):
             self.gnn = (gnn or Sage()).build(config.width, list(keys), list(sizes))
         self.gate = FUSIONS[config.fuse](config.width, config.modality_drop)
         self.context = ContextEncoder(config.width)
-        self.head: EvidenceHead | MatchHead | None = None
-        fixed = config.paths and config.lexical > 0 and MATCH in paths
-        if fixed:
-            self.head = MatchHead(list(paths).index(MATCH), SHARP * config.lexical)
-        elif config.paths:
-            self.head = EvidenceHead(len(paths), 3, config.hidden, config.head_dropout)
+        self.head = EvidenceHead(paths, 3, config.hidden, config.head_dropout) if config.paths else None
         # 1/tau: one for the search over the catalogue, one for the vectors' say in the score beside the counts.
         self.log_scale = nn.Parameter(torch.tensor(2.5))
-        weight = SHARP if fixed else 1.0 if config.paths else math.exp(2.5)
-        self.log_weight = nn.Parameter(torch.tensor(math.log(weight)), requires_grad=not fixed)
+        self.log_weight = nn.Parameter(torch.tensor(0.0 if config.paths else 2.5))
         # What is kept of the vectors' say beside the counts, for asks without words and with (fusion.temper).
         self.kept: Tensor
         self.register_buffer("kept", torch.ones(2))
@@ -216,11 +207,6 @@ class Hybrid(nn.Module):
         if count := min(self.config.new_items, len(world.new)):
             found.append(world.new[vector[:, world.new].topk(count, sorted=False).indices])
         return torch.cat(found, 1)
-
-    @property
-    def learns(self) -> bool:
-        """Whether there is anything to train: a match of words alone is what it is."""
-        return self.config.vectors or isinstance(self.head, EvidenceHead)
 
     @property
     def weight(self) -> Tensor:

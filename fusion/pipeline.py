@@ -155,7 +155,7 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     torch.manual_seed(recipe.seed)
     text = TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
     item_texts = prepared.texts.of_type(prepared.graph.item) if recipe.fusion.matches else None
-    paths = Evidence(prepared.counts, texts=item_texts).names
+    paths = len(Evidence(prepared.counts, texts=item_texts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
     if model.inputs is not None and recipe.fusion.spectral and prepared.earliest is not None:
         for kind, vectors in spectral_vectors(prepared.earliest, recipe.fusion.width, recipe.seed).items():

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from encoders.text import TextSource
 from fusion.ask import Asks, join
-from fusion.head import EvidenceHead
 from fusion.losses import Losses
 from fusion.model import Bank, Hybrid, Nodes
 from fusion.schedule import TrainingConfig, schedule
@@ -80,15 +79,16 @@ class Trainer:
         self.held_out = held_out
         self.model, self.source, self.folds, self.serving = model, source, folds, serving
         self.validate, self.config, self.folder, self.seed, self.fabric = validate, config, folder, seed, fabric
-        if isinstance(model.head, EvidenceHead):
+        if model.head is not None:
             model.head.net.requires_grad_(not config.warm.passes)  # else it is learnt beforehand, and stays
         self.step_module = TrainingStep(model, self._whole(), config.text_budget, config.hand)
         self.optimizer = torch.optim.AdamW(_groups(model, config))
         self.wrapped: Any
         self.wrapped, self.optimizer = fabric.setup(_Wrapped(self.step_module), self.optimizer)
         language = config.language_epochs if model.text is not None else 0
-        sizes = [len(fold.asks) for fold in folds if model.learns]
-        self.plan = plan = list(schedule(sizes, config.batch, language + config.epochs, seed))
+        sizes = [len(fold.asks) for fold in folds]
+        plan = list(schedule(sizes, config.batch, language + config.epochs, seed))
+        self.plan = plan
         if plan and min(len(chosen) for _, chosen in plan) < fabric.world_size:
             raise ValueError(f"a step has fewer asks than the {fabric.world_size} processes: raise training.batch")
         self.language_steps = len(plan) * language // max(language + config.epochs, 1)
@@ -230,7 +230,7 @@ class Trainer:
 
     def _warm(self, progress: bool = False) -> None:
         """Let the head learn the counts; every process does the same."""
-        if isinstance(self.model.head, EvidenceHead):
+        if self.model.head is not None:
             folds = [(fold.world.evidence, fold.every) for fold in self.folds]
             config, each = self.config, self.model.config.each
             warm_head(self.model.head, folds, each, config.warm, self.seed, config.weight_decay, progress)
@@ -240,7 +240,7 @@ class Trainer:
         model, config = self.model, self.config
         if model.head is None or not model.config.vectors:
             return
-        if config.settle.passes and isinstance(model.head, EvidenceHead):
+        if config.settle.passes:
             folds = [(f.world, model.encode(f.world, self.texts()), f.settling or f.asks) for f in self.folds]
             settle_head(model, folds, config.settle, self.seed, config.weight_decay, progress)
         if self.held_out is not None:

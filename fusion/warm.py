@@ -125,7 +125,7 @@ def settle_head(
         progress: Whether to draw a bar.
     """
     head = model.head
-    assert isinstance(head, EvidenceHead)
+    assert head is not None
     torch.manual_seed(seed)
     parts, training = [], model.training
     model.eval()

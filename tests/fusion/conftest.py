@@ -68,7 +68,7 @@ def small(shop, bert):
         world = World(fold.graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu"))
         torch.manual_seed(0)
         text = TextEncoder(TextConfig(bert, tune), config.width) if config.words else None
-        keys, paths = edge_keys(fold.graph, counts), world.evidence.names
+        keys, paths = edge_keys(fold.graph, counts), len(world.evidence.names)
         model = Hybrid(config, text, None, world.sizes, keys, (world.user, world.item), paths)
         for parameter in (*model.gate.parameters(), *model.context.parameters()):
             torch.nn.init.normal_(parameter, std=0.5)  # as if trained: they start from 0, where much is equal

@@ -90,12 +90,11 @@ def test_asks_are_the_same_by_seed_and_none_without_items(split, graph):
     assert not len(task.training(graph, nothing, 0)) and not len(task.held_out(graph, nothing, 0))
 
 
-@pytest.mark.parametrize("lexical", [0.0, 0.7])
-def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path, lexical):
+def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     recipe = Recipe(
         tasks={"search": CatalogueQueries(400)},
         text=TextConfig(str(tiny_text), "frozen"),
-        fusion=FusionConfig(width=16, hidden=16, each=8, by_vector=4, new_items=0, lexical=lexical),
+        fusion=FusionConfig(width=16, hidden=16, each=8, by_vector=4, new_items=0),
         training=TrainingConfig(epochs=4, batch=50, lr=0.02, text_budget=0, validations=1),
         evaluation=EvaluationConfig(draws=20, ease=(10.0,)),
     )

@@ -25,8 +25,7 @@ EVERY = [Sage(), Sage(layers=1), LightGCN(), LightGCN(layers=1), Attention(heads
 def test_masked_edges_are_edges_that_were_never_there(small, gnn):
     made = small()
     world = made.world
-    types = (world.user, world.item)
-    model = Hybrid(made.model.config, made.model.text, gnn, world.sizes, list(world.edges), types, "abc")
+    model = Hybrid(made.model.config, made.model.text, gnn, world.sizes, list(world.edges), (world.user, world.item), 3)
     model.eval()
     texts = made.source.encode_all()
     messages = Messages(model, world, texts)

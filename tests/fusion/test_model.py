@@ -133,19 +133,6 @@ def test_without_paths_the_score_is_the_vectors(small):
     assert made.model.head is None and torch.allclose(found.score[here], expected[here])
 
 
-@pytest.mark.parametrize("words", [True, False])
-def test_a_fixed_sum_of_similarity_and_match(small, words):
-    """Whose counts other than the match of words change nothing, and of which nothing is learnt but the vectors."""
-    made = small(lexical=0.5, words=words, graph=words, match=True)
-    found = scored(made, replace(made.asks, texts=("thing of kind 3",) * len(made.asks)))
-    match = found.phi[..., made.world.evidence.names.index("words")]
-    expected = 10 * (found.similarities[..., 0] + 0.5 * match)
-    here = found.rows >= 0
-    assert torch.allclose(found.score[here], expected[here], atol=1e-5) and match[here].any()
-    assert not made.model.log_weight.requires_grad and not list(made.model.head.parameters())
-    assert made.model.learns == words
-
-
 def test_candidates_are_what_counts_and_what_vectors_bring(small):
     made = small(by_vector=2, new_items=1)
     world, asks, found = made.world, made.asks, scored(made)
