@@ -5,8 +5,6 @@ import pytest
 
 from kg.times import span_of
 
-WRITTEN = ", dates written as numbers, which are no days: make them dates"
-
 
 @pytest.mark.parametrize(
     ("times", "told"),
