@@ -150,7 +150,7 @@ def _checked(recommender: Recommender, events: pa.Table) -> pa.Table:
     kinds = {"user": pa.string(), "item": pa.string(), "time": pa.float64(), "bundle": pa.string()}
     names = [name for name in kinds if name in events.column_names]
     try:
-        events = pa.table({name: in_days(events[name]).cast(kinds[name]) for name in names})
+        events = pa.table({n: (in_days(events[n]) if n == "time" else events[n]).cast(kinds[n]) for n in names})
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"events: {error}") from error
     for name in names:

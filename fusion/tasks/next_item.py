@@ -54,7 +54,7 @@ class NextItem:
         if self.new:
             before = graph.events
             pairs = np.setdiff1d(pairs, before.user * size + before.item)
-        owner, at_hand = _latest(graph, self.history)
+        owner, at_hand = _latest(graph, self.history) if self.history else (pairs[:0], pairs[:0])
         pairs = np.setdiff1d(pairs, owner * size + at_hand)
         user, item = np.divmod(pairs, size)
         order = rng.permutation(len(user))

@@ -126,6 +126,9 @@ def test_dates_are_times_too(served):
         for when, kind in ((date(2024, 12, 31), pa.date32()), (20088.0, pa.float64()))
     )
     assert dated == timed == 20088
+    day = pa.array([date(2024, 12, 31)])
+    named = served.with_events(pa.table({**did, "time": day, "bundle": day}))  # an id may look like a date
+    assert "2024-12-31" in named.tables.nodes["basket"]["id"].to_pylist()
 
 
 def test_without_times_it_happened_just_now_and_bundles_may_be_named(served):
