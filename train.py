@@ -19,27 +19,37 @@ import pyarrow.parquet as pq
 import torch
 from lightning.fabric import Fabric
 
-from encoders.text import TextError
-from eval.audit import audit
-from eval.experiment import PARTS, RECIPES, load_recipe, train_parts
-from eval.report import Report
-from eval.show import worked_asks
+from encoders.text.encoder import TextError
+from eval.examples import worked_asks
+from eval.leakage import audit
+from eval.measure.report import Report
+from eval.parts import PARTS, RECIPES, load_recipe, train_parts
 from eval.suite import baselines, judge, measure
-from fusion import artifacts
-from fusion import recipe as recipes
+from fusion.dry_run import peak_memory, preview, too_few
+from fusion.experiment import Recipe
 from fusion.pipeline import Prepared, finish, make_trainer, prepare, refit
-from fusion.preview import peak_memory, preview, too_few
-from fusion.recipe import RecipeError
 from fusion.recommender import Recommender
-from fusion.runs import RunError, environment, finished, model_card, new_run
-from fusion.settings import Recipe
-from fusion.temper import shares_kept
-from kg.faults import is_told
+from fusion.runs import artifacts
+from fusion.runs.folder import RunError, environment, finished, model_card, new_run
+from fusion.training.shrinkage import shares_kept
+from kg import config as recipes
+from kg.config import RecipeError
+from kg.errors import is_told
 from kg.schema import GraphSchema, SchemaError
-from kg.store import StoreError, lasting, open_store, read_tables, write_tables
+from kg.stores.base import StoreError, read_tables, write_tables
+from kg.stores.open import lasting, open_store
 from kg.tables import DataError, Tables
 
-BAD_INPUT = (RecipeError, StoreError, DataError, SchemaError, RunError, TextError, ValueError, OSError)
+BAD_INPUT = (
+    RecipeError,
+    StoreError,
+    DataError,
+    SchemaError,
+    RunError,
+    TextError,
+    ValueError,
+    OSError,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,22 +60,66 @@ def parser() -> argparse.ArgumentParser:
         "events against its parts and baselines, and save it as a run folder.",
         epilog="Exit codes: 0 done, 1 training failed, 2 bad input, 130 interrupted (go on with --resume).",
     )
-    made.add_argument("recipe", nargs="?", help="a recipe file, or the name of one that is shipped: "
-                      + ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml"))) + " (default: demo)")  # fmt: skip
-    made.add_argument("--graph", nargs="?", const="", metavar="URI_OR_PATH",
-                      help="train the whole hybrid on the graph at a Neo4j address or in an embedded file; alone: the "
-                      "Neo4j at NEO4J_URI where that is set, else the recipe's own embedded store. Without --graph the "
-                      "language half trains alone")  # fmt: skip
-    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a value of the recipe, "
-                      "e.g. --set training.epochs=3; may be given again")  # fmt: skip
-    made.add_argument("--resume", metavar="RUN", help="go on with an unfinished training, named by its folder")
-    made.add_argument("--out", default="runs", metavar="DIR", help="where run folders go (default: runs)")
-    made.add_argument("--data", default="data", metavar="DIR", help="where embedded stores are built (default: data)")
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    made.add_argument("--processes", type=int, default=1, metavar="N", help="processes that share a batch (default: 1)")
-    made.add_argument("--seed", type=int, help="of everything random, in place of the recipe's")
-    made.add_argument("--dry-run", action="store_true", help="check everything, print sizes and an estimate of memory "
-                      "and time, train nothing")  # fmt: skip
+    made.add_argument(
+        "recipe",
+        nargs="?",
+        help="a recipe file, or the name of one that is shipped: "
+        + ", ".join(sorted(p.stem for p in RECIPES.glob("*.toml")))
+        + " (default: demo)",
+    )
+    made.add_argument(
+        "--graph",
+        nargs="?",
+        const="",
+        metavar="URI_OR_PATH",
+        help="train the whole hybrid on the graph at a Neo4j address or in an embedded file; alone: the "
+        "Neo4j at NEO4J_URI where that is set, else the recipe's own embedded store. Without --graph the "
+        "language half trains alone",
+    )
+    made.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a value of the recipe, "
+        "e.g. --set training.epochs=3; may be given again",
+    )
+    made.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="go on with an unfinished training, named by its folder",
+    )
+    made.add_argument(
+        "--out",
+        default="runs",
+        metavar="DIR",
+        help="where run folders go (default: runs)",
+    )
+    made.add_argument(
+        "--data",
+        default="data",
+        metavar="DIR",
+        help="where embedded stores are built (default: data)",
+    )
+    made.add_argument(
+        "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)"
+    )
+    made.add_argument(
+        "--processes",
+        type=int,
+        default=1,
+        metavar="N",
+        help="processes that share a batch (default: 1)",
+    )
+    made.add_argument(
+        "--seed", type=int, help="of everything random, in place of the recipe's"
+    )
+    made.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="check everything, print sizes and an estimate of memory "
+        "and time, train nothing",
+    )
     made.add_argument("--quiet", action="store_true", help="no progress bars")
     return made
 
@@ -83,7 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
     except BAD_INPUT as error:
-        if os.environ.get("TROUSSEAU_DEBUG") or not (isinstance(error, OSError) or is_told(error)):
+        if os.environ.get("TROUSSEAU_DEBUG") or not (
+            isinstance(error, OSError) or is_told(error)
+        ):
             raise
         print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -95,10 +151,16 @@ def run(options: argparse.Namespace) -> int:
     recipe, uri, work = settings(options)
     strategy = "ddp_find_unused_parameters_true" if options.processes > 1 else "auto"
     try:
-        fabric = Fabric(accelerator=options.device, devices=options.processes, precision=recipe.training.precision,
-                        strategy=strategy)  # fmt: skip
+        fabric = Fabric(
+            accelerator=options.device,
+            devices=options.processes,
+            precision=recipe.training.precision,
+            strategy=strategy,
+        )
     except (ValueError, TypeError, RuntimeError, ImportError) as error:
-        raise RunError(f"--device {options.device} --processes {options.processes}: {error}") from error
+        raise RunError(
+            f"--device {options.device} --processes {options.processes}: {error}"
+        ) from error
     fabric.launch()
     say = print if fabric.is_global_zero else _silent
     bars = not options.quiet and fabric.is_global_zero
@@ -108,24 +170,34 @@ def run(options: argparse.Namespace) -> int:
     split = recipe.split(tables)
     say(f"graph    {uri or store_path(recipe, Path(options.data))}")
     say(f"         {sizes(tables)}")
-    say(f"split    {split.fingerprint[:16]}: {len(split.valid):,} validation and {len(split.test):,} test events, "
-        f"{int(split.cold.sum()):,} cold items")  # fmt: skip
+    say(
+        f"split    {split.fingerprint[:16]}: {len(split.valid):,} validation and {len(split.test):,} test events, "
+        f"{int(split.cold.sum()):,} cold items"
+    )
     prepared = prepare(split, recipe, bars)
-    say(f"asks     {sum(len(asks) for _, _, asks in prepared.folds):,} to train on in {len(prepared.folds)} folds")
+    say(
+        f"asks     {sum(len(asks) for _, _, asks in prepared.folds):,} to train on in {len(prepared.folds)} folds"
+    )
     if fabric.is_global_zero:
-        say(f"audit    {audit(split, prepared.graph, recipe.tasks, recipe.seed).line()}")
+        say(
+            f"audit    {audit(split, prepared.graph, recipe.tasks, recipe.seed).line()}"
+        )
     if options.dry_run:
         say(preview(prepared, recipe, fabric))
         return 0
 
     if options.resume:
         check_unchanged(work, split.fingerprint)
-    trainer = make_trainer(prepared, recipe, lambda r: judge(prepared, recipe, r), work, fabric, bars)
+    trainer = make_trainer(
+        prepared, recipe, lambda r: judge(prepared, recipe, r), work, fabric, bars
+    )
     if options.resume and trainer.resume():
         say(f"resumed  at step {trainer.done} of {len(trainer.plan)}")
     elif fabric.is_global_zero:
         start_work(work, recipe, uri, split.fingerprint)
-    say(f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}")
+    say(
+        f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}"
+    )
     if warning := too_few(len(trainer.plan), recipe):
         say(warning)
     history = trainer.fit(bars)
@@ -137,7 +209,9 @@ def run(options: argparse.Namespace) -> int:
     if not fabric.is_global_zero:
         return 0
     name = "hybrid" if recipe.fusion.graph and recipe.fusion.words else "model"
-    rivals = baselines(prepared, recipe, bars, later) if recipe.evaluation.baselines else {}
+    rivals = (
+        baselines(prepared, recipe, bars, later) if recipe.evaluation.baselines else {}
+    )
     reports = measure(later, recipe, {name: recommender, **parts, **rivals}, bars)
     folder = save(recommender, recipe, later, reports, history, work, Path(options.out))
     for report in reports.values():
@@ -160,21 +234,40 @@ def settings(options: argparse.Namespace) -> tuple[Recipe, str, Path]:
     if options.resume:
         work = Path(options.resume)
         if options.set or options.seed is not None:
-            raise RunError("--resume goes on with the recipe that was started: leave --set and --seed out")
+            raise RunError(
+                "--resume goes on with the recipe that was started: leave --set and --seed out"
+            )
         if options.recipe is not None or options.graph is not None:
-            raise RunError("--resume knows the recipe and the graph that were started: leave both out")
+            raise RunError(
+                "--resume knows the recipe and the graph that were started: leave both out"
+            )
         if not (work / "training.json").is_file():
-            raise RunError(f"{work}: no unfinished training there (it has no training.json)")
+            raise RunError(
+                f"{work}: no unfinished training there (it has no training.json)"
+            )
         try:
             saved = json.loads((work / "training.json").read_text(encoding="utf-8"))
         except ValueError as error:
             raise RunError(f"{work}/training.json is damaged: {error}") from error
-        return recipes.build(Recipe, saved["recipe"], f"{work}/training.json"), saved["uri"], work
-    overrides = [*options.set, *([f"seed={options.seed}"] if options.seed is not None else [])]
+        return (
+            recipes.build(Recipe, saved["recipe"], f"{work}/training.json"),
+            saved["uri"],
+            work,
+        )
+    overrides = [
+        *options.set,
+        *([f"seed={options.seed}"] if options.seed is not None else []),
+    ]
     recipe = load_recipe(options.recipe or "demo", overrides)
     if options.graph is None:
-        recipe = replace(recipe, name=f"{recipe.name}-language", fusion=replace(recipe.fusion, **PARTS["text"]))
-    uri = options.graph or (os.environ.get("NEO4J_URI", "") if options.graph == "" else "")
+        recipe = replace(
+            recipe,
+            name=f"{recipe.name}-language",
+            fusion=replace(recipe.fusion, **PARTS["text"]),
+        )
+    uri = options.graph or (
+        os.environ.get("NEO4J_URI", "") if options.graph == "" else ""
+    )
     # The process' number keeps apart what starts in one second.
     stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{recipe.name}-{os.getpid()}"
     return recipe, uri, Path(options.out) / f"{stamp}.training"
@@ -183,7 +276,10 @@ def settings(options: argparse.Namespace) -> tuple[Recipe, str, Path]:
 def store_path(recipe: Recipe, data: Path) -> Path:
     """Where the recipe's own store lies; another source's settings make another file."""
     source = json.dumps(recipes.to_dict(recipe)["source"], sort_keys=True)
-    return data / f"{type(recipe.source).__name__.lower()}-{hashlib.sha256(source.encode()).hexdigest()[:8]}.duckdb"
+    return (
+        data
+        / f"{type(recipe.source).__name__.lower()}-{hashlib.sha256(source.encode()).hexdigest()[:8]}.duckdb"
+    )
 
 
 def read_graph(uri: str, recipe: Recipe, data: Path) -> Tables:
@@ -198,12 +294,17 @@ def read_graph(uri: str, recipe: Recipe, data: Path) -> Tables:
             write_tables(store, tables)
         part.rename(path)
     with open_store(uri or str(path)) as store:
-        return read_tables(store, GraphSchema.from_toml(recipe.schema) if recipe.schema else None)
+        return read_tables(
+            store, GraphSchema.from_toml(recipe.schema) if recipe.schema else None
+        )
 
 
 def sizes(tables: Tables) -> str:
     """Nodes and edges in one line."""
-    parts = [f"{len(t):,} {name}" for name, t in (*tables.nodes.items(), *tables.edges.items())]
+    parts = [
+        f"{len(t):,} {name}"
+        for name, t in (*tables.nodes.items(), *tables.edges.items())
+    ]
     return ", ".join(parts)
 
 
@@ -211,20 +312,29 @@ def check_unchanged(work: Path, fingerprint: str) -> None:
     """Refuse to go on with other data."""
     before = json.loads((work / "training.json").read_text(encoding="utf-8"))["split"]
     if before != fingerprint:
-        raise DataError(f"{work}: the graph has changed since (split {before[:16]}, now {fingerprint[:16]})")
+        raise DataError(
+            f"{work}: the graph has changed since (split {before[:16]}, now {fingerprint[:16]})"
+        )
 
 
 def start_work(work: Path, recipe: Recipe, uri: str, fingerprint: str) -> None:
     """Make the folder to work in, with what is needed to go on."""
     work.mkdir(parents=True, exist_ok=True)
     state = {"recipe": recipes.to_dict(recipe), "uri": uri, "split": fingerprint}
-    (work / "training.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
+    (work / "training.json").write_text(
+        json.dumps(state, indent=2) + "\n", encoding="utf-8"
+    )
 
 
 def save(
-    recommender: Recommender, recipe: Recipe, prepared: Prepared, reports: dict[str, Report],
-    history: list[dict[str, float]], work: Path, out: Path,
-) -> Path:  # fmt: skip
+    recommender: Recommender,
+    recipe: Recipe,
+    prepared: Prepared,
+    reports: dict[str, Report],
+    history: list[dict[str, float]],
+    work: Path,
+    out: Path,
+) -> Path:
     """Write the run folder, whole or not at all; the folder that was worked in then goes."""
     tables, made = prepared.split.train, environment()
     markdown = "\n\n".join(report.to_markdown() for report in reports.values())
@@ -232,17 +342,35 @@ def save(
         markdown += f"\n\nKept {kept} (`training.temper`)."
     with new_run(out, recipe.name) as folder:
         artifacts.save(recommender, recipe, folder)
-        metrics = {"test": {task: r.to_dict() for task, r in reports.items()}, "validation": history}
+        metrics = {
+            "test": {task: r.to_dict() for task, r in reports.items()},
+            "validation": history,
+        }
         facts = {"split": prepared.split.fingerprint, "train": tables.fingerprint()}
-        for file, content in (("metrics", metrics), ("environment", made), ("data", facts)):
-            (folder / f"{file}.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        for file, content in (
+            ("metrics", metrics),
+            ("environment", made),
+            ("data", facts),
+        ):
+            (folder / f"{file}.json").write_text(
+                json.dumps(content, indent=2) + "\n", encoding="utf-8"
+            )
         (folder / "held_out").mkdir()
-        for name, held in (("valid", prepared.split.valid), ("test", prepared.split.test)):
-            pq.write_table(held.events, folder / "held_out" / f"{name}.parquet", compression="zstd")
+        for name, held in (
+            ("valid", prepared.split.valid),
+            ("test", prepared.split.test),
+        ):
+            pq.write_table(
+                held.events, folder / "held_out" / f"{name}.parquet", compression="zstd"
+            )
         if (work / "logs").is_dir():
             shutil.copytree(work / "logs", folder / "logs")
-        rows = {name: len(t) for name, t in (*tables.nodes.items(), *tables.edges.items())}
-        card = model_card(finished(folder).name, recipes.to_dict(recipe), rows, markdown, made)
+        rows = {
+            name: len(t) for name, t in (*tables.nodes.items(), *tables.edges.items())
+        }
+        card = model_card(
+            finished(folder).name, recipes.to_dict(recipe), rows, markdown, made
+        )
         (folder / "README.md").write_text(card, encoding="utf-8")
     shutil.rmtree(work, ignore_errors=True)
     return finished(folder)

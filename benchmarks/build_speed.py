@@ -2,7 +2,8 @@
 
 python benchmarks/build_speed.py [--items N] [--asks N] [--threads N]
 
-The catalogue is made up (baskets, brands, kinds, prices, titles), the weights are random, the language model is the
+The catalogue is made up (baskets, brands, kinds, prices, titles), the weights are random, the
+language model is the
 shipped one: times do not depend on what a model has learned.
 """
 
@@ -20,15 +21,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from encoders.text import TextConfig, TextEncoder
-from fusion.ask import Ask
-from fusion.config import FusionConfig
-from fusion.model import Bank, Hybrid, Nodes
-from fusion.plan import Plan, Slot
+from encoders.text.encoder import TextConfig, TextEncoder
+from fusion.bundles.plan import Plan, Slot
+from fusion.model.config import FusionConfig
+from fusion.model.hybrid import Bank, Hybrid, Nodes
+from fusion.model.snapshot import NodeTexts, World, edge_keys
+from fusion.query import Ask
 from fusion.recommender import Recommender
-from fusion.world import NodeTexts, World, edge_keys
 from kg.graph import build_graph
-from kg.paths import count_paths
+from kg.metapaths.count import count_paths
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
 
@@ -53,7 +54,13 @@ SCHEMA = GraphSchema(
 def catalogue(items: int) -> Tables:
     """A made-up shop; popular items are few, as in real ones."""
     rng = np.random.default_rng(0)
-    words = np.array([f"{a}{b}" for a in ("soft", "blue", "oak", "fine", "raw", "lux") for b in range(900)])
+    words = np.array(
+        [
+            f"{a}{b}"
+            for a in ("soft", "blue", "oak", "fine", "raw", "lux")
+            for b in range(900)
+        ]
+    )
     basket = np.repeat(np.arange(BASKETS), rng.integers(2, 7, BASKETS))
     item = (items * rng.random(len(basket)) ** 3).astype(np.int64)
     pairs = np.unique(np.stack([basket, rng.permutation(items)[item]]), axis=1)
@@ -66,17 +73,37 @@ def catalogue(items: int) -> Tables:
     nodes = {
         "user": pa.table({"id": names("u", np.arange(USERS))}),
         "basket": pa.table({"id": names("b", np.arange(BASKETS))}),
-        "item": pa.table({"id": names("i", every), "title": titles, "price": rng.gamma(2.0, 15.0, items).round(2)}),
+        "item": pa.table(
+            {
+                "id": names("i", every),
+                "title": titles,
+                "price": rng.gamma(2.0, 15.0, items).round(2),
+            }
+        ),
         "kind": pa.table({"id": names("kind ", np.arange(KINDS))}),
         "brand": pa.table({"id": names("v", np.arange(BRANDS))}),
     }
     edges = {
-        "made": pa.table([names("u", rng.integers(0, USERS, BASKETS)), names("b", np.arange(BASKETS)),
-                          rng.integers(1, 53, BASKETS).astype(float)], ["source", "target", "time"]),
-        "contains": pa.table([names("b", pairs[0]), names("i", pairs[1])], ["source", "target"]),
-        "is_a": pa.table([names("i", every), names("kind ", rng.integers(0, KINDS, items))], ["source", "target"]),
-        "by": pa.table([names("i", every), names("v", rng.integers(0, BRANDS, items))], ["source", "target"]),
-    }  # fmt: skip
+        "made": pa.table(
+            [
+                names("u", rng.integers(0, USERS, BASKETS)),
+                names("b", np.arange(BASKETS)),
+                rng.integers(1, 53, BASKETS).astype(float),
+            ],
+            ["source", "target", "time"],
+        ),
+        "contains": pa.table(
+            [names("b", pairs[0]), names("i", pairs[1])], ["source", "target"]
+        ),
+        "is_a": pa.table(
+            [names("i", every), names("kind ", rng.integers(0, KINDS, items))],
+            ["source", "target"],
+        ),
+        "by": pa.table(
+            [names("i", every), names("v", rng.integers(0, BRANDS, items))],
+            ["source", "target"],
+        ),
+    }
     return Tables(SCHEMA, nodes, edges)
 
 
@@ -85,10 +112,20 @@ def untrained(tables: Tables) -> Recommender:
     torch.manual_seed(0)
     graph, config = build_graph(tables), FusionConfig()
     counts, texts = count_paths(graph), NodeTexts.of(tables)
-    world = World(graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu"))
+    world = World(
+        graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu")
+    )
     text = TextEncoder(TextConfig(), config.width)
     types = (world.user, world.item)
-    model = Hybrid(config, text, None, world.sizes, edge_keys(graph, counts), types, len(world.evidence.names))
+    model = Hybrid(
+        config,
+        text,
+        None,
+        world.sizes,
+        edge_keys(graph, counts),
+        types,
+        len(world.evidence.names),
+    )
 
     def drawn(size: int) -> torch.Tensor:
         return torch.nn.functional.normalize(torch.randn(size, config.width), dim=1)
@@ -115,18 +152,34 @@ def timed(work: Callable[[int], object], times: int) -> tuple[np.ndarray, float]
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--items", type=int, default=100_000, help="in the catalogue (default: 100,000)")
-    parser.add_argument("--asks", type=int, default=40, help="how many are timed (default: 40)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--items", type=int, default=100_000, help="in the catalogue (default: 100,000)"
+    )
+    parser.add_argument(
+        "--asks", type=int, default=40, help="how many are timed (default: 40)"
+    )
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     recommender = untrained(catalogue(options.items))
     rng = np.random.default_rng(1)
-    asks = [(f"i{rng.integers(options.items)}", f"soft{n} blue{n}", rng.permutation(KINDS)[:5]) for n in range(64)]
+    asks = [
+        (
+            f"i{rng.integers(options.items)}",
+            f"soft{n} blue{n}",
+            rng.permutation(KINDS)[:5],
+        )
+        for n in range(64)
+    ]
 
     def plan(kinds: np.ndarray) -> Plan:
-        return Plan(budget=120.0, slots=tuple(Slot(f"kind {k}", (("kind", (f"kind {k}",)),)) for k in kinds))
+        return Plan(
+            budget=120.0,
+            slots=tuple(Slot(f"kind {k}", (("kind", (f"kind {k}",)),)) for k in kinds),
+        )
 
     def answer(n: int) -> object:
         item, words, _ = asks[n % len(asks)]
@@ -140,10 +193,16 @@ def main() -> None:
         _, words, kinds = asks[n % len(asks)]
         return recommender.build(plan(kinds), text=f"{words} {n}")
 
-    for name, work in (("one answer", answer), ("build from an item and words", one), ("from words", words_alone)):
+    for name, work in (
+        ("one answer", answer),
+        ("build from an item and words", one),
+        ("from words", words_alone),
+    ):
         spent, busy = timed(work, options.asks)
         median, most = np.quantile(spent, [0.5, 0.95])
-        print(f"{name:30} median {median:7.1f} ms, 95 % within {most:7.1f} ms; processor {busy:7.1f} ms")
+        print(
+            f"{name:30} median {median:7.1f} ms, 95 % within {most:7.1f} ms; processor {busy:7.1f} ms"
+        )
 
 
 if __name__ == "__main__":

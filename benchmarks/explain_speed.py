@@ -2,10 +2,11 @@
 
     python benchmarks/explain_speed.py runs/<id> --asks 20
 
-Asks are users drawn at random, and by task what the run held out for the test: baskets, words. Every ask is answered,
-explained without and with support, and those of users are searched by networkx, one after the other, so that what else
-the machine does falls on all alike; nothing of an ask is kept from one to the next. The ratios are medians of the
-ratios of an ask, of the processor's time. networkx looks for the first simple paths of at most three hops between the
+Asks are users drawn at random, and by task what the run held out for the test: baskets, words.
+Every ask is answered, explained without and with support, and those of users are searched by
+networkx, one after the other, so that what else the machine does falls on all alike; nothing
+of an ask is kept from one to the next. The ratios are medians of the ratios of an ask, of the
+processor's time. networkx looks for the first simple paths of at most three hops between the
 same user and item, which is less than what explaining looks for.
 """
 
@@ -24,9 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import networkx as nx
 import numpy as np
 
-from eval.explanations import held_asks, named, warmed
-from fusion.ask import Ask
-from fusion.explain import Explainer
+from eval.studies.explanations import held_asks, named, warmed
+from fusion.explain.explainer import Explainer
+from fusion.query import Ask
 from fusion.recommender import Recommender
 
 HOPS = 3  # networkx looks one way; four hops over hubs take it minutes
@@ -41,30 +42,40 @@ def undirected(explainer: Explainer) -> nx.Graph:
     return made
 
 
-def drawn(recommender: Recommender, folder: Path, asks: int, seed: int) -> dict[str, list[Ask]]:
+def drawn(
+    recommender: Recommender, folder: Path, asks: int, seed: int
+) -> dict[str, list[Ask]]:
     """Asks to explain, by what they are."""
     graph, rng = recommender.world.graph, np.random.default_rng(seed)
     found: dict[str, list[Ask]] = {}
     if graph.user:
         known = np.unique(graph.events.user[graph.events.user >= 0])
         rows = rng.choice(known, min(asks, len(known)), replace=False)
-        found["users"] = [Ask(graph.vocabs[graph.user].key(row)) for row in rows.tolist()]
+        found["users"] = [
+            Ask(graph.vocabs[graph.user].key(row)) for row in rows.tolist()
+        ]
     for task, held in held_asks(recommender, folder).items():
         rows = rng.choice(len(held), min(asks, len(held)), replace=False)
         found[task] = [named(recommender, held, int(row)) for row in rows]
     return found
 
 
-def measured(explainer: Explainer, asks: list[Ask], whole: nx.Graph | None, most: int) -> dict[str, Any]:
+def measured(
+    explainer: Explainer, asks: list[Ask], whole: nx.Graph | None, most: int
+) -> dict[str, Any]:
     """Seconds by what was timed, and how they compare; networkx searches where it has the whole graph."""
     recommender, graph = explainer.recommender, explainer.graph
     found: dict[str, list[tuple[float, float]]] = {}
 
     def timed(name: str, what: Callable[..., Any], *given: Any) -> Any:
-        explainer.occlusion.spot(Ask(), 0)  # the latest ask's scores are kept, and these are none of these asks'
+        explainer.occlusion.spot(
+            Ask(), 0
+        )  # the latest ask's scores are kept, and these are none of these asks'
         began = time.perf_counter(), time.process_time()
         made = what(*given)
-        found.setdefault(name, []).append((time.perf_counter() - began[0], time.process_time() - began[1]))
+        found.setdefault(name, []).append(
+            (time.perf_counter() - began[0], time.process_time() - began[1])
+        )
         return made
 
     def search(user: int, item: int) -> int:
@@ -76,7 +87,12 @@ def measured(explainer: Explainer, asks: list[Ask], whole: nx.Graph | None, most
         timed("paths", explainer.explain, ask, item, 3, False)
         timed("paths and support", explainer.explain, ask, item)
         if whole is not None and ask.user is not None and graph.user:
-            timed("networkx", search, graph.vocabs[graph.user].row(ask.user), recommender.items.row(item))
+            timed(
+                "networkx",
+                search,
+                graph.vocabs[graph.user].row(ask.user),
+                recommender.items.row(item),
+            )
     seconds = {name: np.array(values) for name, values in found.items()}
     report: dict[str, Any] = {
         name: {
@@ -87,8 +103,14 @@ def measured(explainer: Explainer, asks: list[Ask], whole: nx.Graph | None, most
         for name, values in seconds.items()
     }
     ratios = {
-        f"{name} / {other}": float(np.median(seconds[name][:, 1] / seconds[other][:, 1]))
-        for name, other in (("paths", "answer"), ("paths and support", "answer"), ("networkx", "paths"))
+        f"{name} / {other}": float(
+            np.median(seconds[name][:, 1] / seconds[other][:, 1])
+        )
+        for name, other in (
+            ("paths", "answer"),
+            ("paths and support", "answer"),
+            ("networkx", "paths"),
+        )
         if name in seconds
     }
     return {"asks": len(asks), "seconds": report, "ratios": ratios}
@@ -96,11 +118,19 @@ def measured(explainer: Explainer, asks: list[Ask], whole: nx.Graph | None, most
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", help="a run folder")
-    parser.add_argument("--asks", type=int, default=20, help="how many of each kind (default: 20)")
-    parser.add_argument("--most", type=int, default=1000, help="paths after which networkx stops; 0 leaves "
-                        "it out (default: 1000)")  # fmt: skip
+    parser.add_argument(
+        "--asks", type=int, default=20, help="how many of each kind (default: 20)"
+    )
+    parser.add_argument(
+        "--most",
+        type=int,
+        default=1000,
+        help="paths after which networkx stops; 0 leaves it out (default: 1000)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
     options = parser.parse_args()
     recommender = Recommender.load(options.run)
@@ -108,7 +138,9 @@ def main() -> None:
     explainer, ready = warmed(recommender)
     whole = undirected(explainer) if options.most else None
     found = {
-        kind: measured(explainer, asks, whole if kind == "users" else None, options.most)
+        kind: measured(
+            explainer, asks, whole if kind == "users" else None, options.most
+        )
         for kind, asks in every.items()
     }
     print(json.dumps({"seconds until ready": ready, **found}, indent=2))

@@ -2,9 +2,11 @@
 
     pip install locust
     python -m serve --run runs/<id> --insecure &
-    locust --locustfile benchmarks/load.py --host http://127.0.0.1:8000 --headless --users 50 --run-time 60s
+    locust --locustfile benchmarks/load.py --host http://127.0.0.1:8000 --headless --users 50
+    --run-time 60s
 
-TROUSSEAU_KEY holds the API key where the server wants one. Ends with exit code 1 where a request failed.
+TROUSSEAU_KEY holds the API key where the server wants one. Ends with exit code 1 where a
+request failed.
 """
 
 import os
@@ -13,7 +15,14 @@ from typing import Any
 
 from locust import FastHttpUser, between, events, task
 
-WORDS = ("breakfast", "something for a taco night", "black chair", "warm layers for a winter run", "pasta", "snacks")
+WORDS = (
+    "breakfast",
+    "something for a taco night",
+    "black chair",
+    "warm layers for a winter run",
+    "pasta",
+    "snacks",
+)
 
 
 class Shopper(FastHttpUser):  # type: ignore[misc]
@@ -32,9 +41,13 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
 
     def ask(self, path: str, **body: Any) -> None:
         """Ask, and remember what was shown."""
-        with self.client.post(f"/v1/{path}", json=body, headers=self.headers, catch_response=True) as answer:
+        with self.client.post(
+            f"/v1/{path}", json=body, headers=self.headers, catch_response=True
+        ) as answer:
             if answer.status_code != 200:
-                answer.failure(f"{answer.status_code}: {answer.text[:200] if answer.text else ''}")
+                answer.failure(
+                    f"{answer.status_code}: {answer.text[:200] if answer.text else ''}"
+                )
                 return
             found = answer.json()
             self.seen = [item["id"] for item in found.get("items", [])] or self.seen
@@ -49,14 +62,22 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
         """Half of the words are new, so that the encoder works."""
         text = random.choice(WORDS)
         self.ask(
-            "search", text=text if random.random() < 0.5 else f"{text} {random.randrange(100_000)}", user=self.user
+            "search",
+            text=text
+            if random.random() < 0.5
+            else f"{text} {random.randrange(100_000)}",
+            user=self.user,
         )
 
     @task(6)
     def complete(self) -> None:
         """The basket's page."""
         if self.seen:
-            self.ask("complete", items=random.sample(self.seen, min(3, len(self.seen))), user=self.user)
+            self.ask(
+                "complete",
+                items=random.sample(self.seen, min(3, len(self.seen))),
+                user=self.user,
+            )
 
     @task(3)
     def similar(self) -> None:
@@ -68,7 +89,15 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
     def buy(self) -> None:
         """An event."""
         if self.seen:
-            body = {"events": [{"user": self.user, "item": random.choice(self.seen), "kind": "purchase"}]}
+            body = {
+                "events": [
+                    {
+                        "user": self.user,
+                        "item": random.choice(self.seen),
+                        "kind": "purchase",
+                    }
+                ]
+            }
             self.client.post("/v1/events", json=body, headers=self.headers)
 
 

@@ -3,9 +3,10 @@
     python benchmarks/serve_speed.py runs/<id> --rate 50 --seconds 20
     python benchmarks/serve_speed.py --items 100000 --rate 25 --onnx
 
-Each server is a process of its own with one worker. Requests are sent at fixed moments, whether those before were
-answered or not, and timed from the moment they were due, so that waiting counts. With --items the run is made up
-(random weights, the shipped language model): times do not depend on what a model has learned.
+Each server is a process of its own with one worker. Requests are sent at fixed moments,
+whether those before were answered or not, and timed from the moment they were due, so that
+waiting counts. With --items the run is made up (random weights, the shipped language model):
+times do not depend on what a model has learned.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ uvicorn.run(app, port=int(sys.argv[1]), access_log=False, log_level="error")
 IMPLICIT = """
 import fastapi, numpy as np, scipy.sparse as sp, uvicorn, sys
 from implicit.als import AlternatingLeastSquares
-from fusion.artifacts import load_tables
+from fusion.runs.artifacts import load_tables
 from kg.graph import build_graph
 from pathlib import Path
 
@@ -81,13 +82,17 @@ class Server(NamedTuple):
 def made_up(items: int, folder: Path) -> str:
     """A run over a catalogue of this many items."""
     from benchmarks.build_speed import catalogue, untrained
-    from fusion import artifacts
-    from fusion.recipe import load
-    from fusion.runs import finished, new_run
-    from fusion.settings import Recipe
+    from fusion.experiment import Recipe
+    from fusion.runs import artifacts
+    from fusion.runs.folder import finished, new_run
+    from kg.config import load
 
     with new_run(folder, "made-up") as run:
-        artifacts.save(untrained(catalogue(items)), load(Recipe, ROOT / "fusion" / "recipes" / "demo.toml"), run)
+        artifacts.save(
+            untrained(catalogue(items)),
+            load(Recipe, ROOT / "fusion" / "recipes" / "demo.toml"),
+            run,
+        )
     return str(finished(run))
 
 
@@ -98,8 +103,15 @@ def server(*command: str) -> Iterator[Server]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = [word.replace("PORT", str(port)) for word in command]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
+    process = subprocess.Popen(
+        [sys.executable, *words], cwd=ROOT, env=environment, stderr=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + 300
         while True:
@@ -116,7 +128,9 @@ def server(*command: str) -> Iterator[Server]:
         process.wait(60)
 
 
-async def timed(server: Server, path: str, bodies: list[dict[str, Any]], rate: float) -> dict[str, float]:
+async def timed(
+    server: Server, path: str, bodies: list[dict[str, Any]], rate: float
+) -> dict[str, float]:
     """Milliseconds, from when each request was due, those of processor that each took, and the share that failed."""
     took: list[float] = []
     failed = 0
@@ -128,24 +142,48 @@ async def timed(server: Server, path: str, bodies: list[dict[str, Any]], rate: f
         took.append(1000 * (time.perf_counter() - due))
         failed += answer.status_code != 200
 
-    async with httpx.AsyncClient(timeout=60, limits=httpx.Limits(max_connections=100)) as client:
+    async with httpx.AsyncClient(
+        timeout=60, limits=httpx.Limits(max_connections=100)
+    ) as client:
         for body in bodies[:20]:
             await client.post(f"{server.address}/v1/{path}", json={**body, "k": 3})
         start, before = time.perf_counter() + 0.1, server.spent()
-        await asyncio.gather(*(one(client, body, start + n / rate) for n, body in enumerate(bodies)))
+        await asyncio.gather(
+            *(one(client, body, start + n / rate) for n, body in enumerate(bodies))
+        )
     p50, p95, p99 = np.percentile(took, (50, 95, 99))
     each, lost = (server.spent() - before) / len(bodies), failed / len(bodies)
-    return {"p50": float(p50), "p95": float(p95), "p99": float(p99), "processor": each, "failed": lost}
+    return {
+        "p50": float(p50),
+        "p95": float(p95),
+        "p99": float(p99),
+        "processor": each,
+        "failed": lost,
+    }
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", nargs="?", help="a run folder")
-    parser.add_argument("--items", type=int, help="make a run up, over this many items, in place of a folder")
-    parser.add_argument("--rate", type=float, default=50.0, help="requests a second (default: 50)")
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long each (default: 20)")
-    parser.add_argument("--onnx", action="store_true", help="export the run's text encoder first (the onnx extra)")
+    parser.add_argument(
+        "--items",
+        type=int,
+        help="make a run up, over this many items, in place of a folder",
+    )
+    parser.add_argument(
+        "--rate", type=float, default=50.0, help="requests a second (default: 50)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20.0, help="how long each (default: 20)"
+    )
+    parser.add_argument(
+        "--onnx",
+        action="store_true",
+        help="export the run's text encoder first (the onnx extra)",
+    )
     parser.add_argument("--json", metavar="FILE", help="write the figures here, too")
     options = parser.parse_args()
     if (options.run is None) == (options.items is None):
@@ -156,32 +194,67 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = options.run or made_up(options.items, Path(folder) / "runs")
         if options.onnx:
-            from encoders.onnx import export
+            from encoders.text.export import export
 
             export(Path(run) / "text")
-        ours = ["-m", "serve", "--run", run, "--insecure", "--port", "PORT", "--state", f"{folder}/events.sqlite"]
+        ours = [
+            "-m",
+            "serve",
+            "--run",
+            run,
+            "--insecure",
+            "--port",
+            "PORT",
+            "--state",
+            f"{folder}/events.sqlite",
+        ]
         with server(*ours) as at:
-            while httpx.get(f"{at.address}/health/ready").json()["parts"]["explanations"] != "up":
+            while (
+                httpx.get(f"{at.address}/health/ready").json()["parts"]["explanations"]
+                != "up"
+            ):
                 time.sleep(0.5)  # what is made beside would be timed, too
             about = httpx.get(f"{at.address}/v1/about", timeout=60).json()
-            users = [{"user": str(user)} for user in rng.choice(about["example_users"], count)]
-            words = [{"text": f"{rng.choice(about['kinds'] or ['chair'])} {n}"} for n in range(count)]
+            users = [
+                {"user": str(user)}
+                for user in rng.choice(about["example_users"], count)
+            ]
+            words = [
+                {"text": f"{rng.choice(about['kinds'] or ['chair'])} {n}"}
+                for n in range(count)
+            ]
             again = [words[n % 20] for n in range(count)]
-            found["recommend"] = asyncio.run(timed(at, "recommend", users, options.rate))
-            found["search, words never seen"] = asyncio.run(timed(at, "search", words, options.rate))
-            found["search, words seen"] = asyncio.run(timed(at, "search", again, options.rate))
+            found["recommend"] = asyncio.run(
+                timed(at, "recommend", users, options.rate)
+            )
+            found["search, words never seen"] = asyncio.run(
+                timed(at, "search", words, options.rate)
+            )
+            found["search, words seen"] = asyncio.run(
+                timed(at, "search", again, options.rate)
+            )
         with server("-c", HELLO, "PORT") as at:
-            found["FastAPI hello"] = asyncio.run(timed(at, "hello", users, options.rate))
+            found["FastAPI hello"] = asyncio.run(
+                timed(at, "hello", users, options.rate)
+            )
         with server("-c", IMPLICIT, "PORT", run) as at:
-            found["implicit ALS recommend"] = asyncio.run(timed(at, "recommend", users, options.rate))
+            found["implicit ALS recommend"] = asyncio.run(
+                timed(at, "recommend", users, options.rate)
+            )
     base = found["FastAPI hello"]["p50"]
-    print(f"{options.rate:g} requests a second for {options.seconds:g} s, {about['items']:,} items, one worker; ms")
+    print(
+        f"{options.rate:g} requests a second for {options.seconds:g} s, {about['items']:,} items, one worker; ms"
+    )
     print(f"{'':28}{'p50':>8}{'p95':>8}{'p99':>8}{'processor':>11}  x hello  failed")
     for name, one in found.items():
         times = "".join(f"{one[part]:8.1f}" for part in ("p50", "p95", "p99"))
-        print(f"{name:28}{times}{one['processor']:11.1f}{one['p50'] / base:9.1f}  {one['failed']:.1%}")
+        print(
+            f"{name:28}{times}{one['processor']:11.1f}{one['p50'] / base:9.1f}  {one['failed']:.1%}"
+        )
     if options.json:
-        Path(options.json).write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        Path(options.json).write_text(
+            json.dumps(found, indent=2) + "\n", encoding="utf-8"
+        )
 
 
 if __name__ == "__main__":

@@ -6,17 +6,27 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from eval.neural import LightGCN, SASRec
-from eval.packaged import ALS, BM25, BPR, LightGBMRanker
-from eval.protocol import Scorer
-from eval.rivals import DecayedItemKNN, Histories, Transitions, UserKNN
+from eval.baselines.neighbours import DecayedItemKNN, Histories, Transitions, UserKNN
+from eval.baselines.neural import LightGCN, SASRec
+from eval.baselines.packaged import ALS, BM25, BPR, LightGBMRanker
+from eval.baselines.text import LexicalMatch, RankFusion, ScoreFusion, UntunedEncoder
+from eval.measure.protocol import Scorer
 from eval.suite import Make, baselines, best, boosted, first_asks
-from eval.text_baselines import LexicalMatch, RankFusion, ScoreFusion, UntunedEncoder
+from fusion.experiment import Recipe
 from fusion.pipeline import Prepared
-from fusion.settings import Recipe
 from kg.graph import Graph
 
-RIVALS = ("UserKNN", "ItemKNN, decay", "transitions", "BM25", "ALS", "BPR", "LightGBM ranker", "LightGCN", "SASRec")
+RIVALS = (
+    "UserKNN",
+    "ItemKNN, decay",
+    "transitions",
+    "BM25",
+    "ALS",
+    "BPR",
+    "LightGBM ranker",
+    "LightGCN",
+    "SASRec",
+)
 # What validation chooses from.
 _USERS = (50, 200)
 _DECAYS = (0.5, 0.7, 0.9)
@@ -27,13 +37,17 @@ Found = tuple[dict[str, Scorer], dict[str, str]]
 
 
 def contenders(
-    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, quick: bool = False, progress: bool = True,
+    prepared: Prepared,
+    recipe: Recipe,
+    names: Sequence[str] = RIVALS,
+    quick: bool = False,
+    progress: bool = True,
     later: Prepared | None = None,
-) -> Found:  # fmt: skip
+) -> Found:
     """The baselines and the rivals; by name, and by name why one was left out.
 
-    Where nobody ever took anything, only what reads words has something to say; there the hybrid's own match of words
-    stands beside it.
+    Where nobody ever took anything, only what reads words has something to say; there the
+    hybrid's own match of words stands beside it.
     """
     found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
     texts = prepared.split.train.texts(prepared.graph.item)
@@ -44,19 +58,34 @@ def contenders(
     words, vectors = found.get(BM25.name), found.get(UntunedEncoder.name)
     if words and isinstance(vectors, UntunedEncoder):
         found[RankFusion.name] = RankFusion(words, vectors)
-        choices: dict[str, Make] = {f"share {share:g}": partial(_weighted, texts, vectors, share) for share in _SHARES}
-        found[ScoreFusion.name] = best(choices, first_asks(prepared, recipe), prepared, later or prepared)
+        choices: dict[str, Make] = {
+            f"share {share:g}": partial(_weighted, texts, vectors, share)
+            for share in _SHARES
+        }
+        found[ScoreFusion.name] = best(
+            choices, first_asks(prepared, recipe), prepared, later or prepared
+        )
     return found, left_out
 
 
-def _weighted(texts: Sequence[str], vectors: UntunedEncoder, share: float, graph: Graph) -> ScoreFusion:
-    return ScoreFusion(BM25(graph, texts).matches, UntunedEncoder(graph, vectors.vectors, vectors.encode), share)
+def _weighted(
+    texts: Sequence[str], vectors: UntunedEncoder, share: float, graph: Graph
+) -> ScoreFusion:
+    return ScoreFusion(
+        BM25(graph, texts).matches,
+        UntunedEncoder(graph, vectors.vectors, vectors.encode),
+        share,
+    )
 
 
 def rivals(
-    prepared: Prepared, recipe: Recipe, names: Sequence[str] = RIVALS, quick: bool = False, progress: bool = True,
+    prepared: Prepared,
+    recipe: Recipe,
+    names: Sequence[str] = RIVALS,
+    quick: bool = False,
+    progress: bool = True,
     later: Prepared | None = None,
-) -> Found:  # fmt: skip
+) -> Found:
     """The rivals that fit; what they have to choose is chosen on the validation asks of the first task.
 
     Args:
@@ -65,7 +94,8 @@ def rivals(
         names: Which of RIVALS.
         quick: Train the neural rivals for one epoch only.
         progress: Whether to draw bars.
-        later: What is counted and tested in the end, as fusion.pipeline.refit gives it; prepared where None.
+        later: What is counted and tested in the end, as fusion.pipeline.refit gives it;
+            prepared where None.
 
     Returns:
         Scorers by name; and by name why a rival was left out.
@@ -74,7 +104,9 @@ def rivals(
         ValueError: There is no such rival.
     """
     if unknown := set(names) - set(RIVALS):
-        raise ValueError(f"there is no rival {min(unknown)!r}; there are {', '.join(RIVALS)}")
+        raise ValueError(
+            f"there is no rival {min(unknown)!r}; there are {', '.join(RIVALS)}"
+        )
     found: dict[str, Scorer] = {}
     left_out = {}
     later = later or prepared
@@ -85,7 +117,9 @@ def rivals(
                 found[name] = boosted(prepared, recipe, progress, LightGBMRanker, later)
             elif not why:
                 choices = _choices(prepared, recipe, name, quick, progress)
-                found[name] = best(choices, first_asks(prepared, recipe), prepared, later)
+                found[name] = best(
+                    choices, first_asks(prepared, recipe), prepared, later
+                )
         except (ImportError, MemoryError) as error:
             why = str(error) or "out of memory"
         if why:
@@ -96,7 +130,13 @@ def rivals(
 def _unfit(prepared: Prepared, name: str) -> str:
     events = prepared.graph.events
     if name == "BM25":
-        return "" if any(text.strip() for text in prepared.split.train.texts(prepared.graph.item)) else "no words"
+        return (
+            ""
+            if any(
+                text.strip() for text in prepared.split.train.texts(prepared.graph.item)
+            )
+            else "no words"
+        )
     if name == "LightGBM ranker":
         return ""
     if not len(events):
@@ -109,15 +149,21 @@ def _unfit(prepared: Prepared, name: str) -> str:
     return "" if histories.age.any() else "no user took things at two times"
 
 
-def _choices(prepared: Prepared, recipe: Recipe, name: str, quick: bool, progress: bool) -> dict[str, Make]:
+def _choices(
+    prepared: Prepared, recipe: Recipe, name: str, quick: bool, progress: bool
+) -> dict[str, Make]:
     seed, texts = recipe.seed, prepared.split.train.texts(prepared.graph.item)
     epochs: dict[str, Any] = {"epochs": 1} if quick else {}
     several: dict[str, dict[str, Make]] = {
         "UserKNN": {f"{n} neighbours": partial(UserKNN, neighbours=n) for n in _USERS},
-        "ItemKNN, decay": {f"decay {d}": partial(DecayedItemKNN, decay=d) for d in _DECAYS},
+        "ItemKNN, decay": {
+            f"decay {d}": partial(DecayedItemKNN, decay=d) for d in _DECAYS
+        },
         "transitions": {f"decay {d}": partial(Transitions, decay=d) for d in _DECAYS},
         "ALS": {
-            f"{f} factors, alpha {a:g}": partial(ALS, factors=f, alpha=a, seed=seed) for f in _FACTORS for a in _ALPHAS
+            f"{f} factors, alpha {a:g}": partial(ALS, factors=f, alpha=a, seed=seed)
+            for f in _FACTORS
+            for a in _ALPHAS
         },
     }
     single: dict[str, Make] = {

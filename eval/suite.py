@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from encoders.text import TextEncoder
-from eval.baselines import EASE, ItemKNN, Popularity, UserFrequency
-from eval.boosted import BoostedRanker
-from eval.protocol import Scorer, evaluate
-from eval.report import Report, make_report
-from eval.text_baselines import TfIdf, UntunedEncoder
-from fusion.ask import Asks, join
-from fusion.evidence import Evidence
+from encoders.text.encoder import TextEncoder
+from eval.baselines.boosted import BoostedRanker
+from eval.baselines.counts import EASE, ItemKNN, Popularity, UserFrequency
+from eval.baselines.text import TfIdf, UntunedEncoder
+from eval.measure.protocol import Scorer, evaluate
+from eval.measure.report import Report, make_report
+from fusion.experiment import Recipe
+from fusion.model.features import Evidence
 from fusion.pipeline import Prepared, held_out
+from fusion.query import Asks, join
 from fusion.recommender import Recommender
-from fusion.settings import Recipe
 from kg.graph import Graph
 from kg.tables import IntArray
 
@@ -33,23 +33,40 @@ _TREES = (100, 200, 300, 400)
 
 def judge(prepared: Prepared, recipe: Recipe, recommender: Recommender) -> float:
     """The recipe's metric on the validation asks of its first task."""
-    asks = _first(held_out(prepared, recipe, prepared.split.valid, recipe.evaluation.validation_limit), recipe)
+    asks = _first(
+        held_out(
+            prepared, recipe, prepared.split.valid, recipe.evaluation.validation_limit
+        ),
+        recipe,
+    )
     metric = recipe.evaluation.metric
     k = int(metric.partition("@")[2] or 10)
-    scores = evaluate({"hybrid": recommender}, asks, len(recommender.items), ks=(k,), progress=False)
+    scores = evaluate(
+        {"hybrid": recommender}, asks, len(recommender.items), ks=(k,), progress=False
+    )
     return scores.means()["hybrid"][metric]
 
 
 def _first(asks: Mapping[str, Asks], recipe: Recipe) -> Asks:
     name = next(iter(recipe.tasks))
     if name not in asks:
-        raise ValueError(f"the first task, {name!r}, finds no asks among the validation events")
+        raise ValueError(
+            f"the first task, {name!r}, finds no asks among the validation events"
+        )
     return asks[name]
 
 
 def first_asks(prepared: Prepared, recipe: Recipe) -> Asks:
     """The validation asks that baselines are chosen on: those of the first task, 2,000 of them where all are meant."""
-    return _first(held_out(prepared, recipe, prepared.split.valid, recipe.evaluation.validation_limit or 2000), recipe)
+    return _first(
+        held_out(
+            prepared,
+            recipe,
+            prepared.split.valid,
+            recipe.evaluation.validation_limit or 2000,
+        ),
+        recipe,
+    )
 
 
 Make = Callable[[Graph], Scorer]
@@ -72,14 +89,21 @@ class Chosen:
         return self.scorer.score(asks)
 
 
-def best(choices: Mapping[str, Make], valid: Asks, prepared: Prepared, later: Prepared) -> Scorer:
+def best(
+    choices: Mapping[str, Make], valid: Asks, prepared: Prepared, later: Prepared
+) -> Scorer:
     """The one with the highest NDCG@10 on validation asks, made anew of what is tested where that is another graph."""
     if len(choices) == 1:
         return next(iter(choices.values()))(later.graph)
     highest = -1.0
     for name, make in choices.items():  # one after the other: two at most are in memory
         made = make(prepared.graph)
-        means = evaluate({name: made}, valid, prepared.graph.size(prepared.graph.item), progress=False).means()
+        means = evaluate(
+            {name: made},
+            valid,
+            prepared.graph.size(prepared.graph.item),
+            progress=False,
+        ).means()
         if (value := means[name]["NDCG@10"]) > highest:
             highest, chosen, scorer = value, name, made
     log.info("chosen on validation: %s, %s", scorer.name, chosen)
@@ -87,7 +111,10 @@ def best(choices: Mapping[str, Make], valid: Asks, prepared: Prepared, later: Pr
 
 
 def baselines(
-    prepared: Prepared, recipe: Recipe, progress: bool = True, later: Prepared | None = None
+    prepared: Prepared,
+    recipe: Recipe,
+    progress: bool = True,
+    later: Prepared | None = None,
 ) -> dict[str, Scorer]:
     """Every baseline; what they have to choose is chosen on the validation asks.
 
@@ -95,7 +122,8 @@ def baselines(
         prepared: The training graph.
         recipe: What they choose from.
         progress: Whether to draw bars.
-        later: What they then count and are tested on, as fusion.pipeline.refit gives it; prepared where None.
+        later: What they then count and are tested on, as fusion.pipeline.refit gives it;
+            prepared where None.
     """
     later = later or prepared
     graph, texts = later.graph, later.split.train.texts(later.graph.item)
@@ -108,21 +136,38 @@ def baselines(
     if len(graph.events):  # where nobody took anything there is nothing to count
         found["popularity"] = Popularity(graph)
         if graph.user is not None:
-            decays: list[float | None] = [None] if np.isnan(graph.events.time).all() else [None, 4.0, 8.0, 16.0]
+            decays: list[float | None] = (
+                [None] if np.isnan(graph.events.time).all() else [None, 4.0, 8.0, 16.0]
+            )
             found["user frequency"] = chosen(
-                {f"decay {d}" if d else "no decay": partial(UserFrequency, decay=d) for d in decays}
+                {
+                    f"decay {d}" if d else "no decay": partial(UserFrequency, decay=d)
+                    for d in decays
+                }
             )
         # Baskets and whole histories are two things to learn from.
-        both = (False, True) if graph.user is not None and (graph.events.bundle >= 0).any() else (False,)
+        both = (
+            (False, True)
+            if graph.user is not None and (graph.events.bundle >= 0).any()
+            else (False,)
+        )
         of = {False: "", True: "histories, "}
-        found["ItemKNN"] = chosen({
-            f"{of[h]}{n or 'all'} neighbours": partial(ItemKNN, neighbours=n, history=h)
-            for h in both for n in _NEIGHBOURS
-        })  # fmt: skip
-        found["EASE"] = chosen({
-            f"{of[h]}penalty {p:g}": partial(EASE, penalty=p, history=h)
-            for h in both for p in recipe.evaluation.ease
-        })  # fmt: skip
+        found["ItemKNN"] = chosen(
+            {
+                f"{of[h]}{n or 'all'} neighbours": partial(
+                    ItemKNN, neighbours=n, history=h
+                )
+                for h in both
+                for n in _NEIGHBOURS
+            }
+        )
+        found["EASE"] = chosen(
+            {
+                f"{of[h]}penalty {p:g}": partial(EASE, penalty=p, history=h)
+                for h in both
+                for p in recipe.evaluation.ease
+            }
+        )
     if any(text.strip() for text in texts):
         found["TF-IDF"] = TfIdf(graph, texts)
         found["untuned encoder"] = untuned(later, recipe, texts, progress)
@@ -131,36 +176,51 @@ def baselines(
     return found
 
 
-def untuned(prepared: Prepared, recipe: Recipe, texts: list[str], progress: bool = True) -> UntunedEncoder:
+def untuned(
+    prepared: Prepared, recipe: Recipe, texts: list[str], progress: bool = True
+) -> UntunedEncoder:
     """The recipe's encoder as it was downloaded."""
     encoder = TextEncoder(replace(recipe.text, tune="frozen"), recipe.fusion.width)
 
     def encode(words: list[str]) -> npt.NDArray[np.float32]:
         table = encoder.table(words)
-        distinct = encoder.encode_table(table, progress and len(words) > 1000, project=False).numpy()
+        distinct = encoder.encode_table(
+            table, progress and len(words) > 1000, project=False
+        ).numpy()
         blank = np.zeros((1, encoder.hidden), np.float32)
         array: npt.NDArray[np.float32] = np.concatenate([distinct, blank])[table.index]
         return array
 
-    return UntunedEncoder(prepared.graph, encode(texts), lambda words: encode(list(words)))
+    return UntunedEncoder(
+        prepared.graph, encode(texts), lambda words: encode(list(words))
+    )
 
 
 def boosted(
-    prepared: Prepared, recipe: Recipe, progress: bool = True, kind: type[BoostedRanker] = BoostedRanker,
+    prepared: Prepared,
+    recipe: Recipe,
+    progress: bool = True,
+    kind: type[BoostedRanker] = BoostedRanker,
     later: Prepared | None = None,
-) -> BoostedRanker:  # fmt: skip
+) -> BoostedRanker:
     """The rival: trees over the same counted paths and candidates, of all of the folds' asks.
 
     How many trees is chosen on validation.
     """
     each = recipe.fusion.each
 
-    def candidates(evidence: Evidence, asks: Asks) -> tuple[IntArray, npt.NDArray[np.float32]]:
+    def candidates(
+        evidence: Evidence, asks: Asks
+    ) -> tuple[IntArray, npt.NDArray[np.float32]]:
         rows, phi = evidence(asks, each)
         return rows.numpy(), phi.numpy()
 
     texts = prepared.texts.of_type(prepared.graph.item)
-    folds = [(Evidence(counts, texts=texts), asks) for _, counts, asks in prepared.folds if len(asks)]
+    folds = [
+        (Evidence(counts, texts=texts), asks)
+        for _, counts, asks in prepared.folds
+        if len(asks)
+    ]
     bounds = np.cumsum([0, *(len(asks) for _, asks in folds)])
     # An ask's fold is told by its number, which rides along as its group.
     every = join([asks for _, asks in folds])
@@ -177,10 +237,18 @@ def boosted(
         rows_all = np.full((len(asks), width), -1, np.int64)
         phi_all = np.zeros((len(asks), width, parts[0][2].shape[2]), np.float32)
         for which, rows, phi in parts:
-            rows_all[which, : rows.shape[1]], phi_all[which, : rows.shape[1]] = rows, phi
+            rows_all[which, : rows.shape[1]], phi_all[which, : rows.shape[1]] = (
+                rows,
+                phi,
+            )
         return rows_all, phi_all
 
-    ranker = kind(training, prepared.graph.size(prepared.graph.item), trees=max(_TREES), seed=recipe.seed)
+    ranker = kind(
+        training,
+        prepared.graph.size(prepared.graph.item),
+        trees=max(_TREES),
+        seed=recipe.seed,
+    )
     ranker.fit(every, progress)
     ranker.candidates = partial(candidates, Evidence(prepared.counts, texts=texts))
     ranker.keep(_TREES, first_asks(prepared, recipe))
@@ -191,25 +259,37 @@ def boosted(
 
 
 def measure(
-    prepared: Prepared, recipe: Recipe, scorers: Mapping[str, Scorer], progress: bool = True
+    prepared: Prepared,
+    recipe: Recipe,
+    scorers: Mapping[str, Scorer],
+    progress: bool = True,
 ) -> dict[str, Report]:
     """Each task's test asks, by every scorer, the first against the others; warm and cold targets apart."""
     config, reports = recipe.evaluation, {}
-    for task, asks in held_out(prepared, recipe, prepared.split.test, config.limit).items():
-        scores = evaluate(scorers, asks, prepared.graph.size(prepared.graph.item), progress=progress)
+    for task, asks in held_out(
+        prepared, recipe, prepared.split.test, config.limit
+    ).items():
+        scores = evaluate(
+            scorers, asks, prepared.graph.size(prepared.graph.item), progress=progress
+        )
         slices = slices_of(prepared, asks)
-        reports[task] = make_report(f"{task}, test", scores, slices, draws=config.draws, seed=recipe.seed)
+        reports[task] = make_report(
+            f"{task}, test", scores, slices, draws=config.draws, seed=recipe.seed
+        )
     return reports
 
 
-def slices_of(prepared: Prepared, asks: Asks, cross: str = "") -> dict[str, npt.NDArray[np.bool_]]:
+def slices_of(
+    prepared: Prepared, asks: Asks, cross: str = ""
+) -> dict[str, npt.NDArray[np.bool_]]:
     """By name, (B,) which asks: warm and cold targets, and those whose target crosses over.
 
     Args:
         prepared: Whose training events tell what is cold.
         asks: B asks with targets; the first target of each is looked at.
-        cross: A relation from items to attributes. An ask crosses over where the target has values of it and shares
-            none with any item at hand, of which one at least has a value, too; "" leaves these out.
+        cross: A relation from items to attributes. An ask crosses over where the target has
+            values of it and shares none with any item at hand, of which one at least has a
+            value, too; "" leaves these out.
 
     Raises:
         ValueError: The graph has no such relation.
@@ -219,15 +299,28 @@ def slices_of(prepared: Prepared, asks: Asks, cross: str = "") -> dict[str, npt.
     found = {"warm": ~cold, "cold": cold}
     if cross:
         graph = prepared.graph
-        edges = [e for (source, name, _), e in graph.edges.items() if source == graph.item and name == cross]
+        edges = [
+            e
+            for (source, name, _), e in graph.edges.items()
+            if source == graph.item and name == cross
+        ]
         if not edges:
-            raise ValueError(f"there is no relation {cross!r} from {graph.item} to an attribute")
+            raise ValueError(
+                f"there is no relation {cross!r} from {graph.item} to an attribute"
+            )
         shape = (graph.size(graph.item), int(edges[0].target.max(initial=0)) + 1)
-        values = sp.csr_array((np.ones(len(edges[0])), (edges[0].source, edges[0].target)), shape=shape)
+        values = sp.csr_array(
+            (np.ones(len(edges[0])), (edges[0].source, edges[0].target)), shape=shape
+        )
         ones, hand = np.ones(len(asks.items.rows)), asks.items
-        held = sp.csr_array((ones, hand.rows, hand.offsets), shape=(len(asks), shape[0])) @ values
+        held = (
+            sp.csr_array((ones, hand.rows, hand.offsets), shape=(len(asks), shape[0]))
+            @ values
+        )
         own = values[target]
         shared = np.asarray(held.multiply(own).sum(1)).ravel()
-        known = (np.asarray(own.sum(1)).ravel() > 0) & (np.asarray(held.sum(1)).ravel() > 0)
+        known = (np.asarray(own.sum(1)).ravel() > 0) & (
+            np.asarray(held.sum(1)).ravel() > 0
+        )
         found["cross-category"] = known & (shared == 0)
     return found

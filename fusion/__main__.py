@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from fusion.commands import answer, build, bundles, explain, judge
-from fusion.runs import RunError
-from kg.store import StoreError
+from fusion.runs.folder import RunError
+from kg.stores.base import StoreError
 from kg.tables import DataError
 
 COMMANDS: dict[str, ModuleType] = {
@@ -26,14 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fusion", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
+        command = commands.add_parser(
+            name, help=module.HELP, description=module.__doc__
+        )
         module.arguments(command)
         command.set_defaults(run_command=module.run)
     options = parser.parse_args(arguments)
     try:
         return int(options.run_command(options))
     except (RunError, DataError, StoreError, ValueError, TypeError, OSError) as error:
-        print(f"fusion {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(
+            f"fusion {options.command}: {' '.join(str(error).split())}", file=sys.stderr
+        )
         return 2
 
 

@@ -14,22 +14,22 @@ import torch
 from lightning.fabric import Fabric
 from tqdm import tqdm
 
-from encoders.text import TextConfig, TextEncoder, TextSource
-from fusion.artifacts import make_model
-from fusion.ask import Asks, join
-from fusion.config import FusionConfig
-from fusion.evidence import Evidence
-from fusion.folds import Fold, held_events, make_folds
-from fusion.leaks import check_fold, check_held
-from fusion.model import Bank, Hybrid
+from encoders.text.encoder import TextConfig, TextEncoder, TextSource
+from fusion.experiment import Recipe, Task
+from fusion.model.config import FusionConfig
+from fusion.model.features import Evidence
+from fusion.model.hybrid import Bank, Hybrid
+from fusion.model.snapshot import NodeTexts, World
+from fusion.model.spectral import spectral_vectors
+from fusion.query import Asks, join
 from fusion.recommender import Recommender
-from fusion.settings import Recipe, Task
-from fusion.spectral import spectral_vectors
-from fusion.trainer import Trainer, TrainingFold
-from fusion.world import NodeTexts, World
+from fusion.runs.artifacts import make_model
+from fusion.tasks.folds import Fold, held_events, make_folds
+from fusion.tasks.leaks import check_fold, check_held
+from fusion.training.trainer import Trainer, TrainingFold
 from kg.graph import Events, Graph, build_graph
-from kg.paths import PathCounts, count_paths
-from kg.split import Held, Split
+from kg.metapaths.count import PathCounts, count_paths
+from kg.split.time import Held, Split
 from kg.tables import DataError
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,8 @@ class Prepared:
         graph: Of the training tables.
         counts: Its counted paths.
         folds: (graph, counts, asks) of each fold.
-        earliest: The fold whose graph holds nothing that any training ask is about; None where there is no such.
+        earliest: The fold whose graph holds nothing that any training ask is about; None where
+            there is no such.
         texts: What there is to read.
         sources: By encoder, what lies under its tuned layers, for all models that read these texts.
     """
@@ -72,39 +73,69 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
     """Count the paths of every fold's graph and draw the training asks.
 
     Raises:
-        DataError: The tasks find nothing to ask in the training events, what is asked stands in the graph that it is
-            asked of, or a fold's graph lacks a kind of path that the whole has.
+        DataError: The tasks find nothing to ask in the training events, what is asked stands
+            in the graph that it is asked of, or a fold's graph lacks a kind of path that the
+            whole has.
     """
     graph = build_graph(split.train)
     for held in (split.valid, split.test):
         check_held(graph, held.events)
-    folds = make_folds(graph, recipe.folds, recipe.seed) if len(graph.events) else [catalogue_fold(graph, split)]
+    folds = (
+        make_folds(graph, recipe.folds, recipe.seed)
+        if len(graph.events)
+        else [catalogue_fold(graph, split)]
+    )
     made, found = [], Counter[str]()
-    with tqdm(total=len(folds) + 1, desc="counting paths", unit="graph", disable=not progress) as bar:
+    with tqdm(
+        total=len(folds) + 1, desc="counting paths", unit="graph", disable=not progress
+    ) as bar:
         for number, fold in enumerate(folds):
-            drawn = {n: t.training(fold.graph, fold.asked, recipe.seed + number) for n, t in recipe.tasks.items()}
+            drawn = {
+                n: t.training(fold.graph, fold.asked, recipe.seed + number)
+                for n, t in recipe.tasks.items()
+            }
             found.update({name: len(some) for name, some in drawn.items()})
             asks = join(list(drawn.values()))
             counts = count_paths(fold.graph, recipe.paths)
             check_fold(fold, counts)
             if (asks.targets.lengths != 1).any():
-                raise DataError("a training ask must have one target; a task gave another number")
+                raise DataError(
+                    "a training ask must have one target; a task gave another number"
+                )
             made.append((fold.graph, counts, asks))
             bar.update()
         counts = count_paths(graph, recipe.paths)
         bar.update()
     for number, (_, part, _) in enumerate(made):
-        lost = [*(counts.user_item.keys() - part.user_item), *(counts.item_item.keys() - part.item_item)]
+        lost = [
+            *(counts.user_item.keys() - part.user_item),
+            *(counts.item_item.keys() - part.item_item),
+        ]
         if lost:
-            raise DataError(f"folds: the graph of fold {number + 1} has no {lost[0]} path; lower folds.count or length")
+            raise DataError(
+                f"folds: the graph of fold {number + 1} has no {lost[0]} path; lower folds.count or length"
+            )
     if not found.total():
-        raise DataError(f"the tasks {', '.join(recipe.tasks)} find nothing to ask in the training events")
+        raise DataError(
+            f"the tasks {', '.join(recipe.tasks)} find nothing to ask in the training events"
+        )
     for name, task in recipe.tasks.items():
         if not found[name]:
-            log.warning("warning: the task %s finds nothing to ask in training and is left out%s", name, _needs(task))
+            log.warning(
+                "warning: the task %s finds nothing to ask in training and is left out%s",
+                name,
+                _needs(task),
+            )
     if not any(len(asks.items.rows) for _, _, asks in made):
-        remedy = "; BasketCompletion has such asks, and NextItem with history" if len(graph.events) else ""
-        log.warning("warning: no training ask has items at hand, so what is answered to some is a guess%s", remedy)
+        remedy = (
+            "; BasketCompletion has such asks, and NextItem with history"
+            if len(graph.events)
+            else ""
+        )
+        log.warning(
+            "warning: no training ask has items at hand, so what is answered to some is a guess%s",
+            remedy,
+        )
     earliest = next((fold.graph for fold in folds if fold.earliest), None)
     return Prepared(split, graph, counts, made, NodeTexts.of(split.train), earliest)
 
@@ -126,25 +157,38 @@ def refit(prepared: Prepared, recipe: Recipe) -> Prepared:
         return prepared
     graph = build_graph(later.train)
     check_held(graph, later.test.events)
-    return replace(prepared, split=later, graph=graph, counts=count_paths(graph, recipe.paths))
+    return replace(
+        prepared, split=later, graph=graph, counts=count_paths(graph, recipe.paths)
+    )
 
 
 def catalogue_fold(graph: Graph, split: Split) -> Fold:
     """Of a graph without events: the whole of it, and an event of nobody for each item that is not held out."""
-    held = [graph.vocabs[graph.item].rows(part.events["item"]) for part in (split.valid, split.test)]
+    held = [
+        graph.vocabs[graph.item].rows(part.events["item"])
+        for part in (split.valid, split.test)
+    ]
     items = np.setdiff1d(np.arange(graph.size(graph.item)), np.concatenate(held))
     nobody = np.full(len(items), -1)
     return Fold(graph, Events(nobody, nobody, items, np.full(len(items), np.nan)))
 
 
-def held_out(prepared: Prepared, recipe: Recipe, held: Held, limit: int) -> dict[str, Asks]:
+def held_out(
+    prepared: Prepared, recipe: Recipe, held: Held, limit: int
+) -> dict[str, Asks]:
     """By task, the asks about held-out events; at most `limit` a task, a seeded draw, 0 for all."""
     graph, found = prepared.graph, {}
     events = held_events(graph, held.events)
     for name, task in recipe.tasks.items():
         asks = task.held_out(graph, events, recipe.seed)
         if limit and limit < len(asks):
-            asks = asks.take(np.sort(np.random.default_rng(recipe.seed).choice(len(asks), limit, replace=False)))
+            asks = asks.take(
+                np.sort(
+                    np.random.default_rng(recipe.seed).choice(
+                        len(asks), limit, replace=False
+                    )
+                )
+            )
         if len(asks):
             found[name] = asks
     return found
@@ -153,14 +197,26 @@ def held_out(prepared: Prepared, recipe: Recipe, held: Held, limit: int) -> dict
 def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource | None]:
     """An untrained model and its texts; the same weights by seed."""
     torch.manual_seed(recipe.seed)
-    text = TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
-    item_texts = prepared.texts.of_type(prepared.graph.item) if recipe.fusion.matches else None
+    text = (
+        TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
+    )
+    item_texts = (
+        prepared.texts.of_type(prepared.graph.item) if recipe.fusion.matches else None
+    )
     paths = len(Evidence(prepared.counts, texts=item_texts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
-    if model.inputs is not None and recipe.fusion.spectral and prepared.earliest is not None:
-        for kind, vectors in spectral_vectors(prepared.earliest, recipe.fusion.width, recipe.seed).items():
+    if (
+        model.inputs is not None
+        and recipe.fusion.spectral
+        and prepared.earliest is not None
+    ):
+        for kind, vectors in spectral_vectors(
+            prepared.earliest, recipe.fusion.width, recipe.seed
+        ).items():
             if len(vectors):
-                model.inputs.nodes.get_parameter(f"of {kind}.weight").data.copy_(vectors)
+                model.inputs.nodes.get_parameter(f"of {kind}.weight").data.copy_(
+                    vectors
+                )
     if text is None:
         return model, None
     source = TextSource(text, text.table(prepared.texts.texts))
@@ -169,7 +225,12 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
 
 
 def make_trainer(
-    prepared: Prepared, recipe: Recipe, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True
+    prepared: Prepared,
+    recipe: Recipe,
+    judge: Judge,
+    folder: Path,
+    fabric: Fabric,
+    progress: bool = True,
 ) -> Trainer:
     """Put together what fit needs."""
     model, source = build_model(prepared, recipe)
@@ -180,29 +241,64 @@ def make_trainer(
     for graph, counts, asks in prepared.folds:
         if len(asks):
             world = World(
-                graph, counts, prepared.texts, config.fanout, config.neighbours, fabric.device, config.matches
+                graph,
+                counts,
+                prepared.texts,
+                config.fanout,
+                config.neighbours,
+                fabric.device,
+                config.matches,
             )
             asks, settling = _set_aside(asks, recipe)
-            folds.append(TrainingFold(world, asks, model.encode(world, texts), settling))
+            folds.append(
+                TrainingFold(world, asks, model.encode(world, texts), settling)
+            )
     serving = make_world(prepared, config, fabric.device)
 
     def validate(trained: Hybrid, bank: Bank) -> float:
-        value = judge(Recommender(trained, serving, bank, prepared.split.train, prepared.counts))
+        value = judge(
+            Recommender(trained, serving, bank, prepared.split.train, prepared.counts)
+        )
         trained.train()
         return value
 
     tempered = recipe.training.temper and recipe.fusion.vectors and recipe.fusion.paths
-    asked = held_out(prepared, recipe, prepared.split.valid, recipe.training.temper) if tempered else {}
-    real = [asks for name, asks in asked.items() if not getattr(recipe.tasks[name], "made_up", False)]
+    asked = (
+        held_out(prepared, recipe, prepared.split.valid, recipe.training.temper)
+        if tempered
+        else {}
+    )
+    real = [
+        asks
+        for name, asks in asked.items()
+        if not getattr(recipe.tasks[name], "made_up", False)
+    ]
     kept = join(real) if real else None
-    return Trainer(model, source, folds, serving, validate, recipe.training, folder, recipe.seed, fabric, texts, kept)
+    return Trainer(
+        model,
+        source,
+        folds,
+        serving,
+        validate,
+        recipe.training,
+        folder,
+        recipe.seed,
+        fabric,
+        texts,
+        kept,
+    )
 
 
 def _set_aside(asks: Asks, recipe: Recipe) -> tuple[Asks, Asks | None]:
     """The asks of the joint training, and those that only the settling sees."""
     training = recipe.training
     count = round(training.settle_share * len(asks))
-    if not (recipe.fusion.vectors and recipe.fusion.paths and training.settle.passes and count):
+    if not (
+        recipe.fusion.vectors
+        and recipe.fusion.paths
+        and training.settle.passes
+        and count
+    ):
         return asks, None
     order = np.random.default_rng(recipe.seed).permutation(len(asks))
     return asks.take(np.sort(order[count:])), asks.take(np.sort(order[:count]))
@@ -215,20 +311,34 @@ def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
         world = make_world(prepared, trainer.model.config, world.device)
         world.learned_from(trainer.serving.taken)
     bank = trainer.model.encode(world, trainer.texts())
-    return Recommender(trainer.model, world, bank, prepared.split.train, prepared.counts)
+    return Recommender(
+        trainer.model, world, bank, prepared.split.train, prepared.counts
+    )
 
 
 def make_world(prepared: Prepared, config: FusionConfig, device: torch.device) -> World:
     """The whole graph, ready for a model."""
     return World(
-        prepared.graph, prepared.counts, prepared.texts, config.fanout, config.neighbours, device, config.matches
+        prepared.graph,
+        prepared.counts,
+        prepared.texts,
+        config.fanout,
+        config.neighbours,
+        device,
+        config.matches,
     )
 
 
 def train_part(
-    prepared: Prepared, recipe: Recipe, part: Part, judge: Judge, folder: Path, fabric: Fabric, progress: bool = True,
+    prepared: Prepared,
+    recipe: Recipe,
+    part: Part,
+    judge: Judge,
+    folder: Path,
+    fabric: Fabric,
+    progress: bool = True,
     later: Prepared | None = None,
-) -> Recommender:  # fmt: skip
+) -> Recommender:
     """Train a part alone, by the same asks and schedule: part says which sides it uses, later what it then serves."""
     alone = replace(recipe, fusion=replace(recipe.fusion, **part))
     trainer = make_trainer(prepared, alone, judge, folder, fabric, progress)

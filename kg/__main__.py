@@ -15,12 +15,13 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
-from kg.exchange import save_tables
-from kg.inspect import inspect
 from kg.prices import odd_prices
 from kg.schema import GraphSchema, SchemaError
-from kg.store import DataError, StoreError, open_store, read_tables, write_tables
-from kg.tables import Tables
+from kg.stores.base import StoreError, read_tables, write_tables
+from kg.stores.inspect import inspect
+from kg.stores.open import open_store
+from kg.stores.parquet import save_tables
+from kg.tables import DataError, Tables
 from kg.times import span_of
 
 _STORE = "a path, or the address of a Neo4j (neo4j://, bolt://; NEO4J_USERNAME, NEO4J_PASSWORD, NEO4J_DATABASE)"
@@ -46,11 +47,18 @@ def load(options: argparse.Namespace) -> int:
     with open_store(options.store, create=True) as store:
         write_tables(store, tables)
         held = store.count(tables.schema)
-    written = {name: len(table) for name, table in {**tables.nodes, **tables.edges}.items()}
+    written = {
+        name: len(table) for name, table in {**tables.nodes, **tables.edges}.items()
+    }
     for name, count in held.items():
-        print(f"{name}: {count:,}" + (f", of {written[name]:,} written" if count != written[name] else ""))
+        print(
+            f"{name}: {count:,}"
+            + (f", of {written[name]:,} written" if count != written[name] else "")
+        )
     if any(count > written[name] for name, count in held.items()):
-        print(f"warning: {options.store} held more before, and still does; load into an empty one to be rid of it")
+        print(
+            f"warning: {options.store} held more before, and still does; load into an empty one to be rid of it"
+        )
     return 0
 
 
@@ -74,7 +82,9 @@ def check(options: argparse.Namespace) -> int:
     _print_counts(tables)
     for edge in tables.schema.edges:
         if edge.time:
-            print(f"times of {edge.name}: {span_of(tables.edges[edge.name]['time'].to_numpy())}")
+            print(
+                f"times of {edge.name}: {span_of(tables.edges[edge.name]['time'].to_numpy())}"
+            )
     item = tables.schema.item.name
     vocab, texts = tables.vocab(item), tables.texts(item)
     linked = np.zeros(len(vocab), bool)
@@ -94,9 +104,13 @@ def check(options: argparse.Namespace) -> int:
         odd = odd_prices(prices)
         if len(odd):
             first = f"{vocab.key(int(odd[0]))!r} at {prices[int(odd[0])].as_py()!r}"
-            print(f"warning: {len(odd):,} prices are no numbers or below 0, such as {first}")
+            print(
+                f"warning: {len(odd):,} prices are no numbers or below 0, such as {first}"
+            )
     if len(unknown):
-        print(f"FAILED: {len(unknown):,} items have neither edges nor text, such as {vocab.key(int(unknown[0]))!r}")
+        print(
+            f"FAILED: {len(unknown):,} items have neither edges nor text, such as {vocab.key(int(unknown[0]))!r}"
+        )
     return int(len(unknown) > 0)
 
 
@@ -114,21 +128,29 @@ def make_source(name: str, settings: Sequence[str] = ()) -> Any:
         UsageError: There is no such source, or it has no such setting or not of that type.
     """
     if not re.fullmatch(r"\w+:\w+", name := name.removeprefix("kg.sources.")):
-        raise UsageError(f"{name!r} is no source; name one as module:Class, such as folder:Folder")
+        raise UsageError(
+            f"{name!r} is no source; name one as module:Class, such as folder:Folder"
+        )
     module, _, kind = name.partition(":")
     try:
         source = getattr(importlib.import_module(f"kg.sources.{module}"), kind)
     except ModuleNotFoundError as error:
         raise UsageError(f"no source {name!r}: {error}") from error
     except AttributeError:
-        raise UsageError(f"no source {name!r}: kg/sources/{module}.py has no {kind}") from None
-    if not (isinstance(source, type) and is_dataclass(source) and hasattr(source, "load")):
+        raise UsageError(
+            f"no source {name!r}: kg/sources/{module}.py has no {kind}"
+        ) from None
+    if not (
+        isinstance(source, type) and is_dataclass(source) and hasattr(source, "load")
+    ):
         raise UsageError(f"{name!r} is no source: it is no dataclass with load()")
     hints, known, values = get_type_hints(source), [f.name for f in fields(source)], {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or key not in known:
-            raise UsageError(f"{setting!r} is no key=value of {name}; its keys are {', '.join(known) or 'none'}")
+            raise UsageError(
+                f"{setting!r} is no key=value of {name}; its keys are {', '.join(known) or 'none'}"
+            )
         values[key] = _value(key, text, hints[key])
     try:
         return source(**values)
@@ -164,22 +186,46 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
 
     def add(name: str, run: Any, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=f"{run.__doc__} {main.__doc__}")
+        command = commands.add_parser(
+            name, help=text, description=f"{run.__doc__} {main.__doc__}"
+        )
         command.set_defaults(run=run)
         return command
 
     command = add("load", load, "write a data set into a store")
-    command.add_argument("source", help="module:Class under kg.sources, such as folder:Folder")
+    command.add_argument(
+        "source", help="module:Class under kg.sources, such as folder:Folder"
+    )
     command.add_argument("store", help=_STORE)
-    command.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="a setting of the source")
-    command = add("export", export, "write a store as Parquet files that the folder source reads")
+    command.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a setting of the source",
+    )
+    command = add(
+        "export", export, "write a store as Parquet files that the folder source reads"
+    )
     command.add_argument("store", help=_STORE)
     command.add_argument("folder", help="where schema.toml, nodes/ and edges/ go")
-    command.add_argument("--schema", metavar="FILE", help="a schema file; the saved schema where it is left out")
+    command.add_argument(
+        "--schema",
+        metavar="FILE",
+        help="a schema file; the saved schema where it is left out",
+    )
     command = add("check", check, "validate a store and count what it holds")
     command.add_argument("store", help=_STORE)
-    command.add_argument("--schema", metavar="FILE", help="a schema file; the saved schema where it is left out")
-    command = add("inspect", draft, "print a store's schema, or a draft for a Neo4j database that has none")
+    command.add_argument(
+        "--schema",
+        metavar="FILE",
+        help="a schema file; the saved schema where it is left out",
+    )
+    command = add(
+        "inspect",
+        draft,
+        "print a store's schema, or a draft for a Neo4j database that has none",
+    )
     command.add_argument("store", help=_STORE)
     return parser
 

@@ -37,7 +37,9 @@ class EdgeList:
 
     def take(self, which: npt.NDArray[np.bool_] | IntArray) -> EdgeList:
         """The chosen edges."""
-        return EdgeList(self.source[which], self.target[which], self.weight[which], self.time[which])
+        return EdgeList(
+            self.source[which], self.target[which], self.weight[which], self.time[which]
+        )
 
     def flipped(self) -> EdgeList:
         """The same edges, the other way."""
@@ -48,15 +50,17 @@ class EdgeList:
 class Events:
     """Who took which item, when, together with what: the interactions with bundles resolved to items.
 
-    The items taken alone come first, in the order of the interaction edges. A bundle that several users took stands
-    here once for each; where both the taking and the membership have a time, the later one counts.
+    The items taken alone come first, in the order of the interaction edges. A bundle that
+    several users took stands here once for each; where both the taking and the membership have
+    a time, the later one counts.
 
     Attributes:
         user: (E,) user rows, -1 where nobody is known.
         bundle: (E,) bundle rows, -1 where the item was taken alone.
         item: (E,) item rows.
         time: (E,) when, NaN where unknown.
-        words: By bundle row, what people called the bundle; empty where the bundle type has no text.
+        words: By bundle row, what people called the bundle; empty where the bundle type has no
+            text.
     """
 
     user: IntArray
@@ -70,9 +74,16 @@ class Events:
         """All events of several parts, in order."""
         none = np.zeros(0, np.int64)
         user, bundle, item = (
-            np.concatenate([none, *(getattr(p, f) for p in parts)]) for f in ("user", "bundle", "item")
+            np.concatenate([none, *(getattr(p, f) for p in parts)])
+            for f in ("user", "bundle", "item")
         )
-        return cls(user, bundle, item, np.concatenate([np.zeros(0), *(p.time for p in parts)]), words)
+        return cls(
+            user,
+            bundle,
+            item,
+            np.concatenate([np.zeros(0), *(p.time for p in parts)]),
+            words,
+        )
 
     def __len__(self) -> int:
         return len(self.item)
@@ -80,14 +91,22 @@ class Events:
     @property
     def lasting(self) -> npt.NDArray[np.bool_]:
         """(E,) whether it is of a bundle without a taker and a time, as an editor's outfit: a fact, not an act."""
-        acts = np.zeros(self.bundle.max(initial=-1) + 2, bool)  # by bundle, and nothing for -1
+        acts = np.zeros(
+            self.bundle.max(initial=-1) + 2, bool
+        )  # by bundle, and nothing for -1
         acts[self.bundle[(self.user >= 0) | ~np.isnan(self.time)]] = True
         lasting: npt.NDArray[np.bool_] = (self.bundle >= 0) & ~acts[self.bundle]
         return lasting
 
     def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Events:
         """The chosen events."""
-        return Events(self.user[which], self.bundle[which], self.item[which], self.time[which], self.words)
+        return Events(
+            self.user[which],
+            self.bundle[which],
+            self.item[which],
+            self.time[which],
+            self.words,
+        )
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,8 @@ class Graph:
     Attributes:
         schema: The types.
         vocabs: By node type, id <-> row.
-        edges: By (source type, edge name, target type), forward only; `typed_edges` adds the reverses.
+        edges: By (source type, edge name, target type), forward only; `typed_edges` adds the
+            reverses.
         events: The interactions and memberships once more, as events.
         titles: By attribute type, and for items, what people read of each node.
     """
@@ -133,11 +153,19 @@ class Graph:
         user, events = self.user, self.events
         owned = (events.user >= 0) & (events.bundle >= 0)
         if user and owned.any():
-            name = "_".join(e.name for e in self.schema.edges if e.role in {"interaction", "membership"})
-            pairs = np.unique(events.user[owned] * self.size(self.item) + events.item[owned])
+            name = "_".join(
+                e.name
+                for e in self.schema.edges
+                if e.role in {"interaction", "membership"}
+            )
+            pairs = np.unique(
+                events.user[owned] * self.size(self.item) + events.item[owned]
+            )
             source, target = np.divmod(pairs, self.size(self.item))
             blank = np.full(len(pairs), np.nan)
-            edges[(user, name, self.item)] = EdgeList(source, target, np.ones(len(pairs)), blank)
+            edges[(user, name, self.item)] = EdgeList(
+                source, target, np.ones(len(pairs)), blank
+            )
         for (source_type, name, target_type), edge in list(edges.items()):
             edges[(target_type, REVERSE + name, source_type)] = edge.flipped()
         return edges
@@ -145,8 +173,12 @@ class Graph:
     def until(self, time: float) -> Self:
         """The graph as it stood at a time: every edge and event later than it is gone, nodes and rows stay."""
         edges = {key: e.take(~(e.time > time)) for key, e in self.edges.items()}
-        kept = replace(self, edges=edges, events=self.events.take(~(self.events.time > time)))
-        dated = np.unique(self.events.bundle[(self.events.time > time) & (self.events.bundle >= 0)])
+        kept = replace(
+            self, edges=edges, events=self.events.take(~(self.events.time > time))
+        )
+        dated = np.unique(
+            self.events.bundle[(self.events.time > time) & (self.events.bundle >= 0)]
+        )
         return kept.without_bundles(dated)
 
     def without_bundles(self, bundles: IntArray) -> Self:
@@ -164,7 +196,9 @@ class Graph:
             if target == node.name:
                 keep &= ~gone[edge.target]
             edges[(source, name, target)] = edge.take(keep)
-        events = self.events.take(~((self.events.bundle >= 0) & gone[self.events.bundle]))
+        events = self.events.take(
+            ~((self.events.bundle >= 0) & gone[self.events.bundle])
+        )
         return replace(self, edges=edges, events=events)
 
     def without_items(self, items: IntArray) -> Self:
@@ -174,8 +208,12 @@ class Graph:
         edges = {}
         for (source, name, target), edge in self.edges.items():
             taken = target == self.item and self.schema.edge(name).role != "relation"
-            edges[(source, name, target)] = edge.take(~gone[edge.target]) if taken else edge
-        return replace(self, edges=edges, events=self.events.take(~gone[self.events.item]))
+            edges[(source, name, target)] = (
+                edge.take(~gone[edge.target]) if taken else edge
+            )
+        return replace(
+            self, edges=edges, events=self.events.take(~gone[self.events.item])
+        )
 
     def without_events(self, gone: npt.NDArray[np.bool_]) -> Self:
         """The graph without the (user, item) interactions of these events, (len(events),) bool; bundles whole."""
@@ -188,18 +226,32 @@ class Graph:
         lost_keys = event_keys(direct, items)
         edges = dict(kept.edges)
         for key, edge in edges.items():
-            if key[0] == self.user and key[2] == self.item and self.schema.edge(key[1]).role == "interaction":
-                here = Events(edge.source, np.full(len(edge), -1), edge.target, edge.time)
+            if (
+                key[0] == self.user
+                and key[2] == self.item
+                and self.schema.edge(key[1]).role == "interaction"
+            ):
+                here = Events(
+                    edge.source, np.full(len(edge), -1), edge.target, edge.time
+                )
                 edges[key] = edge.take(~np.isin(event_keys(here, items), lost_keys))
         events = kept.events
         alone = events.bundle < 0
-        return replace(kept, edges=edges, events=events.take(~(alone & np.isin(event_keys(events, items), lost_keys))))
+        return replace(
+            kept,
+            edges=edges,
+            events=events.take(
+                ~(alone & np.isin(event_keys(events, items), lost_keys))
+            ),
+        )
 
 
 def event_keys(events: Events, items: int) -> npt.NDArray[np.complex128]:
     """(E,) what tells the events of users and items apart: user, item and time, an unknown time equal to itself."""
     # A complex number is a pair that numpy sorts and compares: (user and item, time).
-    return events.user * items + events.item + 1j * np.nan_to_num(events.time, nan=-1e300)
+    return (
+        events.user * items + events.item + 1j * np.nan_to_num(events.time, nan=-1e300)
+    )
 
 
 def build_graph(tables: Tables) -> Graph:
@@ -213,23 +265,39 @@ def build_graph(tables: Tables) -> Graph:
         weight = table["weight"].to_numpy() if edge.weight else np.ones(count)
         time = table["time"].to_numpy() if edge.time else np.full(count, np.nan)
         edges[(edge.source, edge.name, edge.target)] = EdgeList(
-            vocabs[edge.source].rows(table["source"]), vocabs[edge.target].rows(table["target"]), weight, time
+            vocabs[edge.source].rows(table["source"]),
+            vocabs[edge.target].rows(table["target"]),
+            weight,
+            time,
         )
-    titles = {n.name: tables.titles(n.name) for n in schema.nodes if n.role in {"attribute", "item"}}
+    titles = {
+        n.name: tables.titles(n.name)
+        for n in schema.nodes
+        if n.role in {"attribute", "item"}
+    }
     bundle = schema.of_role("bundle")
-    words = tuple(tables.texts(bundle.name)) if bundle is not None and bundle.text else ()
+    words = (
+        tuple(tables.texts(bundle.name)) if bundle is not None and bundle.text else ()
+    )
     return Graph(schema, vocabs, edges, events_of(schema, vocabs, edges, words), titles)
 
 
 def events_of(
-    schema: GraphSchema, vocabs: Mapping[str, Vocab], edges: Mapping[EdgeKey, EdgeList], words: tuple[str, ...]
+    schema: GraphSchema,
+    vocabs: Mapping[str, Vocab],
+    edges: Mapping[EdgeKey, EdgeList],
+    words: tuple[str, ...],
 ) -> Events:
     """The interactions and memberships among some edges, as events."""
     none = np.zeros(0, np.int64)
     bundle = schema.of_role("bundle")
     roles = {e.name: e.role for e in schema.edges}
     taken = [(key[2], e) for key, e in edges.items() if roles[key[1]] == "interaction"]
-    parts = [Events(e.source, np.full(len(e), -1), e.target, e.time) for end, e in taken if end == schema.item.name]
+    parts = [
+        Events(e.source, np.full(len(e), -1), e.target, e.time)
+        for end, e in taken
+        if end == schema.item.name
+    ]
     if bundle is not None:
         owned = [e for end, e in taken if end == bundle.name]
         user = np.concatenate([none, *(e.source for e in owned)])
@@ -243,8 +311,26 @@ def events_of(
         for (_, name, _), edge in edges.items():
             if roles[name] == "membership":
                 repeats = np.maximum(count[edge.source], 1)
-                nth = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-                rows = np.repeat(np.where(count[edge.source] > 0, start[edge.source], -1), repeats) + nth
-                source, target = np.repeat(edge.source, repeats), np.repeat(edge.target, repeats)
-                parts.append(Events(user[rows], source, target, np.fmax(np.repeat(edge.time, repeats), time[rows])))
+                nth = np.arange(repeats.sum()) - np.repeat(
+                    np.cumsum(repeats) - repeats, repeats
+                )
+                rows = (
+                    np.repeat(
+                        np.where(count[edge.source] > 0, start[edge.source], -1),
+                        repeats,
+                    )
+                    + nth
+                )
+                source, target = (
+                    np.repeat(edge.source, repeats),
+                    np.repeat(edge.target, repeats),
+                )
+                parts.append(
+                    Events(
+                        user[rows],
+                        source,
+                        target,
+                        np.fmax(np.repeat(edge.time, repeats), time[rows]),
+                    )
+                )
     return Events.join(parts, words)

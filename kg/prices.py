@@ -22,7 +22,10 @@ def odd_prices(prices: pa.ChunkedArray) -> IntArray:
 
 
 def median_prices(
-    keys: pa.ChunkedArray, paid: pa.ChunkedArray, wanted: pa.ChunkedArray | pa.Array, digits: int
+    keys: pa.ChunkedArray,
+    paid: pa.ChunkedArray,
+    wanted: pa.ChunkedArray | pa.Array,
+    digits: int,
 ) -> pa.Array:
     """The median of what was paid for each wanted key, rounded; null where nothing is known, or nothing was paid.
 
@@ -32,7 +35,10 @@ def median_prices(
         wanted: (I,) distinct keys.
         digits: Decimal places kept.
     """
-    owner, value = Vocab(wanted).rows(keys), np.asarray(pc.cast(paid, pa.float64()).fill_null(np.nan), np.float64)
+    owner, value = (
+        Vocab(wanted).rows(keys),
+        np.asarray(pc.cast(paid, pa.float64()).fill_null(np.nan), np.float64),
+    )
     known = (owner >= 0) & np.isfinite(value)
     order = np.lexsort((value[known], owner[known]))
     value, count = value[known][order], np.bincount(owner[known], minlength=len(wanted))

@@ -23,7 +23,11 @@ _ENDS: dict[str, set[tuple[str, str]]] = {
 
 
 LANGUAGES = ("en", "zh")
-FORMS = ("share", "forward", "back")  # two nodes with one value; a relation along its edges; against them
+FORMS = (
+    "share",
+    "forward",
+    "back",
+)  # two nodes with one value; a relation along its edges; against them
 SAID = ("a", "b", "via", "type", "relation", "bundle", "user")  # what a phrase may name
 
 
@@ -58,13 +62,19 @@ class NodeType:
         object.__setattr__(self, "text", tuple(self.text))
         object.__setattr__(self, "properties", tuple(self.properties))
         if not _NAME.fullmatch(self.name):
-            raise SchemaError(f"node type {self.name!r}: a name is letters, digits and _")
+            raise SchemaError(
+                f"node type {self.name!r}: a name is letters, digits and _"
+            )
         if self.role not in get_args(NodeRole):
-            raise SchemaError(f"node type {self.name!r}: role {self.role!r} is none of {get_args(NodeRole)}")
+            raise SchemaError(
+                f"node type {self.name!r}: role {self.role!r} is none of {get_args(NodeRole)}"
+            )
         if not self.id:
             raise SchemaError(f"node type {self.name!r}: the id property has no name")
         if "id" in self.columns:
-            raise SchemaError(f"node type {self.name!r}: a property 'id' cannot be kept beside the id {self.id!r}")
+            raise SchemaError(
+                f"node type {self.name!r}: a property 'id' cannot be kept beside the id {self.id!r}"
+            )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,12 +91,14 @@ class EdgeType:
         name: The type's name in this project; an identifier, unique in the schema.
         source: The node type's name that edges leave.
         target: The node type's name that edges enter.
-        role: interaction (user to item or bundle), membership (bundle to item), or relation (anything else).
+        role: interaction (user to item or bundle), membership (bundle to item), or relation
+            (anything else).
         relationship: The relationship type in the database; the name in capitals where empty.
         weight: The property that holds a non-negative strength; 1 where empty.
-        time: The property that holds when it happened, a number or a timestamp. An edge is keyed by its ends,
-            and by its time where it has one.
-        phrases: By language (en, zh) and form (share, forward, back), how explanations say a relation, over the shipped
+        time: The property that holds when it happened, a number or a timestamp. An edge is
+            keyed by its ends, and by its time where it has one.
+        phrases: By language (en, zh) and form (share, forward, back), how explanations say a
+            relation, over the shipped
             sentences: phrases.en.share = "{a} and {b} are both for {via}".
     """
 
@@ -102,9 +114,13 @@ class EdgeType:
     def __post_init__(self) -> None:
         object.__setattr__(self, "relationship", self.relationship or self.name.upper())
         if not _NAME.fullmatch(self.name):
-            raise SchemaError(f"edge type {self.name!r}: a name is letters, digits and _")
+            raise SchemaError(
+                f"edge type {self.name!r}: a name is letters, digits and _"
+            )
         if self.role not in get_args(EdgeRole):
-            raise SchemaError(f"edge type {self.name!r}: role {self.role!r} is none of {get_args(EdgeRole)}")
+            raise SchemaError(
+                f"edge type {self.name!r}: role {self.role!r} is none of {get_args(EdgeRole)}"
+            )
         for where, text in _templates(self.phrases):
             self._check_phrase(where, text)
 
@@ -112,18 +128,26 @@ class EdgeType:
         language, _, form = where.partition(".")
         what = f"edge type {self.name!r}: phrases.{where}"
         if self.role != "relation":
-            raise SchemaError(f"{what}: relations have phrases, and this is an edge of role {self.role}")
+            raise SchemaError(
+                f"{what}: relations have phrases, and this is an edge of role {self.role}"
+            )
         if language not in LANGUAGES or form not in FORMS or not isinstance(text, str):
-            raise SchemaError(f"{what} is no text by language ({', '.join(LANGUAGES)}) and form ({', '.join(FORMS)})")
+            raise SchemaError(
+                f"{what} is no text by language ({', '.join(LANGUAGES)}) and form ({', '.join(FORMS)})"
+            )
         unknown: set[str] = set()
         try:
-            unknown = {name for _, name, _, _ in Formatter().parse(text) if name is not None} - set(SAID)
+            unknown = {
+                name for _, name, _, _ in Formatter().parse(text) if name is not None
+            } - set(SAID)
             if not unknown:
                 text.format(**dict.fromkeys(SAID, ""))
         except (ValueError, LookupError, AttributeError) as error:
             raise SchemaError(f"{what}: {error}") from error
         if unknown:
-            raise SchemaError(f"{what}: {{{min(unknown)}}} is none of {', '.join(SAID)}")
+            raise SchemaError(
+                f"{what}: {{{min(unknown)}}} is none of {', '.join(SAID)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -131,8 +155,9 @@ class GraphSchema:
     """The types of a product knowledge graph; checked on construction.
 
     Raises:
-        SchemaError: A name is used twice, an edge's end is unknown, an edge's role does not fit its ends, or there
-            is not exactly one item type and at most one user and one bundle type.
+        SchemaError: A name is used twice, an edge's end is unknown, an edge's role does not
+            fit its ends, or there is not exactly one item type and at most one user and one
+            bundle type.
     """
 
     nodes: tuple[NodeType, ...]
@@ -145,7 +170,10 @@ class GraphSchema:
             ("node type", [n.name for n in self.nodes]),
             ("label", [n.label for n in self.nodes]),
             ("edge type", [e.name for e in self.edges]),
-            ("relationship between the same types", [f"{e.source} {e.relationship} {e.target}" for e in self.edges]),
+            (
+                "relationship between the same types",
+                [f"{e.source} {e.relationship} {e.target}" for e in self.edges],
+            ),
         ):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
@@ -153,7 +181,9 @@ class GraphSchema:
         for role, least, most in (("item", 1, 1), ("user", 0, 1), ("bundle", 0, 1)):
             count = sum(n.role == role for n in self.nodes)
             if not least <= count <= most:
-                raise SchemaError(f"{count} node types have the role {role}; {least} to {most} may")
+                raise SchemaError(
+                    f"{count} node types have the role {role}; {least} to {most} may"
+                )
         roles = {n.name: n.role for n in self.nodes}
         for edge in self.edges:
             for end in (edge.source, edge.target):
@@ -161,21 +191,27 @@ class GraphSchema:
                     raise SchemaError(f"edge type {edge.name!r}: no node type {end!r}")
             ends = (roles[edge.source], roles[edge.target])
             if edge.role in _ENDS and ends not in _ENDS[edge.role]:
-                raise SchemaError(f"edge type {edge.name!r}: {edge.role} cannot go from {ends[0]} to {ends[1]}")
+                raise SchemaError(
+                    f"edge type {edge.name!r}: {edge.role} cannot go from {ends[0]} to {ends[1]}"
+                )
 
     def node(self, name: str) -> NodeType:
         """The node type of that name; KeyError says which there are."""
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise KeyError(f"no node type {name!r}; there are {', '.join(n.name for n in self.nodes)}")
+        raise KeyError(
+            f"no node type {name!r}; there are {', '.join(n.name for n in self.nodes)}"
+        )
 
     def edge(self, name: str) -> EdgeType:
         """The edge type of that name; KeyError says which there are."""
         for edge in self.edges:
             if edge.name == name:
                 return edge
-        raise KeyError(f"no edge type {name!r}; there are {', '.join(e.name for e in self.edges)}")
+        raise KeyError(
+            f"no edge type {name!r}; there are {', '.join(e.name for e in self.edges)}"
+        )
 
     def of_role(self, role: NodeRole) -> NodeType | None:
         """The first node type with that role, or None."""
@@ -199,7 +235,9 @@ class GraphSchema:
         """The inverse of to_dict; SchemaError on an unknown or missing key."""
         extra = set(data) - {"nodes", "edges"}
         if extra:
-            raise SchemaError(f"unknown key in the schema: {', '.join(sorted(extra))}; it has nodes and edges")
+            raise SchemaError(
+                f"unknown key in the schema: {', '.join(sorted(extra))}; it has nodes and edges"
+            )
         return cls(
             tuple(_make(NodeType, row, "node") for row in _rows(data, "nodes")),
             tuple(_make(EdgeType, row, "edge") for row in _rows(data, "edges")),
@@ -210,9 +248,14 @@ class GraphSchema:
         lines = []
         for kind, rows in self.to_dict().items():
             for row in rows:
-                lines += [f"# {line}" for line in (comments or {}).get(row["name"], "").splitlines()]
+                lines += [
+                    f"# {line}"
+                    for line in (comments or {}).get(row["name"], "").splitlines()
+                ]
                 lines.append(f"[[{kind}]]")
-                lines += [f"{key} = {_toml(value)}" for key, value in row.items() if value]
+                lines += [
+                    f"{key} = {_toml(value)}" for key, value in row.items() if value
+                ]
                 lines.append("")
         return "\n".join(lines)
 
@@ -229,7 +272,9 @@ class GraphSchema:
 
 def _templates(phrases: object) -> Iterator[tuple[str, object]]:
     """("language.form", text) of each phrase, whatever stands there."""
-    for language, forms in phrases.items() if isinstance(phrases, Mapping) else [(str(phrases), "")]:
+    for language, forms in (
+        phrases.items() if isinstance(phrases, Mapping) else [(str(phrases), "")]
+    ):
         yield from (
             ((f"{language}.{form}", text) for form, text in forms.items())
             if isinstance(forms, Mapping)
@@ -239,14 +284,20 @@ def _templates(phrases: object) -> Iterator[tuple[str, object]]:
 
 def _toml(value: str | tuple[str, ...] | Mapping[str, Any]) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items()) + " }"
+        return (
+            "{ "
+            + ", ".join(f"{key} = {_toml(part)}" for key, part in value.items())
+            + " }"
+        )
     # A JSON string is a TOML basic string, but for DEL, which TOML wants escaped.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _rows(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
     rows = data.get(key, [])
-    if not isinstance(rows, list | tuple) or not all(isinstance(row, dict) for row in rows):
+    if not isinstance(rows, list | tuple) or not all(
+        isinstance(row, dict) for row in rows
+    ):
         raise SchemaError(f"{key} must be a list of tables ([[{key}]])")
     return list(rows)
 
@@ -255,12 +306,18 @@ def _make(kind: type[T], row: dict[str, Any], what: str) -> T:
     known = {f.name for f in fields(kind)}
     extra = set(row) - known
     if extra:
-        raise SchemaError(f"{what} {row.get('name', '?')!r}: unknown key {', '.join(sorted(extra))}")
+        raise SchemaError(
+            f"{what} {row.get('name', '?')!r}: unknown key {', '.join(sorted(extra))}"
+        )
     for key, value in row.items():
         if key == "phrases":  # the edge type looks itself
             continue
         many = key in {"text", "properties"}
-        values = value if many and isinstance(value, list | tuple) else [None if many else value]
+        values = (
+            value
+            if many and isinstance(value, list | tuple)
+            else [None if many else value]
+        )
         if not all(isinstance(v, str) for v in values):
             raise SchemaError(
                 f"{what} {row.get('name', '?')!r}: {key} must be {'a list of names' if many else 'a name'}"

@@ -33,8 +33,14 @@ class Vocab:
     """
 
     def __init__(self, ids: pa.Array | pa.ChunkedArray | Iterable[str]) -> None:
-        array = ids if isinstance(ids, (pa.Array, pa.ChunkedArray)) else pa.array(list(ids), pa.string())
-        self.ids: pa.Array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        array = (
+            ids
+            if isinstance(ids, (pa.Array, pa.ChunkedArray))
+            else pa.array(list(ids), pa.string())
+        )
+        self.ids: pa.Array = (
+            array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -50,7 +56,9 @@ class Vocab:
     def rows(self, keys: pa.Array | pa.ChunkedArray | Iterable[str]) -> IntArray:
         """The rows of many ids, -1 for each that is unknown."""
         if not isinstance(keys, (pa.Array, pa.ChunkedArray)):
-            return np.array([self.row(key) for key in keys], np.int64)  # Arrow would hash every id at each call
+            return np.array(
+                [self.row(key) for key in keys], np.int64
+            )  # Arrow would hash every id at each call
         return np.asarray(pc.index_in(keys, value_set=self.ids).fill_null(-1), np.int64)
 
     def key(self, row: int) -> str:
@@ -78,12 +86,13 @@ class Tables:
     Attributes:
         schema: The types.
         nodes: By node type name: columns "id" (string, unique) and the type's properties.
-        edges: By edge type name: "source", "target" (string ids), and "weight", "time" (float64) where the type has
-            them. Timestamps are days since 1970-01-01; numbers keep their own unit.
+        edges: By edge type name: "source", "target" (string ids), and "weight", "time"
+            (float64) where the type has them. Timestamps are days since 1970-01-01; numbers
+            keep their own unit.
 
     Raises:
-        DataError: A table is missing a column, an id is null or used twice, a weight is negative or NaN, or an edge
-            points to a node that is not there.
+        DataError: A table is missing a column, an id is null or used twice, a weight is
+            negative or NaN, or an edge points to a node that is not there.
     """
 
     schema: GraphSchema
@@ -91,12 +100,22 @@ class Tables:
     edges: Mapping[str, pa.Table]
 
     def __post_init__(self) -> None:
-        nodes = {n.name: _check_nodes(n, self.nodes.get(n.name)) for n in self.schema.nodes}
-        edges = {e.name: _check_edges(e, self.edges.get(e.name), nodes) for e in self.schema.edges}
-        for kind, given, known in (("node", self.nodes, nodes), ("edge", self.edges, edges)):
+        nodes = {
+            n.name: _check_nodes(n, self.nodes.get(n.name)) for n in self.schema.nodes
+        }
+        edges = {
+            e.name: _check_edges(e, self.edges.get(e.name), nodes)
+            for e in self.schema.edges
+        }
+        for kind, given, known in (
+            ("node", self.nodes, nodes),
+            ("edge", self.edges, edges),
+        ):
             extra = set(given) - set(known)
             if extra:
-                raise DataError(f"{kind} tables the schema does not name: {', '.join(sorted(extra))}")
+                raise DataError(
+                    f"{kind} tables the schema does not name: {', '.join(sorted(extra))}"
+                )
         object.__setattr__(self, "nodes", MappingProxyType(nodes))
         object.__setattr__(self, "edges", MappingProxyType(edges))
 
@@ -107,10 +126,16 @@ class Tables:
     def texts(self, name: str) -> list[str]:
         """What the language model reads of each node of a type, "" where there is nothing."""
         table, node = self.nodes[name], self.schema.node(name)
-        columns = [pc.cast(table["id" if c == node.id else c], pa.string()).to_pylist() for c in node.text]
+        columns = [
+            pc.cast(table["id" if c == node.id else c], pa.string()).to_pylist()
+            for c in node.text
+        ]
         if not columns:
             return [""] * len(table)
-        return [". ".join(v.strip() for v in row if v and v.strip()) for row in zip(*columns, strict=True)]
+        return [
+            ". ".join(v.strip() for v in row if v and v.strip())
+            for row in zip(*columns, strict=True)
+        ]
 
     def titles(self, name: str) -> list[str]:
         """What people read of each node of a type; the id where there is no title."""
@@ -122,15 +147,24 @@ class Tables:
         return [title or key for title, key in zip(titles, ids, strict=True)]
 
     def with_tables(
-        self, nodes: Mapping[str, pa.Table] | None = None, edges: Mapping[str, pa.Table] | None = None
+        self,
+        nodes: Mapping[str, pa.Table] | None = None,
+        edges: Mapping[str, pa.Table] | None = None,
     ) -> Self:
         """A copy with some tables exchanged."""
-        return replace(self, nodes={**self.nodes, **(nodes or {})}, edges={**self.edges, **(edges or {})})
+        return replace(
+            self,
+            nodes={**self.nodes, **(nodes or {})},
+            edges={**self.edges, **(edges or {})},
+        )
 
     def in_order(self) -> Self:
         """The same rows sorted by id, as every store gives them, so that no draw hangs on where they came from."""
         nodes = {name: table.sort_by("id") for name, table in self.nodes.items()}
-        edges = {name: t.sort_by([(c, "ascending") for c in t.column_names]) for name, t in self.edges.items()}
+        edges = {
+            name: t.sort_by([(c, "ascending") for c in t.column_names])
+            for name, t in self.edges.items()
+        }
         return replace(self, nodes=nodes, edges=edges)
 
     def fingerprint(self) -> str:
@@ -148,7 +182,9 @@ def hash_rows(table: pa.Table) -> bytes:
     columns = [_canonical(table[c]) for c in table.column_names]
     if not columns or not len(table):
         return hashlib.sha256(b"").digest()
-    rows = pc.binary_join_element_wise(*columns, "\x1f", null_handling="replace", null_replacement="\x00")
+    rows = pc.binary_join_element_wise(
+        *columns, "\x1f", null_handling="replace", null_replacement="\x00"
+    )
     ordered = pc.take(rows, pc.sort_indices(rows))
     return hashlib.sha256("\x1e".join(ordered.to_pylist()).encode()).digest()
 
@@ -163,7 +199,8 @@ def _canonical(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """A property in one of the types that every store keeps: string, int64, float64, bool, date32, timestamp[us].
 
-    Lists of scalars are joined by ", ", timestamps are turned to UTC, a column of nulls is one of strings.
+    Lists of scalars are joined by ", ", timestamps are turned to UTC, a column of nulls is one
+    of strings.
 
     Raises:
         DataError: The type is none of these; `where` says which column it is.
@@ -182,11 +219,18 @@ def plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
             return values.cast(pa.timestamp("us"), safe=False)
         if is_.is_list(kind) or is_.is_large_list(kind):
             return pc.binary_join(values.cast(pa.list_(pa.string())), ", ")
-        if is_.is_null(kind) or is_.is_string(kind) or is_.is_large_string(kind) or is_.is_string_view(kind):
+        if (
+            is_.is_null(kind)
+            or is_.is_string(kind)
+            or is_.is_large_string(kind)
+            or is_.is_string_view(kind)
+        ):
             return values.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{where}: {error}") from error
-    raise DataError(f"{where}: {kind} is no type of a property; text, numbers, booleans, dates and lists of these are")
+    raise DataError(
+        f"{where}: {kind} is no type of a property; text, numbers, booleans, dates and lists of these are"
+    )
 
 
 def plain_nodes(node: NodeType, table: pa.Table) -> pa.Table:
@@ -197,7 +241,9 @@ def plain_nodes(node: NodeType, table: pa.Table) -> pa.Table:
     """
     missing = set(node_schema(node)) - set(table.column_names)
     if missing:
-        raise DataError(f"node type {node.name!r}: no column {', '.join(sorted(missing))}")
+        raise DataError(
+            f"node type {node.name!r}: no column {', '.join(sorted(missing))}"
+        )
     names = node_schema(node)
     columns = [plain(table[n], f"node type {node.name!r}, column {n!r}") for n in names]
     ids = columns[0].cast(pa.string())
@@ -210,28 +256,39 @@ def plain_edges(edge: EdgeType, table: pa.Table) -> pa.Table:
     """The columns of edge_schema; timestamps become days since 1970-01-01.
 
     Raises:
-        DataError: A column is missing or of another type, an end is null, or a weight or time is no finite number.
+        DataError: A column is missing or of another type, an end is null, or a weight or time
+            is no finite number.
     """
     wanted = edge_schema(edge)
     missing = set(wanted.names) - set(table.column_names)
     if missing:
-        raise DataError(f"edge type {edge.name!r}: no column {', '.join(sorted(missing))}")
+        raise DataError(
+            f"edge type {edge.name!r}: no column {', '.join(sorted(missing))}"
+        )
     columns = []
     for column in wanted:
         values = table[column.name]
         try:
             columns.append(in_days(values).cast(column.type))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(f"edge type {edge.name!r}, column {column.name!r}: {error}") from error
+            raise DataError(
+                f"edge type {edge.name!r}, column {column.name!r}: {error}"
+            ) from error
     table = pa.table(columns, schema=wanted)
     for name in ("source", "target"):
         if table[name].null_count:
-            raise DataError(f"edge type {edge.name!r}: {table[name].null_count} edges have no {name}")
+            raise DataError(
+                f"edge type {edge.name!r}: {table[name].null_count} edges have no {name}"
+            )
     for name in wanted.names[2:]:
         values = table[name].to_numpy()
-        if len(values) and (not np.isfinite(values).all() or (name == "weight" and values.min() < 0)):
+        if len(values) and (
+            not np.isfinite(values).all() or (name == "weight" and values.min() < 0)
+        ):
             kind = "finite, non-negative" if name == "weight" else "finite"
-            raise DataError(f"edge type {edge.name!r}: each {name} must be a {kind} number")
+            raise DataError(
+                f"edge type {edge.name!r}: each {name} must be a {kind} number"
+            )
     return table
 
 
@@ -250,12 +307,18 @@ def _check_nodes(node: NodeType, table: pa.Table | None) -> pa.Table:
     ids = table["id"]
     if pc.count_distinct(ids).as_py() != len(ids):
         counts = pc.value_counts(ids)
-        twice = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")[0].as_py()
+        twice = (
+            counts.filter(pc.greater(counts.field("counts"), 1))
+            .field("values")[0]
+            .as_py()
+        )
         raise DataError(f"node type {node.name!r}: id {twice!r} is used twice")
     return table.combine_chunks()
 
 
-def _check_edges(edge: EdgeType, table: pa.Table | None, nodes: Mapping[str, pa.Table]) -> pa.Table:
+def _check_edges(
+    edge: EdgeType, table: pa.Table | None, nodes: Mapping[str, pa.Table]
+) -> pa.Table:
     if table is None:
         raise DataError(f"no table for edge type {edge.name!r}")
     table = plain_edges(edge, table).combine_chunks()
@@ -264,5 +327,7 @@ def _check_edges(edge: EdgeType, table: pa.Table | None, nodes: Mapping[str, pa.
         if len(table) and not pc.all(known).as_py():
             lost = table[end].filter(pc.invert(known))
             example = lost[0].as_py()
-            raise DataError(f"edge type {edge.name!r}: {len(lost)} edges have a {end} that is no {name}: {example!r}")
+            raise DataError(
+                f"edge type {edge.name!r}: {len(lost)} edges have a {end} that is no {name}: {example!r}"
+            )
     return table

@@ -15,21 +15,28 @@ Moment = Annotated[float, MOMENT]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITTEN = ", dates written as numbers, which are no days: make them dates (2024-12-31)"
-_DAYS = (3650, 73_000)  # of the years 1980 to 2169; what lies elsewhere is of another unit
+_DAYS = (
+    3650,
+    73_000,
+)  # of the years 1980 to 2169; what lies elsewhere is of another unit
 
 
 def days_of(when: date) -> float:
     """Days since 1970 of a date's first moment, or of a moment, in UTC where it has no zone; as an edge's are."""
     if not isinstance(when, datetime):
         when = datetime(when.year, when.month, when.day, tzinfo=UTC)
-    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) / timedelta(days=1)
+    return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) / timedelta(
+        days=1
+    )
 
 
 def dates_of(times: FloatArray) -> str:
     """The first and the last of some times as dates in brackets, "" where they cannot be days since 1970."""
     if not len(times) or times.min() <= _DAYS[0] or times.max() >= _DAYS[1]:
         return ""
-    first, last = ((_EPOCH + timedelta(days=float(t))).date() for t in (times.min(), times.max()))
+    first, last = (
+        (_EPOCH + timedelta(days=float(t))).date() for t in (times.min(), times.max())
+    )
     return f" ({first} to {last})"
 
 
@@ -37,7 +44,9 @@ def span_of(times: FloatArray) -> str:
     """The first and the last of some times as numbers and, where they can be, as dates."""
     if not len(times):
         return "none"
-    first, last = (np.format_float_positional(t, trim="-") for t in (times.min(), times.max()))
+    first, last = (
+        np.format_float_positional(t, trim="-") for t in (times.min(), times.max())
+    )
     return f"{first} to {last}{dates_of(times)}{_WRITTEN if _written(times) else ''}"
 
 

@@ -10,8 +10,8 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusion.runs import RunError, list_runs, open_run
-from serve.security import ROLES, KeyFileError, add_key, read_keys, revoke_key
+from fusion.runs.folder import RunError, list_runs, open_run
+from serve.access.security import ROLES, KeyFileError, add_key, read_keys, revoke_key
 from serve.settings import Settings, SettingsError
 
 GRACE = 30  # seconds for requests to end when the server is told to stop
@@ -29,34 +29,95 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(given: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m serve", description=__doc__)
-    parser.add_argument("--run", metavar="DIR", help="a run folder (default: the newest under --runs)")
-    parser.add_argument("--runs", default="runs", metavar="DIR", help="where runs lie (default: runs)")
-    parser.add_argument("--keys", metavar="FILE", help="the API keys: python -m serve keys --help")
-    parser.add_argument("--insecure", action="store_true", help="let everybody on this machine do everything")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=8000, help="the port to listen on (default: 8000)")
-    parser.add_argument("--graph", default="", metavar="URI", help="a store: edges of explanations are looked up "
-                        "in it, purchases written to it")  # fmt: skip
-    parser.add_argument("--state", default="", metavar="FILE", help="where events are kept (default: events.sqlite "
-                        "beside the runs)")  # fmt: skip
-    parser.add_argument("--cors", action="append", default=[], metavar="ORIGIN", help="let this origin's pages ask")
-    parser.add_argument("--audit", default="", metavar="FILE", help="append administrative acts to this file")
-    parser.add_argument("--workers", type=int, default=1, help="processes, each with the run in memory (default: 1)")
-    parser.add_argument("--threads", type=int, default=4, help="answers at once in each (default: 4)")
-    parser.add_argument("--fold-in", type=float, default=10.0, metavar="MINUTES", help="how often purchases are folded "
-                        "into the graph that is served, without training (default: 10; 0: never)")  # fmt: skip
+    parser.add_argument(
+        "--run", metavar="DIR", help="a run folder (default: the newest under --runs)"
+    )
+    parser.add_argument(
+        "--runs", default="runs", metavar="DIR", help="where runs lie (default: runs)"
+    )
+    parser.add_argument(
+        "--keys", metavar="FILE", help="the API keys: python -m serve keys --help"
+    )
+    parser.add_argument(
+        "--insecure",
+        action="store_true",
+        help="let everybody on this machine do everything",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address to listen on (default: 127.0.0.1)",
+    )
+    parser.add_argument(
+        "--port", type=int, default=8000, help="the port to listen on (default: 8000)"
+    )
+    parser.add_argument(
+        "--graph",
+        default="",
+        metavar="URI",
+        help="a store: edges of explanations are looked up "
+        "in it, purchases written to it",
+    )
+    parser.add_argument(
+        "--state",
+        default="",
+        metavar="FILE",
+        help="where events are kept (default: events.sqlite beside the runs)",
+    )
+    parser.add_argument(
+        "--cors",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let this origin's pages ask",
+    )
+    parser.add_argument(
+        "--audit",
+        default="",
+        metavar="FILE",
+        help="append administrative acts to this file",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="processes, each with the run in memory (default: 1)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=4, help="answers at once in each (default: 4)"
+    )
+    parser.add_argument(
+        "--fold-in",
+        type=float,
+        default=10.0,
+        metavar="MINUTES",
+        help="how often purchases are folded "
+        "into the graph that is served, without training (default: 10; 0: never)",
+    )
     options = parser.parse_args(given)
     run = options.run
     if run is None:
         runs = list_runs(options.runs) if Path(options.runs).is_dir() else []
         if not runs:
-            raise RunError(f"{options.runs}: no runs there; train one (python train.py --graph) or name one by --run")
+            raise RunError(
+                f"{options.runs}: no runs there; train one (python train.py --graph) or name one by --run"
+            )
         run = str(runs[-1])
     settings = Settings(
-        run, options.keys, options.insecure, options.host, options.port, options.graph, options.state,
-        tuple(options.cors), options.audit, options.workers, options.threads,
-        launch=uuid.uuid4().hex, fold_minutes=options.fold_in,
-    )  # fmt: skip
+        run,
+        options.keys,
+        options.insecure,
+        options.host,
+        options.port,
+        options.graph,
+        options.state,
+        tuple(options.cors),
+        options.audit,
+        options.workers,
+        options.threads,
+        launch=uuid.uuid4().hex,
+        fold_minutes=options.fold_in,
+    )
     open_run(run)  # before any worker starts, so that a damaged one is one line
     _listen(settings)
     return 0
@@ -68,41 +129,81 @@ def _listen(settings: Settings) -> None:
     from serve.app import SETTINGS, create_app, log_to_stderr
 
     log_to_stderr()
-    options = {"host": settings.host, "port": settings.port, "access_log": False, "server_header": False,
-               "timeout_graceful_shutdown": GRACE, "timeout_keep_alive": 15, "log_config": None}  # fmt: skip
+    options = {
+        "host": settings.host,
+        "port": settings.port,
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": GRACE,
+        "timeout_keep_alive": 15,
+        "log_config": None,
+    }
     if settings.workers == 1:
         uvicorn.run(create_app(settings), **options)  # type: ignore[arg-type]
         return
     os.environ[SETTINGS] = settings.to_json()
     with tempfile.TemporaryDirectory(prefix="trousseau-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # read by prometheus_client when workers import it
-        uvicorn.run("serve.app:from_environment", factory=True, workers=settings.workers, **options)  # type: ignore[arg-type]
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = (
+            folder  # read by prometheus_client when workers import it
+        )
+        uvicorn.run(
+            "serve.app:from_environment",
+            factory=True,
+            workers=settings.workers,
+            **options,  # type: ignore[arg-type]
+        )
 
 
 def _keys(given: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m serve keys", description="Who may ask: API keys, kept as hashes.")
+    parser = argparse.ArgumentParser(
+        prog="python -m serve keys",
+        description="Who may ask: API keys, kept as hashes.",
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="make a key and print it, once")
     revoke = commands.add_parser("revoke", help="take a key away")
     shown = commands.add_parser("list", help="names, roles and limits")
     for command in (add, revoke, shown):
-        command.add_argument("--file", default="keys.toml", help="the key file (default: keys.toml)")
+        command.add_argument(
+            "--file", default="keys.toml", help="the key file (default: keys.toml)"
+        )
     for command in (add, revoke):
         command.add_argument("name", help="whose")
-    add.add_argument("--role", choices=ROLES, default="reader", help="what it may do (default: reader)")
-    add.add_argument("--rate", type=float, default=50.0, help="requests a second (default: 50)")
+    add.add_argument(
+        "--role",
+        choices=ROLES,
+        default="reader",
+        help="what it may do (default: reader)",
+    )
+    add.add_argument(
+        "--rate", type=float, default=50.0, help="requests a second (default: 50)"
+    )
     add.add_argument("--quota", type=int, help="requests a day (default: no limit)")
-    add.add_argument("--expires", default="", metavar="DATE", help="the first day on which it is no longer taken")
+    add.add_argument(
+        "--expires",
+        default="",
+        metavar="DATE",
+        help="the first day on which it is no longer taken",
+    )
     options = parser.parse_args(given)
     if options.command == "add":
-        made = add_key(options.file, options.name, options.role, options.rate, options.quota, options.expires)
+        made = add_key(
+            options.file,
+            options.name,
+            options.role,
+            options.rate,
+            options.quota,
+            options.expires,
+        )
         print(made)
     elif options.command == "revoke":
         revoke_key(options.file, options.name)
     else:
         for key in read_keys(options.file).values():
             limits = f"{key.rate or 'any'}/s, {'any' if key.quota is None else key.quota}/day"
-            print(f"{key.name}  {key.role}  {limits}  {'until ' + key.expires if key.expires else ''}".rstrip())
+            print(
+                f"{key.name}  {key.role}  {limits}  {'until ' + key.expires if key.expires else ''}".rstrip()
+            )
     return 0
 
 

@@ -15,16 +15,16 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
-from serve import answers, schemas
-from serve.description import describe
-from serve.errors import Problem, install
+from serve.access.middleware import Around
+from serve.access.security import Guard, KeyFileError, revoke_key
+from serve.api import answers, schemas
+from serve.api.description import describe
+from serve.api.reference import page
+from serve.api.routes import reply, router, state_of
 from serve.metrics import Metrics
-from serve.middleware import Around
-from serve.reference import page
-from serve.routes import reply, router, state_of
-from serve.security import Guard, KeyFileError, revoke_key
+from serve.problems import Problem, install
+from serve.runtime.state import State
 from serve.settings import Settings
-from serve.state import State
 
 SETTINGS = "TROUSSEAU_SERVE"  # settings of worker processes, as JSON
 EXPLORER = Path(__file__).parent / "explorer"
@@ -43,7 +43,10 @@ def create_app(settings: Settings) -> FastAPI:
         state = await asyncio.to_thread(State, settings, guard, metrics)
         await state.catch_up()
         app.state.held = state
-        beside = [asyncio.create_task(task) for task in (state.follow(), state.write(), state.fold())]
+        beside = [
+            asyncio.create_task(task)
+            for task in (state.follow(), state.write(), state.fold())
+        ]
         try:
             yield
         finally:
@@ -53,11 +56,18 @@ def create_app(settings: Settings) -> FastAPI:
             await asyncio.to_thread(state.close)
 
     app = FastAPI(
-        title="Trousseau", version="1", summary="Recommendations from a product graph and from words.", lifespan=life,
-        docs_url=None, redoc_url=None, redirect_slashes=False,
-    )  # fmt: skip
+        title="Trousseau",
+        version="1",
+        summary="Recommendations from a product graph and from words.",
+        lifespan=life,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     install(app)
-    bearer = Depends(HTTPBearer(auto_error=False, description="An API key: trs_name.secret"))  # Around lets in
+    bearer = Depends(
+        HTTPBearer(auto_error=False, description="An API key: trs_name.secret")
+    )  # Around lets in
     app.include_router(router, dependencies=[bearer], tags=["questions"])
     _admin(app, settings, metrics, bearer)
     _open(app)
@@ -65,9 +75,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.mount("/explorer", StaticFiles(directory=EXPLORER), name="explorer")
     if settings.cors:
         app.add_middleware(
-            CORSMiddleware, allow_origins=list(settings.cors), allow_methods=["GET", "POST"],
-            allow_headers=["authorization", "content-type", "x-api-key", "x-request-id"], max_age=600,
-        )  # fmt: skip
+            CORSMiddleware,
+            allow_origins=list(settings.cors),
+            allow_methods=["GET", "POST"],
+            allow_headers=[
+                "authorization",
+                "content-type",
+                "x-api-key",
+                "x-request-id",
+            ],
+            max_age=600,
+        )
     describe(app)
     app.add_middleware(Around, settings=settings, guard=guard, metrics=metrics)
     return app
@@ -82,14 +100,18 @@ def _admin(app: FastAPI, settings: Settings, metrics: Metrics, bearer: object) -
         """Serve another run of the same folder. A damaged one is refused with 409 and the old one stays."""
         state, request_id = state_of(request), request.state.request_id
         before, fresh = await state.reload(body.run, request.state.caller, request_id)
-        return reply(answers.ReloadAnswer(run=fresh, request_id=request_id, before=before))
+        return reply(
+            answers.ReloadAnswer(run=fresh, request_id=request_id, before=before)
+        )
 
     @app.delete("/v1/admin/keys/{name}", status_code=204, **kept)  # type: ignore[arg-type]
     async def revoke(request: Request, name: str) -> Response:
         """Take a key away, in every worker within a second. For admins."""
         caller, request_id = request.state.caller, request.state.request_id
         if settings.keys is None:
-            raise Problem(409, "this server was started with --insecure and has no keys")
+            raise Problem(
+                409, "this server was started with --insecure and has no keys"
+            )
         try:
             await asyncio.to_thread(revoke_key, settings.keys, name)
         except KeyFileError:
@@ -105,7 +127,10 @@ def _admin(app: FastAPI, settings: Settings, metrics: Metrics, bearer: object) -
         metrics.inside.set(engine.inside)
         metrics.encoded.set(engine.now.recommender.encoded)
         metrics.batches.set(engine.now.recommender.batches)
-        return Response(await asyncio.to_thread(metrics.text), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(
+            await asyncio.to_thread(metrics.text),
+            media_type="text/plain; version=0.0.4; charset=utf-8",
+        )
 
 
 def _open(app: FastAPI) -> None:
@@ -138,7 +163,9 @@ def _open(app: FastAPI) -> None:
 
 def log_to_stderr() -> None:
     """A line an event, a line of JSON a request."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
 
 
 def from_environment() -> FastAPI:

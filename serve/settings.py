@@ -22,16 +22,19 @@ class Settings:
         insecure: Everybody may do everything; only on a loopback address.
         host: The address to listen on.
         port: The port to listen on.
-        graph: A store, or the address of one, for looking explanations' edges up and writing events to; "" for none.
+        graph: A store, or the address of one, for looking explanations' edges up and writing
+            events to; "" for none.
         state: Where events are kept: an SQLite file; "" for a file "events.sqlite" beside the runs.
         cors: Origins whose pages may ask; none where empty.
         audit: A file to which administrative acts are appended as JSON; "" for the log alone.
         workers: Processes.
         threads: Answers computed at once in each.
-        waiting: Requests that may be in the house at once in each, beyond which others are turned away with 503.
+        waiting: Requests that may be in the house at once in each, beyond which others are
+            turned away with 503.
         body: Most bytes of a request's body.
         seconds: Most seconds for an answer, beyond which it is 504.
-        launch: Which start of the server this is: its workers serve the run that one of them was told to.
+        launch: Which start of the server this is: its workers serve the run that one of them
+            was told to.
         session: How many of a user's latest events enter that user's asks.
         session_hours: How old these may be.
         fold_minutes: How often purchases are folded into the graph that is served; 0 for never.
@@ -59,9 +62,13 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "cors", tuple(self.cors))
         if self.insecure and self.keys:
-            raise SettingsError("--insecure lets everybody in and --keys does not; give one of them")
+            raise SettingsError(
+                "--insecure lets everybody in and --keys does not; give one of them"
+            )
         if self.insecure and not loopback(self.host):
-            raise SettingsError(f"--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, not on {self.host}")
+            raise SettingsError(
+                f"--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, not on {self.host}"
+            )
         if not self.insecure and not self.keys:
             raise SettingsError(
                 "who may ask? make a key (python -m serve keys add NAME --file keys.toml) and give --keys keys.toml, "
@@ -71,9 +78,13 @@ class Settings:
             raise SettingsError("--cors takes origins like https://shop.example, not *")
         for name in ("workers", "threads", "waiting", "body"):
             if getattr(self, name) < 1:
-                raise SettingsError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise SettingsError(
+                    f"{name} must be at least 1, not {getattr(self, name)}"
+                )
         if not self.fold_minutes >= 0:
-            raise SettingsError(f"--fold-in takes minutes, 0 for never, not {self.fold_minutes}")
+            raise SettingsError(
+                f"--fold-in takes minutes, 0 for never, not {self.fold_minutes}"
+            )
 
     def to_json(self) -> str:
         """For the environment of worker processes."""

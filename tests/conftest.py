@@ -24,14 +24,16 @@ from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
 
 if TYPE_CHECKING:
-    from kg.neo4j import Neo4jStore
+    from kg.stores.neo4j import Neo4jStore
 
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
-def surroundings(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def surroundings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Seed what draws at random; hide the address of a Neo4j from every test that is not marked neo4j."""
     random.seed(0)
     np.random.seed(0)
@@ -47,15 +49,21 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     import transformers
 
-    from encoders import pretrained
+    from encoders.text import tuning as pretrained
 
     folder = tmp_path_factory.mktemp("text")
-    shape: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape: dict[str, Any] = {
+        "hidden_size": 16,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
     torch.manual_seed(0)
     with pretrained.quiet():
         config = transformers.BertConfig(**shape, intermediate_size=32)
         transformers.AutoModel.from_config(config).save_pretrained(folder)
-        transformers.AutoTokenizer.from_pretrained(pretrained.model_folder("default")).save_pretrained(folder)
+        transformers.AutoTokenizer.from_pretrained(
+            pretrained.model_folder("default")
+        ).save_pretrained(folder)
     return folder
 
 
@@ -65,12 +73,14 @@ def checkerboard(tiny_text: Path) -> Callable[..., Any]:
 
     No asks are set aside, so that every joint step and every ask can be counted.
     """
-    from fusion import recipe as recipes
-    from fusion.settings import Recipe
+    from fusion.experiment import Recipe
+    from kg import config as recipes
 
     file = Path(__file__).parents[1] / "fusion" / "recipes" / "checkerboard.toml"
     return lambda *overrides: recipes.load(
-        Recipe, file, [f"text.model={tiny_text}", "training.settle_share=0.0", *overrides]
+        Recipe,
+        file,
+        [f"text.model={tiny_text}", "training.settle_share=0.0", *overrides],
     )
 
 
@@ -85,15 +95,26 @@ def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
     def make(folder: Path, *overrides: str) -> SimpleNamespace:
         recipe = checkerboard(*overrides)
         prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-        fabric = Fabric(accelerator="cpu", devices=1, precision=recipe.training.precision)
-        trainer = make_trainer(prepared, recipe, lambda r: judge(prepared, recipe, r), folder, fabric, progress=False)
+        fabric = Fabric(
+            accelerator="cpu", devices=1, precision=recipe.training.precision
+        )
+        trainer = make_trainer(
+            prepared,
+            recipe,
+            lambda r: judge(prepared, recipe, r),
+            folder,
+            fabric,
+            progress=False,
+        )
         return SimpleNamespace(recipe=recipe, prepared=prepared, trainer=trainer)
 
     return make
 
 
 @pytest.fixture(scope="session")
-def trained(trainer_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+def trained(
+    trainer_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
+) -> SimpleNamespace:
     """The checkerboard trained: .recipe, .prepared, .trainer, .history and .recommender. To be read, not changed."""
     from fusion.pipeline import finish
 
@@ -112,7 +133,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[str]]:
     """The command line of a quick checkerboard run into tmp_path/runs: command("--flag", ..., "key=value", ...)."""
-    folders = ["--quiet", "--device", "cpu", "--out", str(tmp_path / "runs"), "--data", str(data)]
+    folders = [
+        "--quiet",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "runs"),
+        "--data",
+        str(data),
+    ]
     quick = [
         "training.epochs=1",
         "training.settle_share=0.0",
@@ -125,8 +154,17 @@ def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[s
         if "--resume" in arguments:
             return [*arguments, *folders]
         flags = [a for a in arguments if a.startswith("-") or "=" not in a]
-        values = [f"text.model={tiny_text}", *quick, *(a for a in arguments if a not in flags)]
-        return ["checkerboard", *flags, *folders, *(part for value in values for part in ("--set", value))]
+        values = [
+            f"text.model={tiny_text}",
+            *quick,
+            *(a for a in arguments if a not in flags),
+        ]
+        return [
+            "checkerboard",
+            *flags,
+            *folders,
+            *(part for value in values for part in ("--set", value)),
+        ]
 
     return made
 
@@ -138,8 +176,16 @@ def one_run(tmp_path: Path) -> Callable[[], SimpleNamespace]:
 
     def read() -> SimpleNamespace:
         (folder,) = (tmp_path / "runs").iterdir()  # and nothing unfinished beside it
-        metrics, data = (json.loads((folder / f"{name}.json").read_text()) for name in ("metrics", "data"))
-        for row in (r for report in metrics["test"].values() for block in report["blocks"] for r in block["rows"]):
+        metrics, data = (
+            json.loads((folder / f"{name}.json").read_text())
+            for name in ("metrics", "data")
+        )
+        for row in (
+            r
+            for report in metrics["test"].values()
+            for block in report["blocks"]
+            for r in block["rows"]
+        ):
             assert row.pop("seconds") >= 0
         events = EventAccumulator(str(folder / "logs"))
         events.Reload()
@@ -158,7 +204,7 @@ def prefix() -> str:
 @pytest.fixture(scope="session")
 def neo4j_uri(prefix: str) -> Iterator[str]:
     """The address of the server; afterwards the prefix's constraints are gone and the schema is what it was."""
-    from kg.neo4j import Neo4jStore
+    from kg.stores.neo4j import Neo4jStore
 
     if not os.environ.get("NEO4J_URI"):
         pytest.skip("NEO4J_URI is not set")
@@ -167,7 +213,11 @@ def neo4j_uri(prefix: str) -> Iterator[str]:
         saved = store.schema()
     yield uri
     with Neo4jStore.connect(uri) as store:
-        for name, labels in list(store.rows("SHOW CONSTRAINTS YIELD name, labelsOrTypes RETURN name, labelsOrTypes")):
+        for name, labels in list(
+            store.rows(
+                "SHOW CONSTRAINTS YIELD name, labelsOrTypes RETURN name, labelsOrTypes"
+            )
+        ):
             if labels[0].startswith(prefix):
                 store._write(f"DROP CONSTRAINT `{name}`", None)
         if saved:
@@ -177,7 +227,7 @@ def neo4j_uri(prefix: str) -> Iterator[str]:
 @pytest.fixture
 def neo4j_store(neo4j_uri: str, prefix: str) -> "Iterator[Neo4jStore]":
     """An open store; afterwards the prefix's nodes, and the schema node, are gone."""
-    from kg.neo4j import Neo4jStore
+    from kg.stores.neo4j import Neo4jStore
 
     with Neo4jStore.connect(neo4j_uri) as store:
         yield store
@@ -188,25 +238,37 @@ def neo4j_store(neo4j_uri: str, prefix: str) -> "Iterator[Neo4jStore]":
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
     """Fail a skip whose marks or reason hold a word of TROUSSEAU_NO_SKIP (comma separated; "1" means every skip)."""
-    words = [word for word in os.environ.get("TROUSSEAU_NO_SKIP", "").lower().split(",") if word]
+    words = [
+        word
+        for word in os.environ.get("TROUSSEAU_NO_SKIP", "").lower().split(",")
+        if word
+    ]
     if not words or report.outcome != "skipped" or hasattr(report, "wasxfail"):
         return
-    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    reason = str(
+        report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    )
     about = f"{reason} {' '.join(getattr(report, 'keywords', {}))}".lower()
     if any(word == "1" or word in about for word in words):
         report.outcome = "failed"
-        report.longrepr = f"{report.nodeid}: {reason} (and TROUSSEAU_NO_SKIP forbids it)"
+        report.longrepr = (
+            f"{report.nodeid}: {reason} (and TROUSSEAU_NO_SKIP forbids it)"
+        )
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[
+    None, pytest.TestReport, pytest.TestReport
+]:
     report = yield
     _refuse_skip(report)
     return report
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+def pytest_make_collect_report() -> Generator[
+    None, pytest.CollectReport, pytest.CollectReport
+]:
     report = yield
     _refuse_skip(report)
     return report
@@ -215,18 +277,31 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 def _shop(seed: int = 0, timed: bool = True) -> Tables:
     """A small random graph with everything that is allowed in one.
 
-    Bundles with no, one and two owners; items taken alone; items with no, one and two values; a brand and two items
-    (the last ones) that nobody takes; a user (the last one) who takes nothing.
+    Bundles with no, one and two owners; items taken alone; items with no, one and two values;
+    a brand and two items (the last ones) that nobody takes; a user (the last one) who takes
+    nothing.
     """
     rng = np.random.default_rng(seed)
     users, items, bundles, brands = 6, 14, 16, 4
     holds, made, bought, by = [], [], [], []
     for b in range(bundles):
         when = float(rng.integers(10))
-        holds += [(f"b{b}", f"i{i}", when) for i in rng.choice(items - 2, rng.integers(1, 5), replace=False)]
-        made += [(f"u{u}", f"b{b}", when) for u in rng.choice(users - 1, (1, 1, 0, 2)[b % 4], replace=False)]
+        holds += [
+            (f"b{b}", f"i{i}", when)
+            for i in rng.choice(items - 2, rng.integers(1, 5), replace=False)
+        ]
+        made += [
+            (f"u{u}", f"b{b}", when)
+            for u in rng.choice(users - 1, (1, 1, 0, 2)[b % 4], replace=False)
+        ]
     for _ in range(16):
-        bought += [(f"u{rng.integers(users - 1)}", f"i{rng.integers(items - 2)}", float(rng.integers(10)))]
+        bought += [
+            (
+                f"u{rng.integers(users - 1)}",
+                f"i{rng.integers(items - 2)}",
+                float(rng.integers(10)),
+            )
+        ]
     for i in range(items):
         by += [(f"i{i}", f"b{v}") for v in rng.choice(brands - 1, i % 3, replace=False)]
     by += [(f"i{items - 1}", f"b{brands - 1}")]
@@ -246,14 +321,23 @@ def _shop(seed: int = 0, timed: bool = True) -> Tables:
         ),
     )
     sizes = {"user": users, "bundle": bundles, "brand": brands}
-    tables = {name: pa.table({"id": [f"{name[0]}{n}" for n in range(size)]}) for name, size in sizes.items()}
+    tables = {
+        name: pa.table({"id": [f"{name[0]}{n}" for n in range(size)]})
+        for name, size in sizes.items()
+    }
     titles = ["" if n == 1 else f"thing of kind {n // 2}" for n in range(items)]
     tables["item"] = pa.table({"id": [f"i{n}" for n in range(items)], "title": titles})
     edges = {}
     for name, rows in (("holds", holds), ("made", made), ("bought", bought)):
-        once = dict.fromkeys(rows if timed else [(source, target, 0.0) for source, target, _ in rows])
-        edges[name] = pa.table([list(c) for c in zip(*once, strict=True)], ["source", "target", "time"])
-    edges["by"] = pa.table([list(c) for c in zip(*by, strict=True)], ["source", "target"])
+        once = dict.fromkeys(
+            rows if timed else [(source, target, 0.0) for source, target, _ in rows]
+        )
+        edges[name] = pa.table(
+            [list(c) for c in zip(*once, strict=True)], ["source", "target", "time"]
+        )
+    edges["by"] = pa.table(
+        [list(c) for c in zip(*by, strict=True)], ["source", "target"]
+    )
     return Tables(schema, tables, edges)
 
 
@@ -271,8 +355,15 @@ def worded():
         tables = _shop(seed, timed)
         schema = tables.schema.to_dict()
         schema["nodes"][1] |= {"text": ["intent"]}
-        intents = [None if n == 3 else f"what b{n} is for" for n in range(len(tables.nodes["bundle"]))]
+        intents = [
+            None if n == 3 else f"what b{n} is for"
+            for n in range(len(tables.nodes["bundle"]))
+        ]
         bundles = tables.nodes["bundle"].append_column("intent", pa.array(intents))
-        return Tables(GraphSchema.from_dict(schema), {**tables.nodes, "bundle": bundles}, tables.edges)
+        return Tables(
+            GraphSchema.from_dict(schema),
+            {**tables.nodes, "bundle": bundles},
+            tables.edges,
+        )
 
     return make

@@ -1,6 +1,7 @@
 """Holds the documents to the code: the Python in them runs, commands, flags, recipes and keys in them exist.
 
-docs/recipe.md is written from the classes that recipes fill: `python tests/test_docs.py` writes it anew.
+docs/recipe.md is written from the classes that recipes fill: `python tests/test_docs.py`
+writes it anew.
 """
 
 import ast
@@ -38,7 +39,11 @@ def blocks(markdown: str, *languages: str) -> list[str]:
     """The fenced code blocks of a language, without the indentation of a list they stand in."""
     pattern = re.compile(r"^( *)```(\w+)[^\n]*\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
     found = pattern.findall(markdown)
-    return [re.sub(f"^{indent}", "", text, flags=re.MULTILINE) for indent, name, text in found if name in languages]
+    return [
+        re.sub(f"^{indent}", "", text, flags=re.MULTILINE)
+        for indent, name, text in found
+        if name in languages
+    ]
 
 
 def commands(shell: str) -> list[list[str]]:
@@ -75,9 +80,15 @@ def program(words: list[str]) -> tuple[str, ...] | None:
 def help_of(start: tuple[str, ...]) -> str:
     """What a program of ours prints for --help; run in this process, since imports take seconds."""
     name, *sub = start[1:] if start[0] == "-m" else start
-    file = ROOT / (f"{name.replace('.', '/')}/__main__.py" if start[0] == "-m" else name)
+    file = ROOT / (
+        f"{name.replace('.', '/')}/__main__.py" if start[0] == "-m" else name
+    )
     out = io.StringIO()
-    with pytest.MonkeyPatch.context() as changed, contextlib.redirect_stdout(out), pytest.raises(SystemExit) as end:
+    with (
+        pytest.MonkeyPatch.context() as changed,
+        contextlib.redirect_stdout(out),
+        pytest.raises(SystemExit) as end,
+    ):
         changed.setenv("COLUMNS", "200")
         changed.setattr(sys, "argv", [str(file), *sub, "--help"])
         changed.setattr(sys, "path", [*sys.path])
@@ -89,13 +100,21 @@ def help_of(start: tuple[str, ...]) -> str:
 def unknown_flags(words: list[str], help_text: str) -> list[str]:
     """The --flags of a command that its help does not name."""
     flags = [w.partition("=")[0] for w in words if w.startswith("--") and w != "--"]
-    return [f for f in flags if not re.search(rf"(?<![\w-]){re.escape(f)}(?![\w-])", help_text)]
+    return [
+        f
+        for f in flags
+        if not re.search(rf"(?<![\w-]){re.escape(f)}(?![\w-])", help_text)
+    ]
 
 
 def make_targets() -> set[str]:
     """The targets of the Makefile."""
     text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    return {name for line in re.findall(r"^([\w./ -]+):(?!=)", text, re.MULTILINE) for name in line.split()}
+    return {
+        name
+        for line in re.findall(r"^([\w./ -]+):(?!=)", text, re.MULTILINE)
+        for name in line.split()
+    }
 
 
 def documents() -> list[Path]:
@@ -117,7 +136,9 @@ def test_every_command_and_flag_exists(page: Path) -> None:
             if start is not None:
                 assert unknown_flags(words, help_of(start)) == [], " ".join(words)
             if words[0] == "make":
-                targets = {w for w in words[1:] if "=" not in w and not w.startswith("-")}
+                targets = {
+                    w for w in words[1:] if "=" not in w and not w.startswith("-")
+                }
                 assert targets <= make_targets(), " ".join(words)
 
 
@@ -130,19 +151,40 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("demo")
     small = {
-        "source.households": 100, "source.min_purchases": 60, "tasks.baskets.limit": 100, "tasks.search.limit": 20,
-        "fusion.width": 32, "text.tune": "frozen", "training.epochs": 1, "training.validations": 1,
-        "evaluation.parts": "false", "evaluation.baselines": "false", "evaluation.limit": 50,
-        "evaluation.validation_limit": 50, "evaluation.draws": 100,
-    }  # fmt: skip
-    changes = [part for key, value in small.items() for part in ("--set", f"{key}={value}")]
-    where = ["--out", str(folder / "runs"), "--data", str(folder / "data"), "--device", "cpu", "--quiet"]
+        "source.households": 100,
+        "source.min_purchases": 60,
+        "tasks.baskets.limit": 100,
+        "tasks.search.limit": 20,
+        "fusion.width": 32,
+        "text.tune": "frozen",
+        "training.epochs": 1,
+        "training.validations": 1,
+        "evaluation.parts": "false",
+        "evaluation.baselines": "false",
+        "evaluation.limit": 50,
+        "evaluation.validation_limit": 50,
+        "evaluation.draws": 100,
+    }
+    changes = [
+        part for key, value in small.items() for part in ("--set", f"{key}={value}")
+    ]
+    where = [
+        "--out",
+        str(folder / "runs"),
+        "--data",
+        str(folder / "data"),
+        "--device",
+        "cpu",
+        "--quiet",
+    ]
     assert main(["demo", "--graph", *where, *changes]) == 0
     return folder
 
 
 @pytest.mark.parametrize("page", documents(), ids=lambda p: p.name)
-def test_every_python_block_runs(page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_python_block_runs(
+    page: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = blocks(page.read_text(encoding="utf-8"), "python")
     if not found:
         return
@@ -155,18 +197,24 @@ def test_every_python_block_runs(page: Path, request: pytest.FixtureRequest, mon
             exec(compile(ast.Module([last], []), page.name, "exec"), names)
             continue
         answer = eval(compile(ast.Expression(last.value), page.name, "eval"), names)
-        assert answer, f"{page.name}: the last line of this block answers nothing:\n{block}"
+        assert answer, (
+            f"{page.name}: the last line of this block answers nothing:\n{block}"
+        )
 
 
 @pytest.mark.parametrize("page", documents(), ids=lambda p: p.name)
 def test_every_toml_block_is_a_schema_or_a_recipe(page: Path) -> None:
-    from fusion.recipe import build
-    from fusion.settings import Recipe
+    from fusion.experiment import Recipe
+    from kg.config import build
     from kg.schema import GraphSchema
 
     for block in blocks(page.read_text(encoding="utf-8"), "toml"):
         data = tomllib.loads(block)
-        made = GraphSchema.from_dict(data) if "nodes" in data else build(Recipe, data, page.name)
+        made = (
+            GraphSchema.from_dict(data)
+            if "nodes" in data
+            else build(Recipe, data, page.name)
+        )
         assert made
 
 
@@ -174,37 +222,61 @@ def test_every_toml_block_is_a_schema_or_a_recipe(page: Path) -> None:
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
-    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+    assert [
+        link
+        for link in links
+        if "://" not in link and not (page.parent / link).exists()
+    ] == []
 
 
 def reference() -> str:
     """docs/recipe.md: every key of a recipe, from the docstrings and defaults of the classes."""
-    import encoders.graph
+    import encoders.graph.layers
     import fusion.tasks
-    import kg.catalogue
     import kg.sources
-    import kg.split
-    from fusion.settings import Recipe
+    import kg.split.catalogue
+    import kg.split.time
+    from fusion.experiment import Recipe
 
     kinds = {
         "source": [c for m in _modules(kg.sources) for c in _components(m, "load")],
-        "split": [c for m in (kg.split, kg.catalogue) for c in _components(m, "__call__")],
-        "tasks": [c for m in _modules(fusion.tasks) for c in _components(m, "training")],
-        "gnn": _components(encoders.graph, "build"),
+        "split": [
+            c
+            for m in (kg.split.time, kg.split.catalogue)
+            for c in _components(m, "__call__")
+        ],
+        "tasks": [
+            c for m in _modules(fusion.tasks) for c in _components(m, "training")
+        ],
+        "gnn": _components(encoders.graph.layers, "build"),
     }
-    top = [f for f in fields(Recipe) if f.name not in kinds and not is_dataclass(_default(f))]
+    top = [
+        f
+        for f in fields(Recipe)
+        if f.name not in kinds and not is_dataclass(_default(f))
+    ]
     lines = [
-        "# Every key of a recipe", "",
+        "# Every key of a recipe",
+        "",
         "Written from the code by `python tests/test_docs.py`. Each stands in the recipe's file, under the table that",
-        "its heading names, or is given by `--set table.key=value`.", "", *_table(Recipe, top),
-    ]  # fmt: skip
+        "its heading names, or is given by `--set table.key=value`.",
+        "",
+        *_table(Recipe, top),
+    ]
     for spec in fields(Recipe):
         if is_dataclass(_default(spec)) and spec.name not in kinds:
             lines += _section(spec.name, type(_default(spec)))
         for kind in kinds.get(spec.name, []):
             table = "[tasks.NAME]" if spec.name == "tasks" else f"[{spec.name}]"
             name = f'{table} class = "{kind.__module__}:{kind.__name__}"'
-            lines += ["", f"## {name}", "", _summary(kind), "", *_table(kind, list(fields(kind)))]
+            lines += [
+                "",
+                f"## {name}",
+                "",
+                _summary(kind),
+                "",
+                *_table(kind, list(fields(kind))),
+            ]
     return "\n".join(lines) + "\n"
 
 
@@ -214,7 +286,11 @@ def _modules(package: ModuleType) -> Iterator[ModuleType]:
 
 
 def _components(module: ModuleType, method: str) -> list[type]:
-    return [c for c in vars(module).values() if isinstance(c, type) and is_dataclass(c) and method in vars(c)]
+    return [
+        c
+        for c in vars(module).values()
+        if isinstance(c, type) and is_dataclass(c) and method in vars(c)
+    ]
 
 
 def _default(spec: Field[Any]) -> Any:
@@ -228,23 +304,49 @@ def _summary(kind: type) -> str:
 def _section(name: str, kind: type) -> list[str]:
     """A table of its own for each dataclass within."""
     inner = [f for f in fields(kind) if is_dataclass(_default(f))]
-    lines = ["", f"## [{name}]", "", _summary(kind), "", *_table(kind, [f for f in fields(kind) if f not in inner])]
-    return lines + [line for f in inner for line in _section(f"{name}.{f.name}", type(_default(f)))]
+    lines = [
+        "",
+        f"## [{name}]",
+        "",
+        _summary(kind),
+        "",
+        *_table(kind, [f for f in fields(kind) if f not in inner]),
+    ]
+    return lines + [
+        line for f in inner for line in _section(f"{name}.{f.name}", type(_default(f)))
+    ]
 
 
 def _table(kind: type, rows: list[Field[Any]]) -> list[str]:
-    text = inspect.cleandoc(kind.__doc__ or "").partition("Attributes:\n")[2].partition("\n\n")[0]
-    said = {name: " ".join(words.split()) for name, words in re.findall(r"^    (\w+): ((?:.|\n     )*)", text, re.M)}
+    text = (
+        inspect.cleandoc(kind.__doc__ or "")
+        .partition("Attributes:\n")[2]
+        .partition("\n\n")[0]
+    )
+    said = {
+        name: " ".join(words.split())
+        for name, words in re.findall(r"^    (\w+): ((?:.|\n     )*)", text, re.M)
+    }
     lines = ["| key | default | |", "|---|---|---|"]
     for row in rows:
         value = _default(row)
-        shown = "none" if value is None else "needed" if value is MISSING else f"`{json.dumps(value)}`"
-        lines.append(f"| {row.name} | {shown} | {said[row.name].replace('|', chr(92) + '|')} |")
+        shown = (
+            "none"
+            if value is None
+            else "needed"
+            if value is MISSING
+            else f"`{json.dumps(value)}`"
+        )
+        lines.append(
+            f"| {row.name} | {shown} | {said[row.name].replace('|', chr(92) + '|')} |"
+        )
     return lines if rows else []
 
 
 def test_every_key_of_a_recipe_is_listed() -> None:
-    assert REFERENCE.read_text(encoding="utf-8") == reference(), "write it anew: python tests/test_docs.py"
+    assert REFERENCE.read_text(encoding="utf-8") == reference(), (
+        "write it anew: python tests/test_docs.py"
+    )
 
 
 def test_blocks_are_found_in_lists_too() -> None:
@@ -261,20 +363,33 @@ def test_commands_are_taken_apart() -> None:
         ["X=1", ".venv/bin/python", "-m", "kg", "load", "x"],
         ["tee", "y"],
     ]
-    assert [program(words) for words in commands(text)] == [None, ("train.py",), ("-m", "kg", "load"), None]
+    assert [program(words) for words in commands(text)] == [
+        None,
+        ("train.py",),
+        ("-m", "kg", "load"),
+        None,
+    ]
     assert program(["python", "-m", "venv", ".venv"]) is None
     assert commands("$ make test\n12 passed, don't worry\n") == [["make", "test"]]
 
 
 def test_an_unknown_flag_is_told_from_a_known_one() -> None:
     text = "usage: train.py [--graph [URI]] [--set-seed N]"
-    assert unknown_flags(["--graph=x", "--set-seed", "--set", "--grap", "-v", "--"], text) == ["--set", "--grap"]
+    assert unknown_flags(
+        ["--graph=x", "--set-seed", "--set", "--grap", "-v", "--"], text
+    ) == ["--set", "--grap"]
 
 
-@pytest.mark.parametrize("start", ["-m fusion", "-m eval"])  # the others are started by their own tests
+@pytest.mark.parametrize(
+    "start", ["-m fusion", "-m eval"]
+)  # the others are started by their own tests
 def test_a_program_starts_in_a_process_of_its_own(start: str) -> None:
     done = subprocess.run(
-        [sys.executable, *start.split(), "--help"], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, *start.split(), "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0 and "usage:" in done.stdout, done.stderr
 

@@ -26,24 +26,24 @@ class Fault(NamedTuple):
 FAULTS = [
     Fault(
         "an upward import inside a function",
-        "kg/store.py",
+        "kg/stores/base.py",
         "    scheme = uri.partition",
-        "    from fusion.ask import Ask as Ask\n\n    scheme = uri.partition",
-        "tests/test_architecture.py::test_every_file_keeps_to_the_rules[kg/store.py]",
+        "    from fusion.query import Ask as Ask\n\n    scheme = uri.partition",
+        "tests/test_architecture.py::test_every_file_keeps_to_the_rules[kg/stores/base.py]",
     ),
     Fault(
         "held-out bundles stay in the training tables",
-        "kg/split.py",
+        "kg/split/time.py",
         "kept_nodes[bundle.name] = bundle_part == _TRAIN",
         "kept_nodes[bundle.name] = bundle_part >= _TRAIN",
-        "tests/kg/test_split.py::TestEverySplit::test_leaks_nothing",
+        "tests/kg/split/test_time.py::TestEverySplit::test_leaks_nothing",
     ),
     Fault(
         "a fold's graph holds what is asked about",
-        "fusion/folds.py",
+        "fusion/tasks/folds.py",
         "Fold(graph.until(early), ",
         "Fold(graph, ",
-        "tests/fusion/test_folds.py::test_windows_are_the_last_of_the_time_and_each_looks_at_what_was_before",
+        "tests/fusion/tasks/test_folds.py::test_windows_are_the_last_of_the_time_and_each_looks_at_what_was_before",
     ),
     Fault(
         "an ask's own basket is in its counts",
@@ -61,66 +61,66 @@ FAULTS = [
     ),
     Fault(
         "a text's vector depends on its batch",
-        "encoders/text.py",
+        "encoders/text/encoder.py",
         "weight = mask.unsqueeze(-1).to(states.dtype)",
         "weight = torch.ones_like(mask).unsqueeze(-1).to(states.dtype)",
-        "tests/encoders/test_text.py::test_a_vector_does_not_depend_on_the_batch[bert]",
+        "tests/encoders/text/test_encoder.py::test_a_vector_does_not_depend_on_the_batch[bert]",
     ),
     Fault(
         "the GNN depends on the order of edges",
-        "encoders/graph.py",
+        "encoders/graph/layers.py",
         "order = torch.argsort(target * sizes[0] + source)",
         "order = torch.arange(len(target))",
-        "tests/encoders/test_graph.py::test_the_order_of_edges_does_not_matter",
+        "tests/encoders/graph/test_layers.py::test_the_order_of_edges_does_not_matter",
     ),
     Fault(
         "gradients are not cleared",
-        "fusion/trainer.py",
+        "fusion/training/trainer.py",
         "        self.optimizer.zero_grad()\n",
         "",
-        "tests/fusion/test_trainer.py::test_a_step_starts_from_no_gradient",
+        "tests/fusion/training/test_trainer.py::test_a_step_starts_from_no_gradient",
     ),
     Fault(
         "the optimiser starts anew when a run is resumed",
-        "fusion/trainer.py",
+        "fusion/training/trainer.py",
         '        self.optimizer.load_state_dict(state["optimizer"])\n',
         "",
-        "tests/fusion/test_trainer.py::test_a_resumed_training_ends_as_one_that_was_not_stopped",
+        "tests/fusion/training/test_trainer.py::test_a_resumed_training_ends_as_one_that_was_not_stopped",
     ),
     Fault(
         "the loss has the wrong sign",
-        "fusion/losses.py",
+        "fusion/model/losses.py",
         "candidates = -torch.where",
         "candidates = torch.where",
-        "tests/fusion/test_losses.py::test_both_losses_by_hand",
+        "tests/fusion/model/test_losses.py::test_both_losses_by_hand",
     ),
     Fault(
         "the protocol ranks what is at hand",
-        "eval/protocol.py",
+        "eval/measure/protocol.py",
         "ranks(scores, some.targets, some.unranked)",
         "ranks(scores, some.targets, some.items.take(np.zeros(len(some), int)))",
-        "tests/eval/test_protocol.py::test_the_items_at_hand_are_masked",
+        "tests/eval/measure/test_protocol.py::test_the_items_at_hand_are_masked",
     ),
     Fault(
         "the protocol ranks what an ask masks",
-        "eval/protocol.py",
+        "eval/measure/protocol.py",
         "ranks(scores, some.targets, some.unranked)",
         "ranks(scores, some.targets, some.items)",
-        "tests/eval/test_protocol.py::test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand",
+        "tests/eval/measure/test_protocol.py::test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand",
     ),
     Fault(
         "what is masked takes the places of candidates",
-        "fusion/evidence.py",
+        "fusion/model/features.py",
         "            scores[owners, items] = 0\n",
         "            scores[batch.owners, batch.items] = 0\n",
-        "tests/fusion/test_evidence.py::test_what_is_masked_takes_no_place_of_a_candidate[1]",
+        "tests/fusion/model/test_features.py::test_what_is_masked_takes_no_place_of_a_candidate[1]",
     ),
     Fault(
         "what is at hand takes the places of candidates",
-        "fusion/evidence.py",
+        "fusion/model/features.py",
         "            scores[owners, items] = 0\n",
         "            if batch.masked is not None:\n                scores[owners, items] = 0\n",
-        "tests/fusion/test_evidence.py::test_what_is_masked_takes_no_place_of_a_candidate[2]",
+        "tests/fusion/model/test_features.py::test_what_is_masked_takes_no_place_of_a_candidate[2]",
     ),
     Fault(
         "an answer may hold what is at hand",
@@ -131,16 +131,16 @@ FAULTS = [
     ),
     Fault(
         "a typo in a recipe is accepted",
-        "fusion/recipe.py",
+        "kg/config.py",
         "if key not in known:",
         "if False:",
-        "tests/fusion/test_settings.py::test_a_mistake_is_named_by_its_key",
+        "tests/fusion/test_experiment.py::test_a_mistake_is_named_by_its_key",
     ),
 ]
 
 
-# Answers each line of tests with pytest's exit code. What takes seconds to import is imported once, and each line is
-# run in a fork, which reads the code under test anew.
+# Answers each line of tests with pytest's exit code. What takes seconds to import is imported
+# once, and each line is run in a fork, which reads the code under test anew.
 SERVER = """
 import importlib, os, signal, sys
 import pytest
@@ -167,12 +167,21 @@ def copy(tmp_path_factory):
     """A copy of the code, and run(*tests): pytest's exit code and output there."""
     tree = tmp_path_factory.mktemp("faults") / "tree"
     for folder in CODE:
-        shutil.copytree(ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     for file in ("train.py", "pyproject.toml"):
         shutil.copy(ROOT / file, tree / file)
-    around = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"PYTHONDONTWRITEBYTECODE": "1"}
+    around = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
+        "PYTHONDONTWRITEBYTECODE": "1"
+    }
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", SERVER], cwd=tree, env=around, text=True, stdin=-1, stdout=-1
+        [sys.executable, "-W", "ignore", "-c", SERVER],
+        cwd=tree,
+        env=around,
+        text=True,
+        stdin=-1,
+        stdout=-1,
     ) as server:
 
         def run(*tests):
@@ -191,7 +200,9 @@ def test_a_planted_fault_is_caught(copy, fault):
     tree, run = copy
     file = tree / fault.file
     sound = file.read_text(encoding="utf-8")
-    assert sound.count(fault.text) == 1, f"{fault.file} no longer holds {fault.text!r} once: plant the fault elsewhere"
+    assert sound.count(fault.text) == 1, (
+        f"{fault.file} no longer holds {fault.text!r} once: plant the fault elsewhere"
+    )
     file.write_text(sound.replace(fault.text, fault.planted), encoding="utf-8")
     try:
         code, output = run(fault.test)

@@ -8,21 +8,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval.protocol import evaluate
-from fusion.artifacts import load_parts
-from fusion.ask import Ask
+from eval.measure.protocol import evaluate
 from fusion.pipeline import held_out, prepare
+from fusion.query import Ask
 from fusion.recommender import Recommender
-from fusion.runs import list_runs
-from fusion.temper import shares_kept
-from fusion.trainer import Trainer
+from fusion.runs.artifacts import load_parts
+from fusion.runs.folder import list_runs
+from fusion.training.shrinkage import shares_kept
+from fusion.training.trainer import Trainer
 from kg.sources.checkerboard import Checkerboard
-from kg.store import StoreError, open_store, write_tables
+from kg.stores.base import StoreError, write_tables
+from kg.stores.open import open_store
 from kg.tables import Tables
 from train import main
 
 ROOT = Path(__file__).parents[1]
-PARTS = ["text alone", "graph alone", "counted paths alone", "counts and word match alone"]
+PARTS = [
+    "text alone",
+    "graph alone",
+    "counted paths alone",
+    "counts and word match alone",
+]
 
 
 def names(run):
@@ -30,40 +36,78 @@ def names(run):
 
 
 def test_a_run_from_recipe_to_folder(command, one_run, capsys):
-    everything = ("evaluation.parts=true", "evaluation.baselines=true", "training.epochs=2")
+    everything = (
+        "evaluation.parts=true",
+        "evaluation.baselines=true",
+        "training.epochs=2",
+    )
     assert main(command("--graph", *everything)) == 0
     printed, run = capsys.readouterr().out, one_run()
     assert "warning: 24 steps are too few" in printed
     folder = run.folder
     assert folder.name.endswith("-checkerboard") and f"saved    {folder}" in printed
-    assert names(run)[:5] == ["hybrid", *PARTS] and names(run)[-1] == "boosted ranker" and len(names(run)) == 12
+    assert (
+        names(run)[:5] == ["hybrid", *PARTS]
+        and names(run)[-1] == "boosted ranker"
+        and len(names(run)) == 12
+    )
     for name in names(run):
-        assert f"\n{name}  " in printed and f"| {name} |" in (folder / "README.md").read_text()
-    assert "recommend(user=" in printed and "complete(items" in printed and "search(" in printed
-    assert [row["step"] for row in run.metrics["validation"]] == [24] and len(run.losses) == 24
+        assert (
+            f"\n{name}  " in printed
+            and f"| {name} |" in (folder / "README.md").read_text()
+        )
+    assert (
+        "recommend(user=" in printed
+        and "complete(items" in printed
+        and "search(" in printed
+    )
+    assert [row["step"] for row in run.metrics["validation"]] == [24] and len(
+        run.losses
+    ) == 24
 
     loaded, recipe = Recommender.load(folder), load_parts(folder).recipe
     kept = shares_kept(loaded.model)
-    assert f"\nkept     {kept}\n" in printed and f"Kept {kept} (" in (folder / "README.md").read_text()
+    assert (
+        f"\nkept     {kept}\n" in printed
+        and f"Kept {kept} (" in (folder / "README.md").read_text()
+    )
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
     asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
-    means = evaluate({"it": loaded}, asks, len(loaded.items), progress=False).means()["it"]
-    for metric, value in run.metrics["test"]["baskets"]["blocks"][0]["rows"][0]["values"].items():
+    means = evaluate({"it": loaded}, asks, len(loaded.items), progress=False).means()[
+        "it"
+    ]
+    for metric, value in run.metrics["test"]["baskets"]["blocks"][0]["rows"][0][
+        "values"
+    ].items():
         assert value["mean"] == pytest.approx(means[metric], abs=1e-6)
 
-    assert run.data == {"split": prepared.split.fingerprint, "train": loaded.tables.fingerprint()}
+    assert run.data == {
+        "split": prepared.split.fingerprint,
+        "train": loaded.tables.fingerprint(),
+    }
     assert "python" in json.loads((folder / "environment.json").read_text())
-    assert {p.name for p in (folder / "held_out").iterdir()} == {"valid.parquet", "test.parquet"}
-    assert not [p for p in folder.rglob("*") if p.suffix in (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")]
+    assert {p.name for p in (folder / "held_out").iterdir()} == {
+        "valid.parquet",
+        "test.parquet",
+    }
+    assert not [
+        p
+        for p in folder.rglob("*")
+        if p.suffix in (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
+    ]
 
 
-def test_explanations_are_checked_in_the_store_that_was_trained_on(command, one_run, data):
+def test_explanations_are_checked_in_the_store_that_was_trained_on(
+    command, one_run, data
+):
     assert main(command("--graph")) == 0
     loaded = Recommender.load(one_run().folder)
     assert loaded.store == str(next(data.glob("*.duckdb")).resolve())
     ask = Ask(user=loaded.world.graph.vocabs["user"].key(0))
     made = loaded.explain(ask, loaded.answer(ask)[0].id, support=False, verify=True)
-    assert made.paths and all(edge.now == "there" for path in made.paths for edge in path.edges)
+    assert made.paths and all(
+        edge.now == "there" for path in made.paths for edge in path.edges
+    )
     loaded.store = ""
     with pytest.raises(StoreError, match="does not say which graph"):
         loaded.explain(ask, loaded.answer(ask)[0].id, support=False, verify=True)
@@ -72,7 +116,9 @@ def test_explanations_are_checked_in_the_store_that_was_trained_on(command, one_
 def test_the_store_is_built_once(command, data, monkeypatch):
     assert main(command("--graph", "--dry-run", "source.seed=5")) == 0
     with monkeypatch.context() as changed:
-        changed.setattr(Checkerboard, "load", lambda _: pytest.fail("the source was read again"))
+        changed.setattr(
+            Checkerboard, "load", lambda _: pytest.fail("the source was read again")
+        )
         assert main(command("--graph", "--dry-run", "source.seed=5")) == 0
     before = set(data.iterdir())
     assert main(command("--graph", "--dry-run", "source.seed=6")) == 0
@@ -80,12 +126,19 @@ def test_the_store_is_built_once(command, data, monkeypatch):
     assert {p.suffix for p in data.iterdir()} == {".duckdb"}
 
 
-def test_a_dry_run_trains_nothing_and_leaves_no_run(command, tmp_path, monkeypatch, capsys):
+def test_a_dry_run_trains_nothing_and_leaves_no_run(
+    command, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(Trainer, "fit", lambda *_: pytest.fail("it trained"))
     assert main(command("--graph", "--dry-run")) == 0
     printed = capsys.readouterr().out
     assert not (tmp_path / "runs").exists()
-    for line in ("40 user, 240 basket, 42 item", "training 12 steps of 40 asks", "GiB", "dry run: nothing was trained"):
+    for line in (
+        "40 user, 240 basket, 42 item",
+        "training 12 steps of 40 asks",
+        "GiB",
+        "dry run: nothing was trained",
+    ):
         assert line in printed
     few = "warning: 12 steps are too few for vectors to learn from (below 30); raise folds.count, folds.length or"
     assert few in printed and "training.epochs" in printed.partition(few)[2]
@@ -96,13 +149,21 @@ def test_a_dry_run_trains_nothing_and_leaves_no_run(command, tmp_path, monkeypat
 def test_without_a_graph_the_language_half_trains_alone(command, one_run):
     assert main(command("evaluation.parts=true")) == 0
     run = one_run()
-    assert run.folder.name.endswith("-checkerboard-language") and names(run) == ["model"]
+    assert run.folder.name.endswith("-checkerboard-language") and names(run) == [
+        "model"
+    ]
     loaded = Recommender.load(run.folder)
-    assert loaded.model.gnn is None and loaded.model.head is None and loaded.model.text is not None
+    assert (
+        loaded.model.gnn is None
+        and loaded.model.head is None
+        and loaded.model.text is not None
+    )
     assert all(r.language == 1 for r in loaded.recommend("u003"))
 
 
-def test_a_recipe_without_a_source_needs_the_address_of_a_graph(command, data, tmp_path, capsys):
+def test_a_recipe_without_a_source_needs_the_address_of_a_graph(
+    command, data, tmp_path, capsys
+):
     shipped = (ROOT / "fusion" / "recipes" / "checkerboard.toml").read_text()
     start, end = shipped.index("[source]"), shipped.index("[split]")
     own = tmp_path / "own.toml"
@@ -110,7 +171,10 @@ def test_a_recipe_without_a_source_needs_the_address_of_a_graph(command, data, t
     before = set(data.iterdir())
     for flags in ((), ("--graph",)):
         assert main([str(own), *command(*flags, "--dry-run")[1:]]) == 2
-        assert "names no [source]; name one, or give the graph's address with --graph" in capsys.readouterr().err
+        assert (
+            "names no [source]; name one, or give the graph's address with --graph"
+            in capsys.readouterr().err
+        )
     assert set(data.iterdir()) == before
     path = str(tmp_path / "graph.duckdb")
     with open_store(path, create=True) as store:
@@ -126,7 +190,10 @@ def test_the_seed_is_kept_with_the_run(command, one_run):
         if len(runs) < 3:
             shutil.rmtree(runs[-1].folder)
     assert json.loads((runs[2].folder / "recipe.json").read_text())["seed"] == 7
-    assert runs[0].losses != runs[1].losses == runs[2].losses and runs[1].metrics == runs[2].metrics
+    assert (
+        runs[0].losses != runs[1].losses == runs[2].losses
+        and runs[1].metrics == runs[2].metrics
+    )
 
 
 def test_help_names_the_recipes_and_the_exit_codes(capsys):
@@ -134,50 +201,98 @@ def test_help_names_the_recipes_and_the_exit_codes(capsys):
         main(["--help"])
     assert caught.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "checkerboard" in text and "demo" in text and "2 bad input" in text and "--resume" in text
+    assert (
+        "checkerboard" in text
+        and "demo" in text
+        and "2 bad input" in text
+        and "--resume" in text
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [
-        (["no-such-recipe", "--graph"], "no-such-recipe: cannot read the recipe: No such file"),
+        (
+            ["no-such-recipe", "--graph"],
+            "no-such-recipe: cannot read the recipe: No such file",
+        ),
         (["pyproject.toml", "--graph"], "pyproject.toml: build-system: unknown key"),
         (["README.md"], "README.md: not a TOML file"),
-        (["--graph", "--set", "trainin.epochs=1"], "trainin: unknown key; did you mean 'training'?"),
-        (["--graph", "--set", "training.epochs"], "override 'training.epochs': write key.key=value"),
-        (["--graph", "--set", "training.epochs=many"], "training.epochs: must be a whole number"),
+        (
+            ["--graph", "--set", "trainin.epochs=1"],
+            "trainin: unknown key; did you mean 'training'?",
+        ),
+        (
+            ["--graph", "--set", "training.epochs"],
+            "override 'training.epochs': write key.key=value",
+        ),
+        (
+            ["--graph", "--set", "training.epochs=many"],
+            "training.epochs: must be a whole number",
+        ),
         (["--graph", "--set", "training.epochs=[1"], "override 'training.epochs=[1'"),
         (["--graph", "no/such/file.duckdb"], "no/such/file.duckdb"),
         (["--graph", "mysql://host"], "mysql://host: no store for mysql://"),
         (["--graph", "pyproject.toml"], "pyproject.toml"),
         (["--graph", "--set", "schema=no-such.toml"], "no-such.toml"),
-        (["--graph", "--set", "text.model=no/such/model"], "text model 'no/such/model' is neither a folder nor"),
-        (["--graph", "--set", "split.train_until=90"], "must be train_until < valid_until"),
+        (
+            ["--graph", "--set", "text.model=no/such/model"],
+            "text model 'no/such/model' is neither a folder nor",
+        ),
+        (
+            ["--graph", "--set", "split.train_until=90"],
+            "must be train_until < valid_until",
+        ),
         (["--graph", "--set", "folds.count=9"], "folds: window 4 of 9"),
         (["--graph", "--device", "abacus"], "abacus"),
         (["--resume", "no/such/run"], "no/such/run: no unfinished training there"),
         (["--resume", ".", "--set", "seed=1"], "leave --set and --seed out"),
         (["--resume", ".", "--seed", "1"], "leave --set and --seed out"),
-        (["--resume", ".", "--graph", "x"], "knows the recipe and the graph that were started: leave both out"),
+        (
+            ["--resume", ".", "--graph", "x"],
+            "knows the recipe and the graph that were started: leave both out",
+        ),
         (["--resume", ".", "--graph"], "leave both out"),
         (["checkerboard", "--resume", "."], "leave both out"),
         (["--graph", "--device", "tpu"], "--device tpu --processes 1: "),
         (["--graph", "--processes", "0"], "--device auto --processes 0: "),
-        (["--graph", "tests"], "tests: a folder, and no graph file; load its tables into one with `python -m kg load"),
+        (
+            ["--graph", "tests"],
+            "tests: a folder, and no graph file; load its tables into one with `python -m kg load",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_a_mistake_is_one_line_and_leaves_nothing(arguments, error, data, tmp_path, monkeypatch, capsys):
+def test_a_mistake_is_one_line_and_leaves_nothing(
+    arguments, error, data, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(ROOT)
     named = ("README.md", "pyproject.toml", "no-such-recipe", "checkerboard")
-    recipe = [] if arguments[0] in named or arguments[0] == "--resume" else ["checkerboard"]
-    assert main([*recipe, *arguments, "--quiet", "--out", str(tmp_path / "runs"), "--data", str(data)]) == 2
+    recipe = (
+        [] if arguments[0] in named or arguments[0] == "--resume" else ["checkerboard"]
+    )
+    assert (
+        main(
+            [
+                *recipe,
+                *arguments,
+                "--quiet",
+                "--out",
+                str(tmp_path / "runs"),
+                "--data",
+                str(data),
+            ]
+        )
+        == 2
+    )
     said = capsys.readouterr().err
     assert said.startswith("train.py: ") and said.count("\n") == 1 and error in said
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_bug_keeps_its_traceback_and_what_is_told_is_one_line(command, monkeypatch, capsys):
+def test_a_bug_keeps_its_traceback_and_what_is_told_is_one_line(
+    command, monkeypatch, capsys
+):
     with monkeypatch.context() as changed:
         changed.setattr("train.sizes", lambda _: int("x"))
         with pytest.raises(ValueError, match="invalid literal"):
@@ -208,7 +323,9 @@ def test_a_training_that_fails_is_told_from_bad_input(command, tmp_path, capsys)
     assert not list_runs(tmp_path / "runs")
 
 
-def test_neo4j_uri_counts_only_where_a_graph_is_asked_for_without_an_address(command, data, monkeypatch, capsys):
+def test_neo4j_uri_counts_only_where_a_graph_is_asked_for_without_an_address(
+    command, data, monkeypatch, capsys
+):
     monkeypatch.setenv("NEO4J_URI", "bolt://127.0.0.1:1")
     assert main(command("--dry-run")) == 0
     (store,) = (p for p in data.glob("*.duckdb") if str(p) in capsys.readouterr().out)
@@ -219,9 +336,13 @@ def test_neo4j_uri_counts_only_where_a_graph_is_asked_for_without_an_address(com
 
 
 @pytest.mark.neo4j
-def test_neo4j_and_the_embedded_store_give_the_same_run(command, one_run, neo4j_store, neo4j_uri, prefix, tmp_path):
+def test_neo4j_and_the_embedded_store_give_the_same_run(
+    command, one_run, neo4j_store, neo4j_uri, prefix, tmp_path
+):
     plain = Checkerboard(users=40, items=40).load()
-    nodes = tuple(replace(node, label=prefix + node.label) for node in plain.schema.nodes)
+    nodes = tuple(
+        replace(node, label=prefix + node.label) for node in plain.schema.nodes
+    )
     tables = Tables(replace(plain.schema, nodes=nodes), plain.nodes, plain.edges)
     path = tmp_path / "graph.duckdb"
     write_tables(neo4j_store, tables)
@@ -232,5 +353,9 @@ def test_neo4j_and_the_embedded_store_give_the_same_run(command, one_run, neo4j_
         assert main(command("--graph", uri)) == 0
         runs.append(one_run())
         shutil.rmtree(runs[-1].folder)
-    assert runs[0].data == runs[1].data and runs[0].metrics == runs[1].metrics and runs[0].losses == runs[1].losses
+    assert (
+        runs[0].data == runs[1].data
+        and runs[0].metrics == runs[1].metrics
+        and runs[0].losses == runs[1].losses
+    )
     assert np.isfinite(runs[0].losses).all()

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusion.trainer import CHECKPOINT, Trainer
+from fusion.training.trainer import CHECKPOINT, Trainer
 from kg.sources.checkerboard import Checkerboard
-from kg.store import open_store, write_tables
+from kg.stores.base import write_tables
+from kg.stores.open import open_store
 from train import main
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +26,9 @@ def unfinished(folder):
     return found
 
 
-def test_an_interrupted_training_goes_on_unless_the_data_changed(command, one_run, tmp_path, monkeypatch, capsys):
+def test_an_interrupted_training_goes_on_unless_the_data_changed(
+    command, one_run, tmp_path, monkeypatch, capsys
+):
     path = tmp_path / "graph.duckdb"
     with open_store(str(path), create=True) as store:
         write_tables(store, Checkerboard(users=40, items=40).load())
@@ -57,13 +60,17 @@ def test_an_interrupted_training_goes_on_unless_the_data_changed(command, one_ru
     assert one_run().metrics == whole.metrics
 
 
-def test_a_training_stopped_before_its_first_checkpoint_starts_anew(command, one_run, tmp_path, monkeypatch):
+def test_a_training_stopped_before_its_first_checkpoint_starts_anew(
+    command, one_run, tmp_path, monkeypatch
+):
     arguments = command("--graph")
     assert main(arguments) == 0
     whole = one_run()
     shutil.rmtree(whole.folder)
     with monkeypatch.context() as changed:
-        changed.setattr(Trainer, "_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        changed.setattr(
+            Trainer, "_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         assert main(arguments) == 130
     assert main(command("--resume", str(unfinished(tmp_path / "runs")))) == 0
     assert one_run().metrics == whole.metrics
@@ -75,7 +82,9 @@ def test_a_killed_training_ends_as_one_that_was_not(command, one_run, tmp_path):
     whole = one_run()
     weights = (whole.folder / "model.safetensors").read_bytes()
     shutil.rmtree(whole.folder)
-    process = subprocess.Popen([sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [sys.executable, "train.py", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
     try:
         deadline = time.monotonic() + 120
         while not list((tmp_path / "runs").glob(f"*/{CHECKPOINT}")):
@@ -104,13 +113,28 @@ def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
     ]
     settings += ["training.lr=1e-3", "training.accumulate=2"]
     if sampled:
-        settings += ["training.whole_edges=0", "fusion.fanout=[-1, -1]", "training.refresh=1"]
+        settings += [
+            "training.whole_edges=0",
+            "fusion.fanout=[-1, -1]",
+            "training.refresh=1",
+        ]
     assert main(command("--graph", *settings)) == 0
     one = one_run()
     shutil.rmtree(one.folder)
-    arguments = command("--graph", "--processes", "2", *settings, *["evaluation.parts=true"] * (not sampled))
+    arguments = command(
+        "--graph",
+        "--processes",
+        "2",
+        *settings,
+        *["evaluation.parts=true"] * (not sampled),
+    )
     done = subprocess.run(
-        [sys.executable, "train.py", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "train.py", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     two = one_run()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from fusion.ask import Ask
 from fusion.commands.common import add_ask, add_run, add_where, load, table, where_of
-from fusion.unknown import unknown
+from fusion.explain.notes import unknown
+from fusion.query import Ask
 
 HELP = "the best items for a user, items at hand, words, or any of these together"
 
@@ -17,16 +17,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_ask(parser)
     add_where(parser)
     parser.add_argument("-k", type=int, default=10, help="how many items (default: 10)")
-    parser.add_argument("--one-per", default="", metavar="NAME", help="the best item for each value of this property "
-                        "or relation (category) that no item at hand has")  # fmt: skip
-    parser.add_argument("--diversity", type=float, default=0.0, metavar="X", help="how unlike each other the items "
-                        "should be, 0 to 1 (default: 0)")  # fmt: skip
+    parser.add_argument(
+        "--one-per",
+        default="",
+        metavar="NAME",
+        help="the best item for each value of this property "
+        "or relation (category) that no item at hand has",
+    )
+    parser.add_argument(
+        "--diversity",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="how unlike each other the items should be, 0 to 1 (default: 0)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Answer and print a table, above it what of the ask is not known."""
-    user, items, where, recommender = options.user, tuple(options.items), where_of(options), load(options)
-    found = recommender.complete(items, user, options.words, options.k, where, options.one_per, options.diversity)
+    user, items, where, recommender = (
+        options.user,
+        tuple(options.items),
+        where_of(options),
+        load(options),
+    )
+    found = recommender.complete(
+        items, user, options.words, options.k, where, options.one_per, options.diversity
+    )
     for note in unknown(recommender, Ask(user, items, options.words)):
         print(note)
     rows = [[str(n), r.id, r.title, f"{r.score:z.2f}"] for n, r in enumerate(found, 1)]

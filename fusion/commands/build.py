@@ -6,50 +6,112 @@ import argparse
 import math
 from collections.abc import Sequence
 
-from fusion.ask import Ask, Constraints
+from fusion.bundles.plan import Combination, Plan, Slot
 from fusion.commands.common import add_ask, add_run, load, table, within
-from fusion.plan import Combination, Plan, Slot
+from fusion.explain.notes import unknown
+from fusion.query import Ask, Constraints
 from fusion.recommender import Recommender
-from fusion.unknown import unknown
 
-HELP = "whole outfits, baskets or bundles under a plan: budget, slots, categories, stock"
+HELP = (
+    "whole outfits, baskets or bundles under a plan: budget, slots, categories, stock"
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
     add_ask(parser)
-    parser.add_argument("--budget", type=float, metavar="MONEY", help="the most that all items may cost together")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="MONEY",
+        help="the most that all items may cost together",
+    )
     add_plan(parser)
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """The conditions beside the budget."""
-    parser.add_argument("--item-budget", type=float, metavar="MONEY", help="the most that one item may cost")
-    parser.add_argument("--size", metavar="N[-M]", help="how many items (default: what the slots add up to, or 3-5)")
-    parser.add_argument("--slots", nargs="+", default=[], metavar="SLOT", help='places to fill, by the words of a '
-                        'category or other attribute: shoes "2 socks" "bag?" (optional) "top=group:Knitwear|Shirts"'
-                        )  # fmt: skip
+    parser.add_argument(
+        "--item-budget",
+        type=float,
+        metavar="MONEY",
+        help="the most that one item may cost",
+    )
+    parser.add_argument(
+        "--size",
+        metavar="N[-M]",
+        help="how many items (default: what the slots add up to, or 3-5)",
+    )
+    parser.add_argument(
+        "--slots",
+        nargs="+",
+        default=[],
+        metavar="SLOT",
+        help="places to fill, by the words of a "
+        'category or other attribute: shoes "2 socks" "bag?" (optional) "top=group:Knitwear|Shirts"',
+    )
     for flag, text in (
         ("within", "keep to items with one of these values"),
         ("without", "no items with one of these values"),
         ("require", "at least one item with one of these values"),
     ):
-        parser.add_argument(f"--{flag}", action="append", default=[], metavar="NAME=VALUE[|VALUE]",
-                            help=f"{text} of a property or relation (quote the |); may be given again")  # fmt: skip
-    parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
-    parser.add_argument("--new", action="store_true", help="only what the user has not taken")
-    parser.add_argument("--stock", metavar="FILE", help="a file with the ids of the items in stock, one a line")
-    parser.add_argument("--different", default="", metavar="NAME", help="no two items with the same value of this "
-                        "property or relation: category")  # fmt: skip
-    parser.add_argument("--season", type=int, metavar="MONTH", help="1 to 12: prefer what is bought then")
-    parser.add_argument("--complements", type=float, default=0.0, metavar="X", help="how much more to want what goes "
-                        "with the rest than what could stand in for it (default: 0, as the model has it)")  # fmt: skip
-    parser.add_argument("--variety", type=float, default=0.0, metavar="X", help="how unlike each other the items "
-                        "should be, 0 to 1 (default: 0)")  # fmt: skip
-    parser.add_argument("--alternatives", type=int, default=3, metavar="N", help="how many (default: 3)")
-    parser.add_argument("--overlap", type=float, default=0.5, metavar="X", help="share of their new items that two "
-                        "alternatives may have in common (default: 0.5)")  # fmt: skip
+        parser.add_argument(
+            f"--{flag}",
+            action="append",
+            default=[],
+            metavar="NAME=VALUE[|VALUE]",
+            help=f"{text} of a property or relation (quote the |); may be given again",
+        )
+    parser.add_argument(
+        "--exclude", nargs="+", default=[], metavar="ID", help="never these items"
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="only what the user has not taken"
+    )
+    parser.add_argument(
+        "--stock",
+        metavar="FILE",
+        help="a file with the ids of the items in stock, one a line",
+    )
+    parser.add_argument(
+        "--different",
+        default="",
+        metavar="NAME",
+        help="no two items with the same value of this property or relation: category",
+    )
+    parser.add_argument(
+        "--season",
+        type=int,
+        metavar="MONTH",
+        help="1 to 12: prefer what is bought then",
+    )
+    parser.add_argument(
+        "--complements",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="how much more to want what goes "
+        "with the rest than what could stand in for it (default: 0, as the model has it)",
+    )
+    parser.add_argument(
+        "--variety",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="how unlike each other the items should be, 0 to 1 (default: 0)",
+    )
+    parser.add_argument(
+        "--alternatives", type=int, default=3, metavar="N", help="how many (default: 3)"
+    )
+    parser.add_argument(
+        "--overlap",
+        type=float,
+        default=0.5,
+        metavar="X",
+        help="share of their new items that two "
+        "alternatives may have in common (default: 0.5)",
+    )
 
 
 def plan_of(options: argparse.Namespace) -> Plan:
@@ -61,7 +123,14 @@ def plan_of(options: argparse.Namespace) -> Plan:
     if options.stock:
         with open(options.stock, encoding="utf-8") as file:
             only = tuple(line.strip() for line in file if line.strip())
-    where = Constraints(tuple(options.exclude), within(options.within), within(options.without), (), only, options.new)
+    where = Constraints(
+        tuple(options.exclude),
+        within(options.within),
+        within(options.without),
+        (),
+        only,
+        options.new,
+    )
     return Plan(
         size=(int(least), int(most or least)) if options.size else None,
         budget=options.budget,
@@ -84,14 +153,21 @@ def run(options: argparse.Namespace) -> int:
     recommender = load(options)
     found = recommender.build(plan, options.user, tuple(options.items), options.words)
     ask = Ask(options.user, tuple(options.items), options.words)
-    for line in [*unknown(recommender, ask, popular=False), *meanings(recommender, plan.slots)]:
+    for line in [
+        *unknown(recommender, ask, popular=False),
+        *meanings(recommender, plan.slots),
+    ]:
         print(line)
     for number, one in enumerate(found, 1):
         print(f"\n{number}. {summary(one)}")
         print(pieces(one))
     if len(found) < plan.alternatives:
-        print(f"\nno further combination shares at most {plan.overlap:.0%} of its items with these")
-    print("\nfits: the model's share for the item, given the rest, among all that were weighed for its place")
+        print(
+            f"\nno further combination shares at most {plan.overlap:.0%} of its items with these"
+        )
+    print(
+        "\nfits: the model's share for the item, given the rest, among all that were weighed for its place"
+    )
     return 0
 
 
@@ -118,9 +194,22 @@ def pieces(one: Combination, place: str = "slot") -> str:
     for piece in one.items:
         note = "at hand" if piece.kept else "weakest" if piece.id == one.weakest else ""
         price = "?" if piece.price is None else f"{piece.price:.4g}"
-        rows.append([piece.slot, piece.id, piece.title, price, percent(math.exp(piece.score)), note])
+        rows.append(
+            [
+                piece.slot,
+                piece.id,
+                piece.title,
+                price,
+                percent(math.exp(piece.score)),
+                note,
+            ]
+        )
     head = [place, "id", "title", "price", "fits", ""]
-    shown = [n for n, name in enumerate(head) if name not in {place, ""} or any(row[n] for row in rows)]
+    shown = [
+        n
+        for n, name in enumerate(head)
+        if name not in {place, ""} or any(row[n] for row in rows)
+    ]
     return table([head[n] for n in shown], [[row[n] for n in shown] for row in rows])
 
 

@@ -16,23 +16,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
     add_ask(parser)
-    parser.add_argument("-k", type=int, default=10, help="how many bundles (default: 10)")
-    parser.add_argument("--file", metavar="JSON", help="bundles to rank, new ones too: a JSON object of id to a list "
-                        "of item ids (default: those of the graph with two items or more)")  # fmt: skip
+    parser.add_argument(
+        "-k", type=int, default=10, help="how many bundles (default: 10)"
+    )
+    parser.add_argument(
+        "--file",
+        metavar="JSON",
+        help="bundles to rank, new ones too: a JSON object of id to a list "
+        "of item ids (default: those of the graph with two items or more)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Rank and print a table."""
     bundles = read(options.file) if options.file else None
     recommender = load(options)
-    found = recommender.rank_bundles(bundles, options.user, options.words, tuple(options.items), options.k)
+    found = recommender.rank_bundles(
+        bundles, options.user, options.words, tuple(options.items), options.k
+    )
     rows = []
     for number, bundle in enumerate(found, 1):
         known = recommender.items.rows(bundle.items)
         titles = "; ".join(recommender.title(int(row)) for row in known[known >= 0][:3])
         more = f"; and {len(bundle.items) - 3} more" if len(bundle.items) > 3 else ""
         title = f"{bundle.title}: " if bundle.title != bundle.id else ""
-        rows.append([str(number), bundle.id, f"{bundle.score:z.2f}", f"{title}{titles}{more}"])
+        rows.append(
+            [str(number), bundle.id, f"{bundle.score:z.2f}", f"{title}{titles}{more}"]
+        )
     print(table(["", "id", "score", "items"], rows))
     return 0
 
@@ -48,7 +58,10 @@ def read(file: str) -> dict[str, tuple[str, ...]]:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: {error}") from error
     if not isinstance(found, dict) or not all(
-        isinstance(some, list) and all(isinstance(item, str) for item in some) for some in found.values()
+        isinstance(some, list) and all(isinstance(item, str) for item in some)
+        for some in found.values()
     ):
-        raise DataError(f'{file}: bundles are a JSON object like {{"picnic": ["id", "id"]}}')
+        raise DataError(
+            f'{file}: bundles are a JSON object like {{"picnic": ["id", "id"]}}'
+        )
     return {name: tuple(some) for name, some in found.items()}

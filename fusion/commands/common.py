@@ -6,35 +6,54 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusion.ask import Constraints
+from fusion.query import Constraints
 from fusion.recommender import Recommender
-from fusion.runs import RunError, list_runs
+from fusion.runs.folder import RunError, list_runs
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
     """--run and --runs: which trained model answers."""
-    parser.add_argument("--run", metavar="DIR", help="a run folder (default: the newest under --runs)")
-    parser.add_argument("--runs", default="runs", metavar="DIR", help="where runs lie (default: runs)")
+    parser.add_argument(
+        "--run", metavar="DIR", help="a run folder (default: the newest under --runs)"
+    )
+    parser.add_argument(
+        "--runs", default="runs", metavar="DIR", help="where runs lie (default: runs)"
+    )
 
 
 def add_ask(parser: argparse.ArgumentParser) -> None:
     """--user, --items and --words: what is asked."""
     parser.add_argument("--user", metavar="ID", help="whom it is for")
-    parser.add_argument("--items", nargs="+", default=[], metavar="ID", help="items at hand")
-    parser.add_argument("--words", metavar="TEXT", help="a query, or what the items are for")
+    parser.add_argument(
+        "--items", nargs="+", default=[], metavar="ID", help="items at hand"
+    )
+    parser.add_argument(
+        "--words", metavar="TEXT", help="a query, or what the items are for"
+    )
 
 
 def add_where(parser: argparse.ArgumentParser) -> None:
     """--within, --exclude and --new: what the answer keeps to."""
-    parser.add_argument("--within", action="append", default=[], metavar="PROPERTY=VALUE[|VALUE]",
-                        help="keep to items with one of these values (quote the |); may be given again")  # fmt: skip
-    parser.add_argument("--exclude", nargs="+", default=[], metavar="ID", help="never these items")
-    parser.add_argument("--new", action="store_true", help="only what the user has not taken")
+    parser.add_argument(
+        "--within",
+        action="append",
+        default=[],
+        metavar="PROPERTY=VALUE[|VALUE]",
+        help="keep to items with one of these values (quote the |); may be given again",
+    )
+    parser.add_argument(
+        "--exclude", nargs="+", default=[], metavar="ID", help="never these items"
+    )
+    parser.add_argument(
+        "--new", action="store_true", help="only what the user has not taken"
+    )
 
 
 def where_of(options: argparse.Namespace) -> Constraints:
     """What add_where's options say."""
-    return Constraints(exclude=tuple(options.exclude), within=within(options.within), new=options.new)
+    return Constraints(
+        exclude=tuple(options.exclude), within=within(options.within), new=options.new
+    )
 
 
 def load(options: argparse.Namespace) -> Recommender:
@@ -47,7 +66,9 @@ def load(options: argparse.Namespace) -> Recommender:
         return Recommender.load(options.run)
     runs = list_runs(options.runs) if Path(options.runs).is_dir() else []
     if not runs:
-        raise RunError(f"{options.runs}: no runs there; train one (python train.py --graph) or name one by --run")
+        raise RunError(
+            f"{options.runs}: no runs there; train one (python train.py --graph) or name one by --run"
+        )
     return Recommender.load(runs[-1])
 
 
@@ -72,5 +93,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     if not rows:
         return "nothing found"
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in (head, *rows)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in (head, *rows)
+    ]
     return "\n".join(line.rstrip() for line in lines)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from fusion.ask import Ask
 from fusion.commands.common import add_ask, add_run, add_where, load, where_of
-from fusion.explain import explain
+from fusion.explain.explainer import explain
+from fusion.explain.render import to_html, to_text
+from fusion.query import Ask
 
 HELP = "why an item is in the answer: paths in the graph, and how much each carries the score"
 
@@ -17,9 +18,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_run(parser)
     add_ask(parser)
     add_where(parser)
-    parser.add_argument("--item", metavar="ID", help="the item to explain (default: the best of the answer)")
+    parser.add_argument(
+        "--item",
+        metavar="ID",
+        help="the item to explain (default: the best of the answer)",
+    )
     parser.add_argument("-k", type=int, default=3, help="how many paths (default: 3)")
-    parser.add_argument("--fast", action="store_true", help="paths alone, without measuring what they carry")
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="paths alone, without measuring what they carry",
+    )
     parser.add_argument(
         "--verify",
         nargs="?",
@@ -28,10 +37,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="GRAPH",
         help="look every edge up in this store: a path, or a Neo4j's address; alone: the one that was trained on",
     )
-    parser.add_argument("--language", default="en", help="of the sentences: en or zh (default: en)")
-    parser.add_argument("--phrases", metavar="FILE", help="a TOML file with sentences of your own")
-    parser.add_argument("--cypher", action="store_true", help="print a query a path, to see it in Neo4j Browser")
-    parser.add_argument("--html", metavar="FILE", help="write a picture to open in a browser")
+    parser.add_argument(
+        "--language", default="en", help="of the sentences: en or zh (default: en)"
+    )
+    parser.add_argument(
+        "--phrases", metavar="FILE", help="a TOML file with sentences of your own"
+    )
+    parser.add_argument(
+        "--cypher",
+        action="store_true",
+        help="print a query a path, to see it in Neo4j Browser",
+    )
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a picture to open in a browser"
+    )
     parser.add_argument("--graphml", metavar="FILE", help="write the paths as GraphML")
     parser.add_argument("--json", metavar="FILE", help="write everything as JSON")
 
@@ -39,7 +58,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Explain, print, and write what was asked for."""
     recommender = load(options)
-    ask = Ask(options.user, tuple(options.items), options.words, where=where_of(options))
+    ask = Ask(
+        options.user, tuple(options.items), options.words, where=where_of(options)
+    )
     item = options.item
     if item is None:
         found = recommender.answer(ask)
@@ -47,14 +68,22 @@ def run(options: argparse.Namespace) -> int:
             raise ValueError("the answer is empty; there is nothing to explain")
         item = found[0].id
     made = explain(
-        recommender, ask, item, options.k, not options.fast, options.verify, options.language, options.phrases
+        recommender,
+        ask,
+        item,
+        options.k,
+        not options.fast,
+        options.verify,
+        options.language,
+        options.phrases,
     )
-    print(made.to_text())
+    print(to_text(made))
     if options.cypher:
         print("\n" + "\n\n".join(f"{path.cypher};" for path in made.paths))
-    for file, text in ((options.html, made.to_html), (options.json, made.to_json)):
-        if file:
-            Path(file).write_text(text(), encoding="utf-8")
+    if options.html:
+        Path(options.html).write_text(to_html(made), encoding="utf-8")
+    if options.json:
+        Path(options.json).write_text(made.to_json(), encoding="utf-8")
     if options.graphml:
         made.to_graphml(options.graphml)
     return 0

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.ask import Asks, Ragged
+from fusion.query import Asks, Ragged
 from kg.graph import Events, Graph
 from kg.tables import IntArray
 
@@ -16,19 +16,24 @@ from kg.tables import IntArray
 class NextItem:
     """One ask a user and window: the user, to one item at random of those taken in the window.
 
-    With a history, what the user took before stands at hand, oldest first, and is not ranked: the protocol of
-    sequential recommendation (Kang and McAuley 2018, "Self-attentive sequential recommendation"). What stands there is
-    not asked for either, though it be taken again: a history that lacked the target alone would give it away.
+    With a history, what the user took before stands at hand, oldest first, and is not ranked:
+    the protocol of sequential recommendation (Kang and McAuley 2018, "Self-attentive
+    sequential recommendation"). What stands there is
+    not asked for either, though it be taken again: a history that lacked the target alone
+    would give it away.
 
     Attributes:
         new: Only items that the user has not taken in the graph before.
         limit: Most asks a fold in training, 0 for no limit.
         draws: Asks made of a user in training; held-out users give one each.
-        history: How many of the user's latest distinct items in the graph are at hand. 0 asks by the user alone; what
-            is then asked with items at hand, by nobody known above all, is answered by weights that never saw any.
+        history: How many of the user's latest distinct items in the graph are at hand. 0 asks
+            by the user alone; what is then asked with items at hand, by nobody known above
+            all, is answered by weights that never saw any.
     """
 
-    needs: ClassVar[str] = "users who take something, where `new` says so for the first time"
+    needs: ClassVar[str] = (
+        "users who take something, where `new` says so for the first time"
+    )
 
     new: bool = True
     limit: int = 0
@@ -47,14 +52,20 @@ class NextItem:
         """One ask for every user who took something."""
         return self._asks(graph, events, seed, 1, 0)
 
-    def _asks(self, graph: Graph, events: Events, seed: int, draws: int, limit: int) -> Asks:
+    def _asks(
+        self, graph: Graph, events: Events, seed: int, draws: int, limit: int
+    ) -> Asks:
         rng = np.random.default_rng(seed)
         size = graph.size(graph.item)
-        pairs = np.unique(events.user[events.user >= 0] * size + events.item[events.user >= 0])
+        pairs = np.unique(
+            events.user[events.user >= 0] * size + events.item[events.user >= 0]
+        )
         if self.new:
             before = graph.events
             pairs = np.setdiff1d(pairs, before.user * size + before.item)
-        owner, at_hand = _latest(graph, self.history) if self.history else (pairs[:0], pairs[:0])
+        owner, at_hand = (
+            _latest(graph, self.history) if self.history else (pairs[:0], pairs[:0])
+        )
         pairs = np.setdiff1d(pairs, owner * size + at_hand)
         user, item = np.divmod(pairs, size)
         order = rng.permutation(len(user))
@@ -87,5 +98,10 @@ def _latest(graph: Graph, most: int) -> tuple[IntArray, IntArray]:
 
 def _of_users(owner: IntArray, items: IntArray, users: IntArray) -> Ragged:
     """The items of each user, by their owners, ascending."""
-    starts, stops = np.searchsorted(owner, users), np.searchsorted(owner, users, side="right")
-    return Ragged.of([items[start:stop] for start, stop in zip(starts, stops, strict=True)])
+    starts, stops = (
+        np.searchsorted(owner, users),
+        np.searchsorted(owner, users, side="right"),
+    )
+    return Ragged.of(
+        [items[start:stop] for start, stop in zip(starts, stops, strict=True)]
+    )

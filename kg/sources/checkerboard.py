@@ -24,22 +24,35 @@ SCHEMA = GraphSchema(
     ),
 )
 _COLOURS = ("black", "white")
-_THINGS = ("chair", "lamp", "table", "vase", "clock", "bowl", "mirror", "shelf", "kettle", "blanket")
+_THINGS = (
+    "chair",
+    "lamp",
+    "table",
+    "vase",
+    "clock",
+    "bowl",
+    "mirror",
+    "shelf",
+    "kettle",
+    "blanket",
+)
 
 
 @dataclass(frozen=True)
 class Checkerboard:
     """Black users take black items, white users white ones, and each user takes all of them but one.
 
-    The item withheld from a user (`withheld`) is in none of their baskets, while the others of their colour take it:
-    among the items that the user has not taken, it must come first. Basket t of a user was made at time t.
+    The item withheld from a user (`withheld`) is in none of their baskets, while the others of
+    their colour take it: among the items that the user has not taken, it must come first.
+    Basket t of a user was made at time t.
 
     Attributes:
         users: Half of them black; at least 4.
         items: Half of them black, each taken by somebody; even, at least 4.
-        baskets: A user, at least 3. All but the last two cover every item of the user's colour but the withheld one,
-            so that the last two can be held out for validation and test.
-        cold: Further items, the colours in turn, that nobody takes: only their words and their colour are known.
+        baskets: A user, at least 3. All but the last two cover every item of the user's colour
+            but the withheld one, so that the last two can be held out for validation and test.
+        cold: Further items, the colours in turn, that nobody takes: only their words and their
+            colour are known.
         seed: Of who takes what when.
     """
 
@@ -50,8 +63,16 @@ class Checkerboard:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.users < 4 or self.items < 4 or self.items % 2 or self.baskets < 3 or self.cold < 0:
-            raise DataError(f"{self}: users >= 4, items >= 4 and even, baskets >= 3, cold >= 0")
+        if (
+            self.users < 4
+            or self.items < 4
+            or self.items % 2
+            or self.baskets < 3
+            or self.cold < 0
+        ):
+            raise DataError(
+                f"{self}: users >= 4, items >= 4 and even, baskets >= 3, cold >= 0"
+            )
 
     @property
     def withheld(self) -> dict[str, str]:
@@ -65,15 +86,24 @@ class Checkerboard:
         made: list[tuple[str, str, float]] = []
         contains: list[tuple[str, str]] = []
         for u in range(self.users):
-            mine = [i for i in map(_item, range(u % 2, self.items, 2)) if i != self.withheld[_user(u)]]
+            mine = [
+                i
+                for i in map(_item, range(u % 2, self.items, 2))
+                if i != self.withheld[_user(u)]
+            ]
             chunks = np.array_split(rng.permutation(mine), self.baskets - 2)
             size = max(2, len(chunks[0]))
-            chunks += [rng.choice(mine, min(size, len(mine)), replace=False) for _ in range(2)]
+            chunks += [
+                rng.choice(mine, min(size, len(mine)), replace=False) for _ in range(2)
+            ]
             for time, chunk in enumerate(chunks):
                 made.append((_user(u), f"{_user(u)}-{time}", float(time)))
                 contains += [(f"{_user(u)}-{time}", str(item)) for item in chunk]
         ids = range(self.items + self.cold)
-        titles = [f"{_COLOURS[i % 2]} {_THINGS[i // 2 % len(_THINGS)]} number {i // 2}" for i in ids]
+        titles = [
+            f"{_COLOURS[i % 2]} {_THINGS[i // 2 % len(_THINGS)]} number {i // 2}"
+            for i in ids
+        ]
         nodes = {
             "user": pa.table({"id": [_user(u) for u in range(self.users)]}),
             "basket": pa.table({"id": [basket for _, basket, _ in made]}),
@@ -81,9 +111,18 @@ class Checkerboard:
             "colour": pa.table({"id": list(_COLOURS)}),
         }
         edges = {
-            "made": pa.table(list(map(list, zip(*made, strict=True))), ["source", "target", "time"]),
-            "contains": pa.table(list(map(list, zip(*contains, strict=True))), ["source", "target"]),
-            "has_colour": pa.table({"source": [_item(i) for i in ids], "target": [_COLOURS[i % 2] for i in ids]}),
+            "made": pa.table(
+                list(map(list, zip(*made, strict=True))), ["source", "target", "time"]
+            ),
+            "contains": pa.table(
+                list(map(list, zip(*contains, strict=True))), ["source", "target"]
+            ),
+            "has_colour": pa.table(
+                {
+                    "source": [_item(i) for i in ids],
+                    "target": [_COLOURS[i % 2] for i in ids],
+                }
+            ),
         }
         return Tables(SCHEMA, nodes, edges)
 

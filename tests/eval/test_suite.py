@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eval.baselines import EASE
-from eval.boosted import BoostedRanker
-from eval.protocol import evaluate
+from eval.baselines.boosted import BoostedRanker
+from eval.baselines.counts import EASE
+from eval.measure.protocol import evaluate
 from eval.suite import Chosen, baselines, boosted, judge, measure, untuned
-from fusion.evidence import Evidence
+from fusion.model.features import Evidence
 from fusion.pipeline import held_out, prepare
-from kg.split import GroupedSplit, Held
+from kg.split.time import GroupedSplit, Held
 
 
 def names(report):
@@ -20,7 +20,11 @@ def names(report):
 
 def table(reports):
     return {
-        task: [(b.name, b.asks, r.name, r.values, r.behind) for b in report.blocks for r in b.rows]
+        task: [
+            (b.name, b.asks, r.name, r.values, r.behind)
+            for b in report.blocks
+            for r in b.rows
+        ]
         for task, report in reports.items()
     }
 
@@ -28,7 +32,9 @@ def table(reports):
 def test_the_judge_gives_the_recipes_metric_on_validation(trained):
     prepared, recipe = trained.prepared, trained.recipe
     asks = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
-    scores = evaluate({"it": trained.recommender}, asks, 42, ks=(3, 10), progress=False).means()["it"]
+    scores = evaluate(
+        {"it": trained.recommender}, asks, 42, ks=(3, 10), progress=False
+    ).means()["it"]
     assert judge(prepared, recipe, trained.recommender) == scores["NDCG@10"]
     for metric in ("HR@3", "Recall@3", "MRR"):
         chosen = replace(recipe, evaluation=replace(recipe.evaluation, metric=metric))
@@ -38,30 +44,55 @@ def test_the_judge_gives_the_recipes_metric_on_validation(trained):
 
 
 def test_a_first_task_that_holds_nothing_out_is_named(trained):
-    recipe = replace(trained.recipe, tasks={"next": trained.recipe.tasks["next"]})  # all new items are in training
-    with pytest.raises(ValueError, match="the first task, 'next', finds no asks among the validation events"):
+    recipe = replace(
+        trained.recipe, tasks={"next": trained.recipe.tasks["next"]}
+    )  # all new items are in training
+    with pytest.raises(
+        ValueError,
+        match="the first task, 'next', finds no asks among the validation events",
+    ):
         judge(trained.prepared, recipe, trained.recommender)
 
 
 def test_every_baseline_stands_in_the_table(trained):
     prepared, recipe = trained.prepared, trained.recipe
     found = baselines(prepared, recipe, progress=False)
-    expected = ["popularity", "user frequency", "ItemKNN", "EASE", "TF-IDF", "untuned encoder", "boosted ranker"]
+    expected = [
+        "popularity",
+        "user frequency",
+        "ItemKNN",
+        "EASE",
+        "TF-IDF",
+        "untuned encoder",
+        "boosted ranker",
+    ]
     assert list(found) == expected
-    reports = measure(prepared, recipe, {"hybrid": trained.recommender, **found}, progress=False)
+    reports = measure(
+        prepared, recipe, {"hybrid": trained.recommender, **found}, progress=False
+    )
     asks = held_out(prepared, recipe, prepared.split.test, 0)
     assert reports.keys() == asks.keys()
     for task, report in reports.items():
-        assert names(report) == ["hybrid", *expected] and report.title == f"{task}, test"
+        assert (
+            names(report) == ["hybrid", *expected] and report.title == f"{task}, test"
+        )
         for scorer in ("hybrid", "EASE", "untuned encoder"):
             mean = evaluate(
-                {scorer: {"hybrid": trained.recommender, **found}[scorer]}, asks[task], 42, progress=False
+                {scorer: {"hybrid": trained.recommender, **found}[scorer]},
+                asks[task],
+                42,
+                progress=False,
             ).means()[scorer]
             row = report.blocks[0].rows[names(report).index(scorer)]
             assert row.values["HR@10"].mean == pytest.approx(mean["HR@10"])
     # A world with a known right answer: colour is told by what was together, and not by popularity.
-    hits = {row.name: row.values["HR@10"].mean for row in reports["baskets"].blocks[0].rows}
-    assert hits["popularity"] == 0 and min(hits[n] for n in ("hybrid", "ItemKNN", "EASE")) > 0.4
+    hits = {
+        row.name: row.values["HR@10"].mean for row in reports["baskets"].blocks[0].rows
+    }
+    assert (
+        hits["popularity"] == 0
+        and min(hits[n] for n in ("hybrid", "ItemKNN", "EASE")) > 0.4
+    )
 
 
 def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
@@ -74,19 +105,31 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
         for h in (False, True)
         for p in config.ease
     }
-    found = {name: row["NDCG@10"] for name, row in evaluate(choices, asks, 42, progress=False).means().items()}
+    found = {
+        name: row["NDCG@10"]
+        for name, row in evaluate(choices, asks, 42, progress=False).means().items()
+    }
     assert len(set(found.values())) == 4
     chosen = baselines(prepared, recipe, progress=False)["EASE"]
-    assert isinstance(chosen, Chosen) and chosen.setting == max(found, key=found.__getitem__)
+    assert isinstance(chosen, Chosen) and chosen.setting == max(
+        found, key=found.__getitem__
+    )
     assert np.array_equal(chosen.score(asks), choices[chosen.setting].score(asks))
     # The test events can be anything: nothing has looked at them.
-    blind = replace(prepared, split=replace(prepared.split, test=Held(prepared.split.test.events.slice(0, 0))))
+    blind = replace(
+        prepared,
+        split=replace(
+            prepared.split, test=Held(prepared.split.test.events.slice(0, 0))
+        ),
+    )
     again = baselines(blind, recipe, progress=False)
     for name, scorer in baselines(prepared, recipe, progress=False).items():
         assert np.array_equal(scorer.score(asks), again[name].score(asks)), name
 
 
-def test_the_boosted_ranker_learns_from_the_folds_and_serves_from_the_whole(trained, monkeypatch):
+def test_the_boosted_ranker_learns_from_the_folds_and_serves_from_the_whole(
+    trained, monkeypatch
+):
     prepared, recipe = trained.prepared, trained.recipe
     seen = []
     fit = BoostedRanker.fit
@@ -119,41 +162,63 @@ def test_the_untuned_encoder_is_that_of_before_training(trained):
     tuned = trained.recommender.model.text
     table = tuned.table(["black chair"])
     assert not np.allclose(
-        baseline.encode(["black chair"]), tuned.encode_table(table, project=False).numpy(), atol=1e-3
+        baseline.encode(["black chair"]),
+        tuned.encode_table(table, project=False).numpy(),
+        atol=1e-3,
     )
     again = untuned(trained.prepared, trained.recipe, texts, progress=False)
-    assert np.array_equal(baseline.encode(["black chair"]), again.encode(["black chair"]))
+    assert np.array_equal(
+        baseline.encode(["black chair"]), again.encode(["black chair"])
+    )
 
 
 def test_cold_targets_stand_apart(checkerboard):
     recipe = checkerboard("split.cold_fraction=0.2", "evaluation.boosted=false")
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
     found = baselines(prepared, recipe, progress=False)
-    blocks = {b.name: b for b in measure(prepared, recipe, found, progress=False)["baskets"].blocks}
+    blocks = {
+        b.name: b
+        for b in measure(prepared, recipe, found, progress=False)["baskets"].blocks
+    }
     asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     taken = set(prepared.graph.events.item.tolist())
     cold = sum(int(asks.targets[n][0]) not in taken for n in range(len(asks)))
     assert 0 < cold < len(asks)
-    assert (blocks["cold"].asks, blocks["warm"].asks, blocks["all"].asks) == (cold, len(asks) - cold, len(asks))
+    assert (blocks["cold"].asks, blocks["warm"].asks, blocks["all"].asks) == (
+        cold,
+        len(asks) - cold,
+        len(asks),
+    )
 
 
 def test_the_table_is_the_same_by_seed(trained):
     prepared, recipe = (
         trained.prepared,
-        replace(trained.recipe, evaluation=replace(trained.recipe.evaluation, boosted=False)),
+        replace(
+            trained.recipe, evaluation=replace(trained.recipe.evaluation, boosted=False)
+        ),
     )
     tables = [
-        table(measure(prepared, r, baselines(prepared, r, progress=False), progress=False))
+        table(
+            measure(prepared, r, baselines(prepared, r, progress=False), progress=False)
+        )
         for r in (recipe, recipe, replace(recipe, seed=1))
     ]
     assert tables[0] == tables[1] != tables[2]
 
 
 def test_a_graph_without_times_has_baselines_too(checkerboard):
-    recipe = replace(checkerboard("evaluation.boosted=false"), split=GroupedSplit(0.2, 0.2, group="bundle"))
+    recipe = replace(
+        checkerboard("evaluation.boosted=false"),
+        split=GroupedSplit(0.2, 0.2, group="bundle"),
+    )
     tables = recipe.source.load()
     edges = replace(tables.schema.edges[0], time=None)
     schema = replace(tables.schema, edges=(edges, *tables.schema.edges[1:]))
-    plain = type(tables)(schema, tables.nodes, {**tables.edges, "made": tables.edges["made"].drop(["time"])})
+    plain = type(tables)(
+        schema,
+        tables.nodes,
+        {**tables.edges, "made": tables.edges["made"].drop(["time"])},
+    )
     prepared = prepare(recipe.split(plain), recipe, progress=False)
     assert "user frequency" in baselines(prepared, recipe, progress=False)

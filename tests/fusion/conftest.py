@@ -7,16 +7,16 @@ import pytest
 import torch
 import transformers
 
-from encoders import pretrained
-from encoders.text import TextConfig, TextEncoder, TextSource
-from fusion.ask import Asks, Ragged
-from fusion.config import FusionConfig
-from fusion.folds import FoldConfig, make_folds
-from fusion.model import Bank, Hybrid
-from fusion.tasks.basket import BasketCompletion
-from fusion.world import NodeTexts, World, edge_keys
+from encoders.text import tuning as pretrained
+from encoders.text.encoder import TextConfig, TextEncoder, TextSource
+from fusion.model.config import FusionConfig
+from fusion.model.hybrid import Bank, Hybrid
+from fusion.model.snapshot import NodeTexts, World, edge_keys
+from fusion.query import Asks, Ragged
+from fusion.tasks.basket_completion import BasketCompletion
+from fusion.tasks.folds import FoldConfig, make_folds
 from kg.graph import build_graph
-from kg.paths import PathConfig, count_paths
+from kg.metapaths.count import PathConfig, count_paths
 
 
 @pytest.fixture(scope="session")
@@ -26,10 +26,16 @@ def bert(tmp_path_factory):
     torch.manual_seed(0)
     with pretrained.quiet():
         config = transformers.BertConfig(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, max_position_embeddings=64
+            hidden_size=32,
+            intermediate_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            max_position_embeddings=64,
         )
         transformers.BertModel(config).save_pretrained(folder)
-        transformers.AutoTokenizer.from_pretrained(pretrained.model_folder("default")).save_pretrained(folder)
+        transformers.AutoTokenizer.from_pretrained(
+            pretrained.model_folder("default")
+        ).save_pretrained(folder)
     return str(folder)
 
 
@@ -40,7 +46,13 @@ def asks():
     def make(*rows, texts=None):
         users, items, targets = zip(*rows, strict=True)
         texts = tuple(texts or [""] * len(rows))
-        return Asks(np.array(users), Ragged.of(items), texts, Ragged.of([[t] for t in targets]), np.arange(len(rows)))
+        return Asks(
+            np.array(users),
+            Ragged.of(items),
+            texts,
+            Ragged.of([[t] for t in targets]),
+            np.arange(len(rows)),
+        )
 
     return make
 
@@ -62,16 +74,39 @@ def small(shop, bert):
     def make(tune="top:1", **settings):
         tables = shop()
         fold = make_folds(build_graph(tables), FoldConfig(1, 4.0, cold=0.0), 0)[0]
-        counts, texts = count_paths(fold.graph, PathConfig(2.0, 3.0)), NodeTexts.of(tables)
-        usual = {"width": 16, "hidden": 8, "each": 4, "by_vector": 2, "new_items": 1, "neighbours": 3}
+        counts, texts = (
+            count_paths(fold.graph, PathConfig(2.0, 3.0)),
+            NodeTexts.of(tables),
+        )
+        usual = {
+            "width": 16,
+            "hidden": 8,
+            "each": 4,
+            "by_vector": 2,
+            "new_items": 1,
+            "neighbours": 3,
+        }
         config = FusionConfig(**{**usual, **settings})
-        world = World(fold.graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu"))
+        world = World(
+            fold.graph,
+            counts,
+            texts,
+            config.fanout,
+            config.neighbours,
+            torch.device("cpu"),
+        )
         torch.manual_seed(0)
-        text = TextEncoder(TextConfig(bert, tune), config.width) if config.words else None
+        text = (
+            TextEncoder(TextConfig(bert, tune), config.width) if config.words else None
+        )
         keys, paths = edge_keys(fold.graph, counts), len(world.evidence.names)
-        model = Hybrid(config, text, None, world.sizes, keys, (world.user, world.item), paths)
+        model = Hybrid(
+            config, text, None, world.sizes, keys, (world.user, world.item), paths
+        )
         for parameter in (*model.gate.parameters(), *model.context.parameters()):
-            torch.nn.init.normal_(parameter, std=0.5)  # as if trained: they start from 0, where much is equal
+            torch.nn.init.normal_(
+                parameter, std=0.5
+            )  # as if trained: they start from 0, where much is equal
         source = TextSource(text, text.table(texts.texts)) if text is not None else None
         bank = model.encode(world, source.encode_all() if source is not None else None)
         asks = BasketCompletion(min_items=2).training(fold.graph, fold.asked, 0)

@@ -5,13 +5,21 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 
-from eval.protocol import evaluate
-from fusion.ask import Ask, Ragged, join
-from fusion.folds import FoldConfig, held_events
-from fusion.pipeline import Part, build_model, finish, held_out, prepare, refit, train_part
+from eval.measure.protocol import evaluate
+from fusion.pipeline import (
+    Part,
+    build_model,
+    finish,
+    held_out,
+    prepare,
+    refit,
+    train_part,
+)
+from fusion.query import Ask, Ragged, join
+from fusion.tasks.folds import FoldConfig, held_events
 from fusion.tasks.next_item import NextItem
 from kg.schema import GraphSchema
-from kg.split import LeaveLast
+from kg.split.time import LeaveLast
 from kg.tables import DataError, Tables
 
 
@@ -20,22 +28,38 @@ def as_asked(asks, number, graph, k):
     users, items = graph.vocabs["user"], graph.vocabs["item"]
     user = int(asks.users[number])
     hand = tuple(items.key(int(row)) for row in asks.items[number])
-    return Ask(users.key(user) if user >= 0 else None, hand, asks.texts[number] or None, k)
+    return Ask(
+        users.key(user) if user >= 0 else None, hand, asks.texts[number] or None, k
+    )
 
 
 def test_what_is_measured_is_what_is_served(trained):
     """The lists of Recommender.answer, ask by ask, have the very metrics that evaluate gives their scores."""
     prepared, served = trained.prepared, trained.recommender
-    recipe = replace(trained.recipe, tasks={**trained.recipe.tasks, "next": NextItem(new=False)})
+    recipe = replace(
+        trained.recipe, tasks={**trained.recipe.tasks, "next": NextItem(new=False)}
+    )
     found = held_out(prepared, recipe, prepared.split.test, 0)
     assert all(len(found[name]) == 40 for name in ("baskets", "next"))
     for asks in (*found.values(), prepared.folds[0][2]):
-        target = [prepared.graph.vocabs["item"].key(int(asks.targets[n][0])) for n in range(len(asks))]
-        lists = [[r.id for r in served.answer(as_asked(asks, n, prepared.graph, 42))] for n in range(len(asks))]
-        rank = np.array([ids.index(wanted) + 1 for ids, wanted in zip(lists, target, strict=True)])
-        values = evaluate({"it": served}, asks, len(served.items), ks=(10,), progress=False).values["it"]
+        target = [
+            prepared.graph.vocabs["item"].key(int(asks.targets[n][0]))
+            for n in range(len(asks))
+        ]
+        lists = [
+            [r.id for r in served.answer(as_asked(asks, n, prepared.graph, 42))]
+            for n in range(len(asks))
+        ]
+        rank = np.array(
+            [ids.index(wanted) + 1 for ids, wanted in zip(lists, target, strict=True)]
+        )
+        values = evaluate(
+            {"it": served}, asks, len(served.items), ks=(10,), progress=False
+        ).values["it"]
         assert np.array_equal(values["HR@10"], rank <= 10)
-        assert np.allclose(values["NDCG@10"], np.where(rank <= 10, 1 / np.log2(rank + 1), 0))
+        assert np.allclose(
+            values["NDCG@10"], np.where(rank <= 10, 1 / np.log2(rank + 1), 0)
+        )
         assert np.allclose(values["MRR"], 1 / rank)
 
 
@@ -50,8 +74,12 @@ def test_validation_sees_the_recommender_that_is_kept(trainer_of, tmp_path):
     made.trainer.validate = validate
     made.trainer.fit(progress=False)
     bank = finish(made.trainer, made.prepared).bank
-    assert all(torch.equal(a, b) for a, b in zip(banks[-1].items, bank.items, strict=True))
-    assert all(torch.equal(a, b) for a, b in zip(banks[-1].users, bank.users, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(banks[-1].items, bank.items, strict=True)
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(banks[-1].users, bank.users, strict=True)
+    )
 
 
 def test_preparing_is_the_same_by_seed(checkerboard):
@@ -60,26 +88,41 @@ def test_preparing_is_the_same_by_seed(checkerboard):
         for recipe in (checkerboard(), checkerboard(), checkerboard("seed=1"))
     )
     assert one.split.fingerprint == again.split.fingerprint == other.split.fingerprint
-    targets = [np.concatenate([asks.targets.rows for _, _, asks in p.folds]) for p in (one, again, other)]
-    assert np.array_equal(targets[0], targets[1]) and not np.array_equal(targets[0], targets[2])
+    targets = [
+        np.concatenate([asks.targets.rows for _, _, asks in p.folds])
+        for p in (one, again, other)
+    ]
+    assert np.array_equal(targets[0], targets[1]) and not np.array_equal(
+        targets[0], targets[2]
+    )
 
 
 def test_weights_start_the_same_by_seed(checkerboard, trained):
-    one, again, other = (build_model(trained.prepared, checkerboard(*o))[0] for o in ((), (), ("seed=1",)))
+    one, again, other = (
+        build_model(trained.prepared, checkerboard(*o))[0]
+        for o in ((), (), ("seed=1",))
+    )
     names = dict(one.named_parameters())
     assert all(torch.equal(p, names[name]) for name, p in again.named_parameters())
     assert not all(torch.equal(p, names[name]) for name, p in other.named_parameters())
 
 
 def test_a_training_with_nothing_to_ask_is_refused(checkerboard):
-    recipe = checkerboard("tasks.baskets.min_items=99", "tasks.next.draws=0", "tasks.words.limit=0")
-    with pytest.raises(DataError, match="the tasks baskets, next, words find nothing to ask in the training events"):
+    recipe = checkerboard(
+        "tasks.baskets.min_items=99", "tasks.next.draws=0", "tasks.words.limit=0"
+    )
+    with pytest.raises(
+        DataError,
+        match="the tasks baskets, next, words find nothing to ask in the training events",
+    ):
         prepare(recipe.split(recipe.source.load()), recipe, progress=False)
 
 
 def test_a_training_without_items_at_hand_is_warned_of(checkerboard, caplog):
     recipe = checkerboard("tasks.baskets.min_items=99", "folds.count=1")
-    recipe = replace(recipe, tasks={n: task for n, task in recipe.tasks.items() if n != "baskets"})
+    recipe = replace(
+        recipe, tasks={n: task for n, task in recipe.tasks.items() if n != "baskets"}
+    )
     split = recipe.split(recipe.source.load())
     prepare(split, recipe, progress=False)
     assert caplog.messages == [
@@ -87,18 +130,28 @@ def test_a_training_without_items_at_hand_is_warned_of(checkerboard, caplog):
         "BasketCompletion has such asks, and NextItem with history"
     ]
     caplog.clear()
-    prepare(split, replace(recipe, tasks={"next": NextItem(new=False, history=2)}), progress=False)
+    prepare(
+        split,
+        replace(recipe, tasks={"next": NextItem(new=False, history=2)}),
+        progress=False,
+    )
     assert not caplog.text
 
 
-def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(checkerboard, caplog):
+def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(
+    checkerboard, caplog
+):
     recipe = checkerboard("folds.count=1")
     tables = recipe.source.load()
     schema = tables.schema.to_dict()
     (colour,) = (node for node in schema["nodes"] if node["name"] == "colour")
     assert prepare(recipe.split(tables), recipe, progress=False) and not caplog.text
     del colour["text"]
-    prepare(recipe.split(Tables(GraphSchema.from_dict(schema), tables.nodes, tables.edges)), recipe, progress=False)
+    prepare(
+        recipe.split(Tables(GraphSchema.from_dict(schema), tables.nodes, tables.edges)),
+        recipe,
+        progress=False,
+    )
     (said,) = caplog.messages
     assert said.startswith(
         "warning: the task words finds nothing to ask in training and is left out; Words needs items"
@@ -108,28 +161,47 @@ def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(checke
 
 def test_held_out_asks_are_drawn_by_seed(trained):
     prepared, recipe = trained.prepared, trained.recipe
-    few, again = (held_out(prepared, recipe, prepared.split.test, 10)["baskets"] for _ in range(2))
-    other = held_out(prepared, replace(recipe, seed=1), prepared.split.test, 10)["baskets"]
-    assert len(few) == 10 and np.array_equal(few.groups, again.groups) and not np.array_equal(few.groups, other.groups)
+    few, again = (
+        held_out(prepared, recipe, prepared.split.test, 10)["baskets"] for _ in range(2)
+    )
+    other = held_out(prepared, replace(recipe, seed=1), prepared.split.test, 10)[
+        "baskets"
+    ]
+    assert (
+        len(few) == 10
+        and np.array_equal(few.groups, again.groups)
+        and not np.array_equal(few.groups, other.groups)
+    )
     every = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     assert set(few.groups) < set(every.groups)
 
 
 def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(trained):
     tasks = {"next": NextItem(new=False, history=4)}
-    recipe = replace(trained.recipe, split=LeaveLast(), tasks=tasks, folds=FoldConfig(count=1, length=1.0))
+    recipe = replace(
+        trained.recipe,
+        split=LeaveLast(),
+        tasks=tasks,
+        folds=FoldConfig(count=1, length=1.0),
+    )
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
     later, graph = refit(prepared, recipe), prepared.graph
     late = held_events(graph, prepared.split.valid.events)
 
     def latest(user, *parts):
-        taken = sorted((t, i) for e in parts for u, i, t in zip(e.user, e.item, e.time, strict=True) if u == user)
+        taken = sorted(
+            (t, i)
+            for e in parts
+            for u, i, t in zip(e.user, e.item, e.time, strict=True)
+            if u == user
+        )
         return list(dict.fromkeys(int(item) for _, item in reversed(taken)))[:4][::-1]
 
     differ = 0
     for known, held, parts in (
-        (prepared, prepared.split.valid, [graph.events]), (later, later.split.test, [graph.events, late])
-    ):  # fmt: skip
+        (prepared, prepared.split.valid, [graph.events]),
+        (later, later.split.test, [graph.events, late]),
+    ):
         asks = held_out(known, recipe, held, 0)["next"]
         for b in range(len(asks)):
             own, target = latest(asks.users[b], *parts), asks.targets[b].item()
@@ -137,40 +209,63 @@ def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(tra
             differ += own != latest(asks.users[b], graph.events)
     assert differ
     assert len(graph.events) == prepared.counts.item["popularity"].sum()
-    assert len(graph.events) + len(late) == len(later.graph.events) == later.counts.item["popularity"].sum()
+    assert (
+        len(graph.events) + len(late)
+        == len(later.graph.events)
+        == later.counts.item["popularity"].sum()
+    )
     assert all(a is b for a, b in zip(later.folds, prepared.folds, strict=True))
-    assert refit(trained.prepared, recipe) is trained.prepared  # its split says nothing of the kind
+    assert (
+        refit(trained.prepared, recipe) is trained.prepared
+    )  # its split says nothing of the kind
 
 
-def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(trainer_of, tmp_path):
+def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(
+    trainer_of, tmp_path
+):
     made = trainer_of(tmp_path, "training.epochs=1", "split.refit=true")
     made.trainer.fit(progress=False)
     later = refit(made.prepared, made.recipe)
     before, after = finish(made.trainer, made.prepared), finish(made.trainer, later)
-    assert after.world.graph is later.graph and before.world.graph is made.prepared.graph
+    assert (
+        after.world.graph is later.graph and before.world.graph is made.prepared.graph
+    )
     assert after.model is before.model and after.tables is later.split.train
     assert not torch.equal(before.bank.users.fused, after.bank.users.fused)
-    user = later.graph.vocabs["user"].key(int(held_events(later.graph, made.prepared.split.valid.events).user[0]))
-    assert [r.score for r in before.recommend(user)] != [r.score for r in after.recommend(user)]
+    user = later.graph.vocabs["user"].key(
+        int(held_events(later.graph, made.prepared.split.valid.events).user[0])
+    )
+    assert [r.score for r in before.recommend(user)] != [
+        r.score for r in after.recommend(user)
+    ]
 
 
-def test_a_refitted_recommender_uses_no_learned_vector_that_was_never_trained(trainer_of, tmp_path):
+def test_a_refitted_recommender_uses_no_learned_vector_that_was_never_trained(
+    trainer_of, tmp_path
+):
     made = trainer_of(tmp_path, "split.refit=true")
     later = refit(made.prepared, made.recipe)
     row = int(later.graph.events.item[0])
-    made.trainer.serving.taken[row] = False  # as if it were taken in the validation weeks for the first time
+    made.trainer.serving.taken[row] = (
+        False  # as if it were taken in the validation weeks for the first time
+    )
     after = finish(made.trainer, later).world
     assert torch.equal(after.taken, made.trainer.serving.taken) and row not in after.new
 
 
 def test_models_of_the_same_texts_share_what_lies_under_their_tuned_layers(trained):
     prepared = replace(trained.prepared, sources={})
-    (_, first), (_, second) = build_model(prepared, trained.recipe), build_model(prepared, trained.recipe)
+    (_, first), (_, second) = (
+        build_model(prepared, trained.recipe),
+        build_model(prepared, trained.recipe),
+    )
     assert first is not None
     first.encode_all()
     _, third = build_model(prepared, trained.recipe)
     assert second is not None and third is not None
-    assert first._kept is not None and second._kept is None and third._kept is first._kept
+    assert (
+        first._kept is not None and second._kept is None and third._kept is first._kept
+    )
     assert torch.equal(third.encode_all(), first.encode_all())
 
 
@@ -180,7 +275,10 @@ def test_joined_asks_stay_themselves(trained):
     assert len(joined) == sum(map(len, asks))
     for start, part in ((0, asks[0]), (len(asks[0]), asks[1])):
         for n in range(len(part)):
-            assert joined.users[start + n] == part.users[n] and joined.texts[start + n] == part.texts[n]
+            assert (
+                joined.users[start + n] == part.users[n]
+                and joined.texts[start + n] == part.texts[n]
+            )
             assert np.array_equal(joined.items[start + n], part.items[n])
             assert np.array_equal(joined.targets[start + n], part.targets[n])
     assert joined.masked is None
@@ -191,14 +289,24 @@ def test_what_one_task_masks_stays_masked_beside_others(trained):
     masked = Ragged.of([[n % 3, 5] for n in range(len(other))])
     joined = join([one, replace(other, masked=masked)])
     assert joined.masked is not None and not joined.masked.lengths[: len(one)].any()
-    assert all(joined.masked[len(one) + n].tolist() == [n % 3, 5] for n in range(len(other)))
+    assert all(
+        joined.masked[len(one) + n].tolist() == [n % 3, 5] for n in range(len(other))
+    )
 
 
 def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
     fabric = Fabric(accelerator="cpu", devices=1)
-    recipe = replace(trained.recipe, training=replace(trained.recipe.training, epochs=1))
+    recipe = replace(
+        trained.recipe, training=replace(trained.recipe.training, epochs=1)
+    )
     part = Part(words=False, graph=False, paths=True, match=False)
-    found = train_part(trained.prepared, recipe, part, lambda _: 0.0, tmp_path, fabric, progress=False)
-    assert found.model.text is None and found.model.gnn is None and found.model.head is not None
+    found = train_part(
+        trained.prepared, recipe, part, lambda _: 0.0, tmp_path, fabric, progress=False
+    )
+    assert (
+        found.model.text is None
+        and found.model.gnn is None
+        and found.model.head is not None
+    )
     assert not found.bank.items.fused.any()
     assert recipe.fusion.words and trained.recommender.model.text is not None

@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fusion import artifacts
-from fusion.ask import Ask, Constraints
-from fusion.feasible import InfeasibleError
+from fusion.bundles.feasibility import InfeasibleError
+from fusion.bundles.plan import Plan
 from fusion.pipeline import finish
-from fusion.plan import Plan
+from fusion.query import Ask, Constraints
 from fusion.recommender import Recommender
-from fusion.runs import finished, new_run
+from fusion.runs import artifacts
+from fusion.runs.folder import finished, new_run
 from kg.tables import DataError
 
 ITEMS = 42
@@ -32,7 +32,9 @@ def served(trained):
 @pytest.fixture(scope="module")
 def counting(trainer_of, tmp_path_factory):
     """The counted paths alone."""
-    made = trainer_of(tmp_path_factory.mktemp("paths"), "fusion.words=false", "fusion.graph=false")
+    made = trainer_of(
+        tmp_path_factory.mktemp("paths"), "fusion.words=false", "fusion.graph=false"
+    )
     return finish(made.trainer, made.prepared)
 
 
@@ -46,17 +48,32 @@ def test_an_answer_is_sorted_whole_and_told_apart(served, ask):
     assert len(found) == len(set(ids(found))) == 10
     assert [r.score for r in found] == sorted((r.score for r in found), reverse=True)
     assert all(np.isfinite(r.score) and 0 <= r.language <= 1 for r in found)
-    titles = dict(zip(*(served.tables.nodes["item"][name].to_pylist() for name in ("id", "title")), strict=True))
+    titles = dict(
+        zip(
+            *(
+                served.tables.nodes["item"][name].to_pylist()
+                for name in ("id", "title")
+            ),
+            strict=True,
+        )
+    )
     assert all(r.title == titles[r.id] for r in found)
 
 
-@pytest.mark.parametrize("where", [Constraints(), Constraints(exclude=("i003", "i011")), Constraints(only=("i001",))])
+@pytest.mark.parametrize(
+    "where",
+    [Constraints(), Constraints(exclude=("i003", "i011")), Constraints(only=("i001",))],
+)
 @pytest.mark.parametrize("ask", EVERY_KIND, ids=str)
 def test_an_answer_is_the_head_of_the_ranking_of_all(served, ask, where):
     for k in (1, 10, 40):
         ask = replace(ask, k=k, where=where)
         ranking = served.ranking(ask)
-        order = [row for row in np.argsort(-ranking, kind="stable")[:k] if np.isfinite(ranking[row])]
+        order = [
+            row
+            for row in np.argsort(-ranking, kind="stable")[:k]
+            if np.isfinite(ranking[row])
+        ]
         found = served.answer(ask)
         assert ids(found) == [served.items.key(int(row)) for row in order]
         assert [one.score for one in found] == ranking[order].tolist()
@@ -64,11 +81,15 @@ def test_an_answer_is_the_head_of_the_ranking_of_all(served, ask, where):
 
 def test_the_four_questions_are_asks(served):
     where = Constraints(exclude=("i003",))
-    assert served.recommend("u003", 5, where) == served.answer(Ask(user="u003", k=5, where=where))
+    assert served.recommend("u003", 5, where) == served.answer(
+        Ask(user="u003", k=5, where=where)
+    )
     assert served.complete(["i002"], "u003", "vase", 5, where) == served.answer(
         Ask("u003", ("i002",), "vase", 5, where)
     )
-    assert served.search("vase", "u003", 5, where) == served.answer(Ask(user="u003", text="vase", k=5, where=where))
+    assert served.search("vase", "u003", 5, where) == served.answer(
+        Ask(user="u003", text="vase", k=5, where=where)
+    )
 
 
 def test_the_colour_of_the_ask_is_the_colour_of_the_answer(served):
@@ -100,11 +121,19 @@ def test_no_words_are_no_words(served, text):
 def test_nothing_known_is_answered_by_recent_popularity(served):
     recent = served.counts.item["recent popularity"]
     best = recent.argsort()[::-1][:10]
-    assert [recent[served.items.row(i)] for i in ids(served.answer(Ask()))] == recent[best].tolist()
+    assert [recent[served.items.row(i)] for i in ids(served.answer(Ask()))] == recent[
+        best
+    ].tolist()
 
 
 def test_odd_words_are_words(served):
-    for text in ("x" * 10_000, "\U0001fa91", "'; DROP TABLE items; --", "\x00", "черное кресло"):
+    for text in (
+        "x" * 10_000,
+        "\U0001fa91",
+        "'; DROP TABLE items; --",
+        "\x00",
+        "черное кресло",
+    ):
         assert len(served.search(text)) == 10
 
 
@@ -116,18 +145,28 @@ def test_what_is_at_hand_is_never_returned(served):
     assert "i002" not in ids(served.similar("i002", k=ITEMS))
 
 
-@pytest.mark.parametrize("ask", [Ask("u003"), Ask("u003", ("i002",), "black vase"), Ask("u003", k=ITEMS)], ids=str)
+@pytest.mark.parametrize(
+    "ask",
+    [Ask("u003"), Ask("u003", ("i002",), "black vase"), Ask("u003", k=ITEMS)],
+    ids=str,
+)
 def test_only_what_is_new_to_the_user_is_returned_where_that_is_asked(served, ask):
     events = served.world.graph.events
     row = served.world.graph.vocabs["user"].row("u003")
-    taken = {served.items.key(item) for item in events.item[events.user == row].tolist()}
+    taken = {
+        served.items.key(item) for item in events.item[events.user == row].tolist()
+    }
     assert taken - set(ask.items) <= set(ids(served.answer(replace(ask, k=ITEMS))))
     new = replace(ask, where=Constraints(new=True))
     found = served.answer(new)
-    assert len(found) == min(ask.k, ITEMS - len(taken | set(ask.items))) and not taken & set(ids(found))
+    assert len(found) == min(
+        ask.k, ITEMS - len(taken | set(ask.items))
+    ) and not taken & set(ids(found))
     ranking = served.ranking(new)
     assert [r.score for r in found] == np.sort(ranking)[::-1][: len(found)].tolist()
-    rows = served.scores(served.asks([ask, new])).rows  # one that asks so beside one that does not
+    rows = served.scores(
+        served.asks([ask, new])
+    ).rows  # one that asks so beside one that does not
     assert taken & {served.items.key(int(row)) for row in rows[0] if row >= 0}
     assert not taken & {served.items.key(int(row)) for row in rows[1] if row >= 0}
 
@@ -138,42 +177,73 @@ def test_what_constraints_leave_out_takes_no_candidates_place(served, monkeypatc
         return {served.items.key(int(row)) for row in rows if row >= 0}
 
     ask = Ask("u003", ("i002",), "black vase")
-    monkeypatch.setattr(served.model, "config", replace(served.model.config, each=1, by_vector=1, new_items=1))
+    monkeypatch.setattr(
+        served.model,
+        "config",
+        replace(served.model.config, each=1, by_vector=1, new_items=1),
+    )
     first = candidates(Constraints())
     others = tuple(set(served.items.ids.to_pylist()) - first - set(ask.items))
     assert first
-    for kept in ({"only": others}, {"exclude": tuple(first)}, {"within": (("id", others),)}):
+    for kept in (
+        {"only": others},
+        {"exclude": tuple(first)},
+        {"within": (("id", others),)},
+    ):
         where = Constraints(**kept)
         found, best = candidates(where), served.answer(replace(ask, where=where))[0]
         assert found and found <= set(others)
-        assert best.id in found and served.explain(replace(ask, where=where), best.id).score == best.score
+        assert (
+            best.id in found
+            and served.explain(replace(ask, where=where), best.id).score == best.score
+        )
     assert served.build(Plan(size=(2, 2), where=Constraints(only=others)), "u003")
 
 
 def test_to_somebody_unknown_everything_is_new(served):
     for ask in (Ask("nobody", text="vase"), Ask(items=("i002",)), Ask()):
-        assert served.answer(replace(ask, where=Constraints(new=True))) == served.answer(ask)
+        assert served.answer(
+            replace(ask, where=Constraints(new=True))
+        ) == served.answer(ask)
 
 
-def test_a_combination_of_new_items_is_new_and_what_the_user_has_is_explained_as_left_out(served):
+def test_a_combination_of_new_items_is_new_and_what_the_user_has_is_explained_as_left_out(
+    served,
+):
     where, counts = Constraints(new=True), served.counts
-    taken = {served.items.key(row) for row in counts.taken(served.world.graph.vocabs["user"].row("u003")).tolist()}
+    taken = {
+        served.items.key(row)
+        for row in counts.taken(served.world.graph.vocabs["user"].row("u003")).tolist()
+    }
     built = served.build(Plan(size=(3, 3), where=where), "u003")
-    assert taken and built and not taken & {piece.id for found in built for piece in found.items}
+    assert (
+        taken
+        and built
+        and not taken & {piece.id for found in built for piece in found.items}
+    )
     old = sorted(taken)[0]
     told = served.explain(Ask("u003", where=where), old)
-    assert any("leave this item out" in note for note in told.notes) and np.isfinite(told.score)
+    assert any("leave this item out" in note for note in told.notes) and np.isfinite(
+        told.score
+    )
     assert told.score == served.explain(Ask("u003"), old).score
     with pytest.raises(InfeasibleError, match="what the user has not taken"):
-        served.build(Plan(size=(1, 1), where=Constraints(new=True, only=tuple(taken))), "u003")
+        served.build(
+            Plan(size=(1, 1), where=Constraints(new=True, only=tuple(taken))), "u003"
+        )
 
 
 def test_an_item_named_twice_is_there_once(served):
-    assert served.complete(["i002", "i004", "i002"]) == served.complete(["i002", "i004"])
+    assert served.complete(["i002", "i004", "i002"]) == served.complete(
+        ["i002", "i004"]
+    )
 
 
 def test_the_order_at_hand_does_not_matter(served):
-    one, other = served.complete(["i002", "i005", "i004"]), served.complete(["i004", "i002", "i005"])
+    one, other = (
+        served.complete(["i002", "i005", "i004"]),
+        served.complete(["i004", "i002", "i005"]),
+    )
     assert ids(one) == ids(other)
     assert [r.score for r in one] == pytest.approx([r.score for r in other], abs=1e-4)
 
@@ -194,7 +264,12 @@ def test_more_than_there_are_is_all_there_are(served, k):
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_fewer_than_one_is_refused(served, k):
-    for ask in (served.recommend, served.search, served.similar, lambda x, k: served.complete([x], k=k)):
+    for ask in (
+        served.recommend,
+        served.search,
+        served.similar,
+        lambda x, k: served.complete([x], k=k),
+    ):
         with pytest.raises(ValueError, match=f"k must be at least 1, not {k}"):
             ask("i002", k=k)
 
@@ -210,29 +285,61 @@ def test_constraints_are_kept(served):
     assert served.recommend("u003", where=Constraints(within=(("title", ()),))) == []
     both = Constraints(within=(("title", (title,)), ("id", ("i002",))))
     assert served.recommend("u003", where=both) == []
-    assert served.recommend("u003", where=Constraints(within=(("title", (title,)),), exclude=("i003",))) == []
+    assert (
+        served.recommend(
+            "u003", where=Constraints(within=(("title", (title,)),), exclude=("i003",))
+        )
+        == []
+    )
 
 
 def test_a_relation_narrows_as_a_property_does(served):
-    black = {r.id for r in served.recommend("u003", k=1000, where=Constraints(within=(("colour", ("black",)),)))}
-    white = {r.id for r in served.recommend("u003", k=1000, where=Constraints(without=(("has_colour", ("black",)),)))}
-    titles = dict(zip(served.items.ids.to_pylist(), served.tables.titles("item"), strict=True))
+    black = {
+        r.id
+        for r in served.recommend(
+            "u003", k=1000, where=Constraints(within=(("colour", ("black",)),))
+        )
+    }
+    white = {
+        r.id
+        for r in served.recommend(
+            "u003", k=1000, where=Constraints(without=(("has_colour", ("black",)),))
+        )
+    }
+    titles = dict(
+        zip(served.items.ids.to_pylist(), served.tables.titles("item"), strict=True)
+    )
     assert black and {titles[i].split()[0] for i in black} == {"black"}
-    assert white and {titles[i].split()[0] for i in white} == {"white"} and len(black | white) == len(served.items)
+    assert (
+        white
+        and {titles[i].split()[0] for i in white} == {"white"}
+        and len(black | white) == len(served.items)
+    )
     stock = Constraints(only=("i003", "i001", "sold out"))
     assert set(ids(served.recommend("u003", where=stock))) == {"i003", "i001"}
 
 
 def test_constraints_that_make_no_sense_are_refused(served):
-    with pytest.raises(DataError, match="items have no property or relation 'size'; they have has_colour, colour, id"):
+    with pytest.raises(
+        DataError,
+        match="items have no property or relation 'size'; they have has_colour, colour, id",
+    ):
         served.recommend("u003", where=Constraints(within=(("size", ("black",)),)))
-    with pytest.raises(DataError, match="no item has colour 'whit'; did you mean 'white'"):
+    with pytest.raises(
+        DataError, match="no item has colour 'whit'; did you mean 'white'"
+    ):
         served.recommend("u003", where=Constraints(within=(("colour", ("whit",)),)))
-    with pytest.raises(TypeError, match="within title must be a sequence, not the one string 'vase'"):
+    with pytest.raises(
+        TypeError, match="within title must be a sequence, not the one string 'vase'"
+    ):
         Constraints(within=(("title", "vase"),))  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="exclude must be a sequence, not the one string 'i002'"):
+    with pytest.raises(
+        TypeError, match="exclude must be a sequence, not the one string 'i002'"
+    ):
         Constraints(exclude="i002")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="items must be a sequence of ids, not the one string 'i002'"):
+    with pytest.raises(
+        TypeError, match="items must be a sequence of ids, not the one string 'i002'"
+    ):
         Ask(items="i002")  # type: ignore[arg-type]
 
 
@@ -260,7 +367,9 @@ def test_a_new_item_is_known_without_training(served):
     assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.999
     assert np.abs(after - before).max() < 0.05 * np.ptp(before)
     assert np.array_equal(served.score(served.asks(EVERY_KIND)), before)
-    assert len(served.items) == ITEMS and "new" not in ids(served.recommend("u003", k=100))
+    assert len(served.items) == ITEMS and "new" not in ids(
+        served.recommend("u003", k=100)
+    )
 
 
 def test_a_new_item_needs_no_edge_and_no_words(served):
@@ -275,7 +384,9 @@ def test_new_items_are_saved_with_the_run(served, trained, tmp_path):
     with new_run(tmp_path, "more") as folder:
         artifacts.save(more, trained.recipe, folder)
     again = Recommender.load(finished(folder))
-    assert np.array_equal(again.score(again.asks(EVERY_KIND)), more.score(more.asks(EVERY_KIND)))
+    assert np.array_equal(
+        again.score(again.asks(EVERY_KIND)), more.score(more.asks(EVERY_KIND))
+    )
     once_more = again.add_items(pa.table({"id": ["newer"], "title": ["black sofa"]}))
     assert len(once_more.items) == ITEMS + 2
 
@@ -283,18 +394,40 @@ def test_new_items_are_saved_with_the_run(served, trained, tmp_path):
 @pytest.mark.parametrize(
     ("items", "edges", "error"),
     [
-        ({"id": ["i003"], "title": ["x"]}, {}, "item 'i003' is in the catalogue already"),
+        (
+            {"id": ["i003"], "title": ["x"]},
+            {},
+            "item 'i003' is in the catalogue already",
+        ),
         ({"id": ["a", "a"], "title": ["x", "y"]}, {}, "id 'a' is used twice"),
         ({"id": ["a"]}, {}, "items of type 'item': no column title"),
         ({"title": ["x"]}, {}, "items of type 'item': no column id"),
         ({"id": ["a"], "title": [b"\xff"]}, {}, "items of type 'item'"),
-        ({"id": ["a"], "title": ["x"]}, {"colour": {"source": ["a"]}}, "there are no edges 'colour'; there are made"),
-        ({"id": ["a"], "title": ["x"]}, {"has_colour": {"source": ["a"]}}, "edges 'has_colour': no column target"),
-        ({"id": ["a"], "title": ["x"]}, {"has_colour": {"source": ["a"], "target": ["red"]}}, "no colour: 'red'"),
-        ({"id": ["a"], "title": ["x"]}, {"has_colour": {"source": ["b"], "target": ["black"]}}, "no item: 'b'"),
+        (
+            {"id": ["a"], "title": ["x"]},
+            {"colour": {"source": ["a"]}},
+            "there are no edges 'colour'; there are made",
+        ),
+        (
+            {"id": ["a"], "title": ["x"]},
+            {"has_colour": {"source": ["a"]}},
+            "edges 'has_colour': no column target",
+        ),
+        (
+            {"id": ["a"], "title": ["x"]},
+            {"has_colour": {"source": ["a"], "target": ["red"]}},
+            "no colour: 'red'",
+        ),
+        (
+            {"id": ["a"], "title": ["x"]},
+            {"has_colour": {"source": ["b"], "target": ["black"]}},
+            "no item: 'b'",
+        ),
     ],
 )
 def test_new_items_that_do_not_fit_are_refused(served, items, edges, error):
     with pytest.raises(DataError, match=error):
-        served.add_items(pa.table(items), {name: pa.table(table) for name, table in edges.items()})
+        served.add_items(
+            pa.table(items), {name: pa.table(table) for name, table in edges.items()}
+        )
     assert len(served.items) == ITEMS

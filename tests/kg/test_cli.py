@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 
 from kg.__main__ import main
-from kg.inspect import Label, Link, Property, draft
 from kg.schema import GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.folder import Folder
-from kg.store import open_store, read_tables, write_tables
+from kg.stores.base import read_tables, write_tables
+from kg.stores.inspect import Label, Link, Property, draft
+from kg.stores.open import open_store
 from kg.tables import Tables
 
 TABLES = Checkerboard(users=6, items=8).load()
@@ -35,14 +36,44 @@ def test_load_then_check(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "times of made: 0 to 5\n" in out and "times of contains" not in out
     assert "has_colour: 10\n" in out and f"fingerprint: {TABLES.fingerprint()}\n" in out
-    assert "isolated items: 0\n" in out and "items without text: 0\n" in out and "share their title: 0\n" in out
+    assert (
+        "isolated items: 0\n" in out
+        and "items without text: 0\n" in out
+        and "share their title: 0\n" in out
+    )
 
 
 def test_load_tells_what_the_store_held_before(tmp_path, capsys):
     path = str(tmp_path / "new.kg")
-    assert main(["load", "checkerboard:Checkerboard", path, "--set", "users=6", "--set", "items=8"]) == 0
+    assert (
+        main(
+            [
+                "load",
+                "checkerboard:Checkerboard",
+                path,
+                "--set",
+                "users=6",
+                "--set",
+                "items=8",
+            ]
+        )
+        == 0
+    )
     assert "warning" not in capsys.readouterr().out
-    assert main(["load", "checkerboard:Checkerboard", path, "--set", "users=4", "--set", "items=8"]) == 0
+    assert (
+        main(
+            [
+                "load",
+                "checkerboard:Checkerboard",
+                path,
+                "--set",
+                "users=4",
+                "--set",
+                "items=8",
+            ]
+        )
+        == 0
+    )
     out = capsys.readouterr().out
     assert "user: 6, of 4 written\n" in out and "item: 10\n" in out
     assert f"warning: {path} held more before, and still does" in out
@@ -52,10 +83,27 @@ def test_export_is_what_the_folder_source_reads(store, tmp_path):
     folder = tmp_path / "a" / "b"
     assert main(["export", store, str(folder)]) == 0
     assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.*")) == [
-        "edges/contains.parquet", "edges/has_colour.parquet", "edges/made.parquet", "nodes/basket.parquet",
-        "nodes/colour.parquet", "nodes/item.parquet", "nodes/user.parquet", "schema.toml",
-    ]  # fmt: skip
-    assert main(["load", "folder:Folder", str(tmp_path / "again.kg"), "--set", f"path={folder}"]) == 0
+        "edges/contains.parquet",
+        "edges/has_colour.parquet",
+        "edges/made.parquet",
+        "nodes/basket.parquet",
+        "nodes/colour.parquet",
+        "nodes/item.parquet",
+        "nodes/user.parquet",
+        "schema.toml",
+    ]
+    assert (
+        main(
+            [
+                "load",
+                "folder:Folder",
+                str(tmp_path / "again.kg"),
+                "--set",
+                f"path={folder}",
+            ]
+        )
+        == 0
+    )
     with open_store(str(tmp_path / "again.kg")) as again:
         assert read_tables(again).fingerprint() == TABLES.fingerprint()
 
@@ -72,11 +120,24 @@ def test_check_counts_what_is_missing(tmp_path, capsys):
     path = str(tmp_path / "x.kg")
     with open_store(path, create=True) as store:
         write_tables(
-            store, Tables(schema, {"item": pa.table({"id": list("abcd"), "t": ["hat", "hat", "cap", None]})}, {})
+            store,
+            Tables(
+                schema,
+                {
+                    "item": pa.table(
+                        {"id": list("abcd"), "t": ["hat", "hat", "cap", None]}
+                    )
+                },
+                {},
+            ),
         )
     assert main(["check", path]) == 1
     out = capsys.readouterr().out
-    assert "isolated items: 4\n" in out and "items without text: 1\n" in out and "share their title: 2\n" in out
+    assert (
+        "isolated items: 4\n" in out
+        and "items without text: 1\n" in out
+        and "share their title: 2\n" in out
+    )
     assert "FAILED: 1 items have neither edges nor text, such as 'd'" in out
 
 
@@ -85,29 +146,46 @@ def test_check_prints_days_as_dates_too(tmp_path, capsys):
     with open_store(path, create=True) as store:
         write_tables(store, Folder.example())
     assert main(["check", path]) == 0
-    assert "times of bought: 19737 to 19797 (2024-01-15 to 2024-03-15)\n" in capsys.readouterr().out
+    assert (
+        "times of bought: 19737 to 19797 (2024-01-15 to 2024-03-15)\n"
+        in capsys.readouterr().out
+    )
 
 
 def test_check_warns_of_prices_that_are_none(tmp_path, capsys):
-    schema = GraphSchema((NodeType("item", "item", text=("id",), properties=("price",)),))
+    schema = GraphSchema(
+        (NodeType("item", "item", text=("id",), properties=("price",)),)
+    )
     for prices, says in (
         (
             ["1.5", None, "abc", "-1", "88,9", "nan"],
             "warning: 4 prices are no numbers or below 0, such as 'c' at 'abc'\n",
         ),
-        ([1.5, None, 0.0, -1.0, 2.0, 3.0], "warning: 1 prices are no numbers or below 0, such as 'd' at -1.0\n"),
+        (
+            [1.5, None, 0.0, -1.0, 2.0, 3.0],
+            "warning: 1 prices are no numbers or below 0, such as 'd' at -1.0\n",
+        ),
         (["1.5", None, "0", "1", "2", "3"], ""),
     ):
         path = str(tmp_path / f"{prices[2]}.kg")
         with open_store(path, create=True) as store:
-            write_tables(store, Tables(schema, {"item": pa.table({"id": list("abcdef"), "price": prices})}, {}))
+            write_tables(
+                store,
+                Tables(
+                    schema,
+                    {"item": pa.table({"id": list("abcdef"), "price": prices})},
+                    {},
+                ),
+            )
         assert main(["check", path]) == 0
         out = capsys.readouterr().out
         assert says in out and ("warning" in out) == bool(says)
 
 
 def test_check_fails_on_data_that_break_the_schema(store, tmp_path, capsys):
-    lines = TABLES.schema.to_toml().replace('name = "has_colour"', 'name = "has_colour"\nweight = "share"\ntime = "t"')
+    lines = TABLES.schema.to_toml().replace(
+        'name = "has_colour"', 'name = "has_colour"\nweight = "share"\ntime = "t"'
+    )
     schema = tmp_path / "s.toml"
     schema.write_text(lines)
     assert main(["check", store, "--schema", str(schema)]) == 1
@@ -116,7 +194,9 @@ def test_check_fails_on_data_that_break_the_schema(store, tmp_path, capsys):
 
 def test_inspect_prints_the_saved_schema(store, capsys):
     assert main(["inspect", store]) == 0
-    assert GraphSchema.from_dict(tomllib.loads(capsys.readouterr().out)) == TABLES.schema
+    assert (
+        GraphSchema.from_dict(tomllib.loads(capsys.readouterr().out)) == TABLES.schema
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,16 +218,29 @@ def test_inspect_prints_the_saved_schema(store, capsys):
         (["load", "folder:Folder", "x.kg", "--set", "path"], "key=value"),
         (["load", "folder:Folder", "x.kg", "--set", "colour=1"], "its keys are path"),
         (["load", "folder:Folder", "x.kg", "--set", "path=nowhere"], "nowhere"),
-        (["load", "checkerboard:Checkerboard", "x.kg", "--set", "users=many"], "users must be int"),
-        (["load", "checkerboard:Checkerboard", "x.kg", "--set", "users=1.5"], "users must be int"),
+        (
+            ["load", "checkerboard:Checkerboard", "x.kg", "--set", "users=many"],
+            "users must be int",
+        ),
+        (
+            ["load", "checkerboard:Checkerboard", "x.kg", "--set", "users=1.5"],
+            "users must be int",
+        ),
         (["load", "checkerboard:Checkerboard", "x.kg", "--set", "users=1"], "users"),
     ],
 )
-def test_bad_input_is_one_line_and_two(arguments, says, store, tmp_path, monkeypatch, capsys):
+def test_bad_input_is_one_line_and_two(
+    arguments, says, store, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     assert main([store if a == "STORE" else a for a in arguments]) == 2
     out, err = capsys.readouterr()
-    assert says in err and err.count("\n") == 1 and err.startswith(f"kg {arguments[0]}: ") and not out
+    assert (
+        says in err
+        and err.count("\n") == 1
+        and err.startswith(f"kg {arguments[0]}: ")
+        and not out
+    )
     assert not (tmp_path / "x.kg").exists()
 
 
@@ -158,10 +251,20 @@ def test_a_bad_command_line_exits_with_two():
 
 
 def test_the_module_runs_and_explains_itself():
-    done = subprocess.run([sys.executable, "-m", "kg", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "kg", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert all(word in done.stdout for word in ("load", "export", "check", "inspect"))
     done = subprocess.run(
-        [sys.executable, "-m", "kg", "check", "nope.kg"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "kg", "check", "nope.kg"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2 and "nope.kg" in done.stderr
 
@@ -176,15 +279,30 @@ def test_a_draft_of_a_shop():
         Label(
             "Product",
             5,
-            (prop("sku", unique=True), prop("title", length=30), prop("price", "FLOAT"), prop("odd", "STRING|FLOAT")),
+            (
+                prop("sku", unique=True),
+                prop("title", length=30),
+                prop("price", "FLOAT"),
+                prop("odd", "STRING|FLOAT"),
+            ),
         ),
         Label("Purchase Order", 7, (prop("id", "INTEGER", True), prop("on", "DATE"))),
         Label("ProductCategory", 2, (prop("name", unique=True),)),
     ]
     links = [
-        Link("Customer", "PLACED", "Purchase Order", 7, (prop("at", "ZONED DATETIME"),)),
-        Link("Purchase Order", "CONTAINS", "Product", 20, (prop("quantity", "INTEGER"),)),
-        Link("Customer", "RATED", "Product", 9, (prop("rating", "INTEGER|FLOAT"), prop("note"))),
+        Link(
+            "Customer", "PLACED", "Purchase Order", 7, (prop("at", "ZONED DATETIME"),)
+        ),
+        Link(
+            "Purchase Order", "CONTAINS", "Product", 20, (prop("quantity", "INTEGER"),)
+        ),
+        Link(
+            "Customer",
+            "RATED",
+            "Product",
+            9,
+            (prop("rating", "INTEGER|FLOAT"), prop("note")),
+        ),
         Link("Product", "IN", "ProductCategory", 5, ()),
         Link("Product", "BOUGHT_BY", "Customer", 1, ()),
         Link("ProductCategory", "IN", "ProductCategory", 1, ()),
@@ -197,7 +315,11 @@ def test_a_draft_of_a_shop():
         ("purchase_order", "bundle", "Purchase Order", "id"),
         ("product_category", "attribute", "ProductCategory", "name"),
     ]
-    assert schema.item.title == "title" and schema.item.text == ("title",) and schema.item.properties == ("price",)
+    assert (
+        schema.item.title == "title"
+        and schema.item.text == ("title",)
+        and schema.item.properties == ("price",)
+    )
     assert [(e.name, e.role, e.weight, e.time) for e in schema.edges] == [
         ("placed", "interaction", "", "at"),
         ("contains", "membership", "quantity", ""),
@@ -206,14 +328,32 @@ def test_a_draft_of_a_shop():
         ("bought_by", "relation", "", ""),
         ("product_category_in_product_category", "relation", "", ""),
     ]
-    assert "types: odd" in text and "# CHECK direction: leads from item to user" in text and "# CHECK time" in text
+    assert (
+        "types: odd" in text
+        and "# CHECK direction: leads from item to user" in text
+        and "# CHECK time" in text
+    )
 
 
 def test_a_draft_without_a_familiar_word_takes_what_users_reach():
-    labels = [Label(n, 5, (prop("x", unique=n != "7up!"),)) for n in ("Leser", "Buch", "7up!", "Member", "+")]
-    links = [Link("Member", "liest", "Buch", 3, ()), Link("Leser", "kennt", "7up!", 9, ())]
+    labels = [
+        Label(n, 5, (prop("x", unique=n != "7up!"),))
+        for n in ("Leser", "Buch", "7up!", "Member", "+")
+    ]
+    links = [
+        Link("Member", "liest", "Buch", 3, ()),
+        Link("Leser", "kennt", "7up!", 9, ()),
+    ]
     text = draft(labels, links)
     schema = GraphSchema.from_dict(tomllib.loads(text))
-    assert schema.item.label == "Buch" and [n.label for n in schema.nodes if n.role == "user"] == ["Member"]
-    assert [n.name for n in schema.nodes] == ["leser", "buch", "t_7up", "member", "type"]
+    assert schema.item.label == "Buch" and [
+        n.label for n in schema.nodes if n.role == "user"
+    ] == ["Member"]
+    assert [n.name for n in schema.nodes] == [
+        "leser",
+        "buch",
+        "t_7up",
+        "member",
+        "type",
+    ]
     assert "# CHECK id" in text

@@ -33,7 +33,10 @@ def table(*columns, names=("source", "target", "time")):
 
 def world() -> Tables:
     """b0 is made by u0 and u1, b1 by u1, b2 by nobody; the first two events are bought alone, the third liked."""
-    nodes = {name: pa.table({"id": [f"{name[0]}{n}" for n in range(3)]}) for name in ("user", "item", "bundle")}
+    nodes = {
+        name: pa.table({"id": [f"{name[0]}{n}" for n in range(3)]})
+        for name in ("user", "item", "bundle")
+    }
     edges = {
         "holds": table(
             ["b0", "b0", "b1", "b2"],
@@ -57,13 +60,29 @@ def graph() -> Graph:
 
 
 def rows(events: Events) -> list[tuple[int, int, int, float]]:
-    columns = (events.user, events.bundle, events.item, np.nan_to_num(events.time, nan=-1))
+    columns = (
+        events.user,
+        events.bundle,
+        events.item,
+        np.nan_to_num(events.time, nan=-1),
+    )
     return list(zip(*(c.tolist() for c in columns), strict=True))
 
 
 def test_events_name_every_owner_of_a_bundle_and_the_later_of_two_times(graph):
-    expected = [(2, -1, 0, 4), (0, -1, 2, 6), (2, -1, 1, -1)]  # alone, in the order of the edges
-    expected += [(1, 0, 0, 5), (0, 0, 0, 2), (1, 0, 1, 5), (0, 0, 1, 2), (1, 1, 1, 3), (-1, 2, 2, 7)]
+    expected = [
+        (2, -1, 0, 4),
+        (0, -1, 2, 6),
+        (2, -1, 1, -1),
+    ]  # alone, in the order of the edges
+    expected += [
+        (1, 0, 0, 5),
+        (0, 0, 0, 2),
+        (1, 0, 1, 5),
+        (0, 0, 1, 2),
+        (1, 1, 1, 3),
+        (-1, 2, 2, 7),
+    ]
     assert rows(graph.events) == expected
 
 
@@ -84,9 +103,20 @@ def test_typed_edges_are_flipped_in_reverse_and_reach_through_bundles(graph):
             assert edge.target.tolist() == forward.source.tolist()
             assert edge.weight.tolist() == forward.weight.tolist()
         else:
-            assert edge.source.max() < graph.size(source) and edge.target.max() < graph.size(target)
-    through = next(edge for (_, name, _), edge in typed.items() if name.endswith("holds_made_bought_likes"))
-    assert sorted(zip(through.source, through.target, strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+            assert edge.source.max() < graph.size(
+                source
+            ) and edge.target.max() < graph.size(target)
+    through = next(
+        edge
+        for (_, name, _), edge in typed.items()
+        if name.endswith("holds_made_bought_likes")
+    )
+    assert sorted(zip(through.source, through.target, strict=True)) == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        (1, 1),
+    ]
 
 
 def test_until_leaves_nothing_later(graph):
@@ -94,11 +124,15 @@ def test_until_leaves_nothing_later(graph):
         then = graph.until(time)
         assert not any((edge.time > time).any() for edge in then.edges.values())
         late = {b for _, b, _, t in rows(graph.events) if t > time and b >= 0}
-        assert rows(then.events) == [e for e in rows(graph.events) if e[3] <= time and e[1] not in late]
+        assert rows(then.events) == [
+            e for e in rows(graph.events) if e[3] <= time and e[1] not in late
+        ]
         assert not late & set(then.edges[("bundle", "holds", "item")].source.tolist())
         assert not late & set(then.edges[("user", "made", "bundle")].target.tolist())
         assert len(then.edges[("item", "of", "brand")]) == 1
-        assert {name: then.size(name) for name in then.vocabs} == {name: graph.size(name) for name in graph.vocabs}
+        assert {name: then.size(name) for name in then.vocabs} == {
+            name: graph.size(name) for name in graph.vocabs
+        }
     assert rows(graph.until(9).events) == rows(graph.events)
 
 
@@ -110,18 +144,27 @@ def test_without_bundles_takes_their_edges_both_ways(graph):
     assert graph.without_bundles(np.zeros(0, np.int64)) is graph
 
 
-@pytest.mark.parametrize("which", [[], [0], [1], [2], [0, 2], [3], [0, 1, 2, 3], range(9)])
+@pytest.mark.parametrize(
+    "which", [[], [0], [1], [2], [0, 2], [3], [0, 1, 2, 3], range(9)]
+)
 def test_without_events_takes_exactly_these(graph, which):
     gone = np.isin(np.arange(len(graph.events)), list(which))
     left = graph.without_events(gone)
     lost = [e for e, out in zip(rows(graph.events), gone, strict=True) if out]
     bundles = {b for _, b, _, _ in lost if b >= 0}
-    assert rows(left.events) == [e for e in rows(graph.events) if e not in lost and e[1] not in bundles]
+    assert rows(left.events) == [
+        e for e in rows(graph.events) if e not in lost and e[1] not in bundles
+    ]
     direct = {(u, i, t) for u, b, i, t in lost if b < 0}
     for name in ("bought", "likes"):
         key = ("user", name, "item")
         before, after = (
-            {(u, i, t) for u, i, t in zip(e.source, e.target, np.nan_to_num(e.time, nan=-1), strict=True)}
+            {
+                (u, i, t)
+                for u, i, t in zip(
+                    e.source, e.target, np.nan_to_num(e.time, nan=-1), strict=True
+                )
+            }
             for e in (graph.edges[key], left.edges[key])
         )
         assert after == before - direct
@@ -151,5 +194,7 @@ def test_a_graph_of_items_alone_has_no_events():
 def test_events_know_the_words_of_their_bundles(worded, shop):
     assert build_graph(shop()).events.words == ()
     events = build_graph(worded()).events
-    assert events.words == tuple("" if n == 3 else f"what b{n} is for" for n in range(16))
+    assert events.words == tuple(
+        "" if n == 3 else f"what b{n} is for" for n in range(16)
+    )
     assert events.take(events.item == 3).words == events.words

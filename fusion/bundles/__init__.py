@@ -1,0 +1,1 @@
+"""Whole combinations under a plan: built, judged, completed and ranked."""

@@ -1,0 +1,197 @@
+"""Plan: what a combination must keep to, in the shopper's own terms."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+from fusion.query import Constraints, named_values
+
+Named = tuple[tuple[str, tuple[str, ...]], ...]
+MOST = 50  # items of a combination
+_SLOT = re.compile(r"(?:(\d+)(?:-(\d+))?\s+)?([^=?]+?)\s*(\?)?\s*(?:=\s*(.+))?")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place in a combination.
+
+    Attributes:
+        name: What it is called: "top".
+        within: What may stand there, as Constraints.within; where empty, what the name means:
+            the category of that name, or all values of an attribute that hold its words.
+        least: How many items stand there at least; 0 makes the slot optional.
+        most: How many at most.
+    """
+
+    name: str
+    within: Named = ()
+    least: int = 1
+    most: int = 1
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "within", named_values(self.within, f"slot {self.name!r}:")
+        )
+        if not self.name.strip():
+            raise ValueError("a slot must have a name")
+        if not 0 <= self.least <= self.most or self.most < 1:
+            raise ValueError(
+                f"slot {self.name!r}: from {self.least} to {self.most} items is no range"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Slot:
+        """From "shoes", "2 socks", "1-3 tops", "bag?" (optional) or "top = garment_group: Knitwear | Shirts".
+
+        Raises:
+            ValueError: It is none of these.
+        """
+        found = _SLOT.fullmatch(text.strip())
+        if found is None:
+            raise ValueError(
+                f'slot {text!r} is not like "shoes", "2 socks", "bag?" or "top = group: Shirts"'
+            )
+        least, most, name, optional, meaning = found.groups()
+        within: Named = ()
+        if meaning:
+            attribute, colon, values = meaning.partition(":")
+            chosen = tuple(
+                value.strip() for value in values.split("|") if value.strip()
+            )
+            if not colon or not attribute.strip() or not chosen:
+                raise ValueError(
+                    f"slot {text!r}: after = comes an attribute, a colon and values, divided by |"
+                )
+            within = ((attribute.strip(), chosen),)
+        count = int(least or 1)
+        return cls(name, within, 0 if optional else count, int(most or count))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """An item of a combination.
+
+    Attributes:
+        id: The item's id.
+        title: What people read.
+        score: How well it goes with the rest, the user and the words: log of its share among
+            all that was weighed for the combination, so at most 0.
+        price: None where it is not known.
+        slot: The slot it stands in, "" for none.
+        kept: Whether it was at hand.
+    """
+
+    id: str
+    title: str
+    score: float
+    price: float | None = None
+    slot: str = ""
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Combination:
+    """Items that go together.
+
+    Attributes:
+        items: In the order of the slots, those at hand first where there are none.
+        score: The mean of theirs; comparable among the combinations of one answer.
+        price: Of all together; None where a price is not known.
+        weakest: The id of the item that goes least well with the rest; of those not at hand
+            where there are any.
+    """
+
+    items: tuple[Piece, ...]
+    score: float
+    price: float | None
+    weakest: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The conditions of a combination; the default is three to five items, three alternatives, nothing else.
+
+    Items at hand are kept: they count in the size, the budget, the slots that they fit, and
+    where no two may be of a kind, but need not be in stock or pass `where`.
+
+    Attributes:
+        size: Least and most items, those at hand included; None is what the slots add up to,
+            or 3 to 5.
+        budget: The most that all items may cost together.
+        item_budget: The most that each item not at hand may cost.
+        price: The property that holds prices.
+        where: What items not at hand keep to: forbidden values, stock, ranges, ...
+        require: Of each name, at least one item has one of these values.
+        slots: The places to fill; every item not at hand stands in one. Empty for no places.
+        different: An attribute or property of which no two items share a value: "category"; ""
+            for none.
+        season: A month, 1 to 12, whose items are preferred, learned from when they were taken;
+            None for none.
+        complements: How much more items are wanted that go with the others than items that
+            could stand in for them, 0 for as the model has it.
+        variety: How much unlike each other the items should be, 0..1.
+        alternatives: How many combinations.
+        overlap: The largest share of their items, those at hand apart, that two alternatives
+            may have in common.
+    """
+
+    size: tuple[int, int] | None = None
+    budget: float | None = None
+    item_budget: float | None = None
+    price: str = "price"
+    where: Constraints = Constraints()
+    require: Named = ()
+    slots: tuple[Slot, ...] = ()
+    different: str = ""
+    season: int | None = None
+    complements: float = 0.0
+    variety: float = 0.0
+    alternatives: int = 3
+    overlap: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "slots", tuple(self.slots))
+        for slot in self.slots:
+            if not isinstance(slot, Slot):
+                given = type(slot).__name__
+                raise TypeError(
+                    f"slots must be a sequence of Slot, not of {given}; Slot.parse reads words"
+                )
+        object.__setattr__(self, "require", named_values(self.require, "require"))
+        for name in ("budget", "item_budget"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name}: {value} is no amount of money")
+        if self.size is not None and not 1 <= self.size[0] <= self.size[1] <= MOST:
+            raise ValueError(
+                f"size: from {self.size[0]} to {self.size[1]} is no range within 1 to {MOST}"
+            )
+        names = [slot.name for slot in self.slots]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"two slots are called {min(twice)!r}; give one a count, as in '2 {min(twice)}'"
+            )
+        least = sum(slot.least for slot in self.slots)
+        if least > (self.size[1] if self.size else MOST):
+            raise ValueError(
+                f"the slots want at least {least} items, the size allows {(self.size or (0, MOST))[1]}"
+            )
+        if self.season is not None and self.season not in range(1, 13):
+            raise ValueError(f"season: {self.season} is no month; 1 to 12 are")
+        for name in ("variety", "overlap"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in 0..1, not {getattr(self, name)}")
+        if not 0 <= self.complements <= 10:
+            raise ValueError(f"complements must be in 0..10, not {self.complements}")
+        if not 1 <= self.alternatives <= 20:
+            raise ValueError(f"alternatives must be in 1..20, not {self.alternatives}")
+
+    def sizes(self, kept: int) -> tuple[int, int]:
+        """Least and most items where `kept` are at hand."""
+        if self.size is not None:
+            return self.size
+        if self.slots:
+            return max(1, kept), min(MOST, kept + sum(slot.most for slot in self.slots))
+        return max(3, kept + 1), max(5, kept + 1)

@@ -1,0 +1,409 @@
+"""Occlusion: what an item's score would be had some edges, or words, never been there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fusion.explain.masks import Ends, Neighbours, masked_edges, message_ends
+from fusion.explain.messages import Masked, Messages, find
+from fusion.model.features import ALIKE, WORDS, differ, named, summed
+from fusion.model.hybrid import Nodes, Scores
+from fusion.model.snapshot import TOGETHER, NodeTexts, World
+from fusion.query import Ask, Asks, Constraints, Ragged
+from fusion.ranking.ranker import Ranker
+from kg.counterfactual.edits import Cut, column
+from kg.counterfactual.index import Place
+from kg.counterfactual.recount import Ground, Recount
+from kg.tables import FloatArray
+
+POPULARITY = ("popularity", "recent popularity", "repeats")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way in which the world is not what it is.
+
+    Attributes:
+        cut: Edges taken out.
+        counted: Whether the counts know it.
+        messages: Whether the messages know it.
+        asked: The ask's words, as they are where None.
+        text: The item's text, as it is where None; "" for none.
+        blank: Counts set to 0.
+        blind: Whether vectors are left out.
+    """
+
+    cut: Cut = field(default_factory=dict)
+    counted: bool = True
+    messages: bool = True
+    asked: str | None = None
+    text: str | None = None
+    blank: tuple[str, ...] = ()
+    blind: bool = False
+
+
+@dataclass(frozen=True)
+class Spot:
+    """An ask and an item, and what the score is made of there.
+
+    Attributes:
+        asks: The ask alone.
+        place: Rows.
+        text: The ask's words.
+        phi: (F,) the counts.
+        served: The score that the answer ranks by.
+        candidate: Whether retrieval brought the item.
+        returned: Whether the ask's constraints let the item be returned.
+        others: (I,) the served scores of all items, -inf where they may not be returned, and
+            of the item itself.
+        recount: What counts anew.
+        known: The counts and message edges of the cuts that were met.
+    """
+
+    asks: Asks
+    place: Place
+    text: str
+    phi: Tensor
+    served: float
+    candidate: bool
+    returned: bool
+    others: FloatArray
+    recount: Recount
+    known: dict[tuple[tuple[str, bytes], ...], tuple[Tensor, list[Ends]]] = field(
+        default_factory=dict
+    )
+
+    @cached_property
+    def ground(self) -> Ground:
+        """What its counts are made of."""
+        return self.recount.ground(self.place)
+
+    @cached_property
+    def whole(self) -> dict[str, float]:
+        """The counts of the whole graph."""
+        return named(self.ground.count({}, self.recount.changes.of({})), self.place)
+
+    def rank(self, score: float) -> int:
+        """1 and how many other items have a higher score."""
+        return 1 + int((self.others > score).sum())
+
+
+class Occlusion:
+    """Scores one item again in many cases at once, through the model's own score.
+
+    The counts are recounted (kg.counterfactual.recount), the messages recomputed where a case
+    changes them (fusion.explain.messages). A pair
+    of user and item, or of two items, that bundles join is one message edge: it is masked once
+    no bundle is left that joins them. All other items keep the scores they had.
+
+    Args:
+        recommender: Whose model, graph and counts.
+    """
+
+    def __init__(self, recommender: Ranker) -> None:
+        self.recommender, self.model, self.world = (
+            recommender,
+            recommender.model,
+            recommender.world,
+        )
+        self.recount = Recount(self.world.graph, recommender.counts)
+        self._latest: tuple[Ask, Asks, Scores, FloatArray] | None = None
+
+    @cached_property
+    def item_texts(self) -> list[str]:
+        """What the language model reads of each item."""
+        return self.recommender.tables.texts(self.world.item)
+
+    @cached_property
+    def texts(self) -> Tensor | None:
+        """(U, D) of the distinct texts."""
+        if self.model.text is None:
+            return None
+        kept = self.recommender.bank.text
+        texts = NodeTexts.of(self.recommender.tables).texts
+        return (
+            kept
+            if len(kept) == len(texts)
+            else self.model.text.encode_table(self.model.text.table(texts)).clone()
+        )
+
+    @cached_property
+    def messages(self) -> Messages | None:
+        """None where the model has no GNN."""
+        return (
+            None
+            if self.model.gnn is None
+            else Messages(self.model, self.world, self.texts)
+        )
+
+    @cached_property
+    def _neighbours(self) -> Neighbours:
+        return Neighbours(self.recount, self.world)
+
+    @torch.inference_mode()
+    def spot(self, ask: Ask, item: int) -> Spot:
+        """Where an ask meets an item (its row)."""
+        allowed = self.recommender.allowed(ask.where, ask.user)
+        if not allowed[item]:  # what is left out has a score all the same
+            ask = replace(ask, where=Constraints())
+        asks, found, scores = self._answered(ask)
+        others = scores.copy()
+        served = float(others[item])
+        others[asks.items[0]] = -np.inf
+        others[~allowed] = -np.inf
+        others[item] = -np.inf
+        at, phi = (found.rows[0] == item).nonzero().flatten(), found.phi[0]
+        if len(at):
+            phi = phi[at[0]]
+        else:
+            rows, every = self.world.evidence(
+                asks, 1, torch.tensor([[item]], device=self.world.device)
+            )
+            phi = every[0, (rows[0] == item).nonzero()[0, 0]]
+        place = Place(int(asks.users[0]), asks.items[0], item)
+        candidate, text = bool(len(at)), ask.text or ""
+        return Spot(
+            asks,
+            place,
+            text,
+            phi.cpu(),
+            served,
+            candidate,
+            bool(allowed[item]),
+            others,
+            self.recount,
+        )
+
+    def _answered(self, ask: Ask) -> tuple[Asks, Scores, FloatArray]:
+        """The ask in rows, its candidates and (I,) all items' scores; kept, since items of one answer come together."""
+        latest = self._latest
+        if latest is None or latest[0] != ask:
+            asks = self.recommender.asks([ask])
+            found = self.recommender.scores(asks)
+            latest = self._latest = (
+                ask,
+                asks,
+                found,
+                self.recommender.score(asks, found)[0].astype(np.float64),
+            )
+        return latest[1:]
+
+    @torch.no_grad()
+    def scores(self, spot: Spot, cases: Sequence[Case]) -> FloatArray:
+        """(V,) the item's score in each case."""
+        phi = self._phi(spot, cases)
+        ends = [
+            (v, self._met(spot, c.cut)[1])
+            for v, c in enumerate(cases)
+            if c.cut and c.messages
+        ]
+        masked = masked_edges(self.world, ends)
+        found: FloatArray = (
+            self._scored(spot, cases, phi, masked).double().cpu().numpy()
+        )
+        return found
+
+    def estimates(self, spot: Spot, cuts: Sequence[Cut]) -> FloatArray:
+        """(P,) a first guess of what each cut costs: the score's gradient, in one pass forward and one back."""
+        moved = self._phi(spot, [Case(cut) for cut in cuts]) - spot.phi
+        masked = masked_edges(
+            self.world, [(p, self._met(spot, cut)[1]) for p, cut in enumerate(cuts)]
+        )
+        weight = torch.zeros(len(cuts), device=self.world.device, requires_grad=True)
+        one = Masked(
+            {k: torch.zeros_like(v) for k, v in masked.case.items()},
+            masked.source,
+            masked.target,
+            {k: weight[v] for k, v in masked.case.items()},
+        )
+        phi = spot.phi[None].clone().requires_grad_()
+        score = self._scored(spot, [Case()], phi, one)[0]
+        by_weight, by_phi = torch.autograd.grad(score, (weight, phi), allow_unused=True)
+        out = torch.zeros(len(cuts)) if by_weight is None else -by_weight.cpu()
+        if by_phi is not None and len(cuts):
+            out = out - moved @ by_phi[0]
+        return np.asarray(out.double())
+
+    def _met(self, spot: Spot, cut: Cut) -> tuple[Tensor, list[Ends]]:
+        """The counts without a cut (those that it leaves alone to the last digit), and its message edges."""
+        key = tuple((name, rows.tobytes()) for name, rows in sorted(cut.items()))
+        if key not in spot.known:
+            change, phi = self.recount.changes.of(cut), spot.phi.clone()
+            now = named(spot.ground.count(cut, change), spot.place)
+            for at, name in enumerate(self.world.evidence.names):
+                was = spot.whole.get(name)
+                if was is not None and differ(now[name], was):
+                    phi[at] = now[name]
+            ends: list[Ends] = []
+            if self.messages is not None:
+                ends = list(
+                    message_ends(
+                        self.recount, self.world, self._neighbours, cut, change
+                    )
+                )
+            spot.known[key] = phi, ends
+        return spot.known[key]
+
+    def _phi(self, spot: Spot, cases: Sequence[Case]) -> Tensor:
+        """(V, F) the counts of cases."""
+        names = self.world.evidence.names
+        phi = torch.stack(
+            [
+                self._met(spot, c.cut)[0] if c.cut and c.counted else spot.phi
+                for c in cases
+            ]
+        )
+        worded = [
+            v
+            for v, case in enumerate(cases)
+            if case.asked is not None or case.text is not None
+        ]
+        for v, values in zip(
+            worded, self._lexical(spot, [cases[v] for v in worded]), strict=True
+        ):
+            for name, value in values.items():
+                if name in names and differ(value, float(phi[v, names.index(name)])):
+                    phi[v, names.index(name)] = value
+        for v, case in enumerate(cases):
+            for name in case.blank:
+                phi[v, names.index(name)] = 0
+        return phi
+
+    def _lexical(self, spot: Spot, cases: Sequence[Case]) -> list[dict[str, float]]:
+        """What the words of each case say, as Evidence names it; of the items at hand those that pruning left."""
+        lexical, place = self.world.evidence.lexical, spot.place
+        if lexical is None or not cases:
+            return [{} for _ in cases]
+        asked = [spot.text if case.asked is None else case.asked for case in cases]
+        texts = [
+            self.item_texts[place.item] if case.text is None else case.text
+            for case in cases
+        ]
+        matches, near = lexical.instead(texts, asked, place.hand)
+        near = near * (column(lexical.alike, place.hand, place.item) > 0)
+        return [
+            {WORDS: match} | (summed(ALIKE, like) if case.text is not None else {})
+            for case, match, like in zip(cases, matches.tolist(), near, strict=True)
+        ]
+
+    def _scored(
+        self, spot: Spot, cases: Sequence[Case], phi: Tensor, masked: Masked
+    ) -> Tensor:
+        """(V,) through Hybrid.score, over copies of the nodes at hand in each case."""
+        many, device, place = len(cases), self.world.device, spot.place
+        rows = {
+            self.world.item: torch.as_tensor(
+                np.append(place.hand, place.item), device=device
+            )
+        }
+        if place.user >= 0 and self.world.user:
+            rows[self.world.user] = torch.tensor([place.user], device=device)
+        nodes = {t: self._nodes(t, r, cases, masked, rows) for t, r in rows.items()}
+        items, each = nodes[self.world.item], len(place.hand) + 1
+        first = np.arange(many) * each
+        hand = Ragged.of([np.arange(f, f + each - 1) for f in first])
+        user = np.arange(many) if self.world.user in nodes else np.full(many, -1)
+        users = nodes.get(self.world.user or "", Nodes(*(part[:0] for part in items)))
+        asks = Asks(
+            user.astype(np.int64),
+            hand,
+            ("",) * many,
+            Ragged.of([[]] * many),
+            np.arange(many),
+        )
+        target = torch.as_tensor(first + each - 1, device=device)[:, None]
+        # Hybrid.score looks at nothing else of a world.
+        stage = SimpleNamespace(
+            items=many * each,
+            new=target.new_zeros(0),
+            evidence=lambda *_: (target, phi.to(device)[:, None]),
+        )
+        score = self.model.score(
+            cast(World, stage), asks, items, users, self._spoken(spot, cases)
+        )
+        return score.score[:, 0]
+
+    def _nodes(
+        self,
+        kind: str,
+        rows: Tensor,
+        cases: Sequence[Case],
+        masked: Masked,
+        wanted: dict[str, Tensor],
+    ) -> Nodes:
+        """(V * n) nodes, case after case."""
+        many, world, model = len(cases), self.world, self.model
+        if not model.config.vectors:
+            blank = torch.zeros(
+                many * len(rows), model.config.width, device=world.device
+            )
+            return Nodes(blank, blank, blank, blank[:, 0])
+        graph = None
+        if self.messages is not None:
+            graph = self.messages.without(masked, many, {kind: rows})[kind].flatten(
+                0, 1
+            )
+        degree = world.degree[kind][rows].repeat(many)
+        place = (
+            torch.arange(many, device=world.device).repeat_interleave(len(rows))
+            * world.sizes[kind]
+        )
+        place = place + rows.repeat(many)
+        for key, target in masked.target.items():
+            if key[2] == kind and key[1] != TOGETHER:
+                gone = masked.case[key] * world.sizes[kind] + target
+                at = find(gone, place)
+                degree = degree.index_add(0, at[at >= 0], -masked.weight[key][at >= 0])
+        texts, distinct = self.texts, world.distinct[kind][rows].repeat(many)
+        changed = [
+            (v, case.text) for v, case in enumerate(cases) if case.text is not None
+        ]
+        if (
+            kind == world.item
+            and changed
+            and texts is not None
+            and model.text is not None
+        ):
+            worded = [(v, text) for v, text in changed if text.strip()]
+            last = len(rows) - 1
+            for v, _ in changed:
+                distinct[v * len(rows) + last] = -1
+            for n, (v, _) in enumerate(worded):
+                distinct[v * len(rows) + last] = len(texts) + n
+            texts = (
+                torch.cat([texts, model.text.encode([text for _, text in worded])])
+                if worded
+                else texts
+            )
+        seen = SimpleNamespace(
+            distinct={kind: distinct}, degree={kind: degree.clamp(min=0)}
+        )
+        copies = torch.arange(len(distinct), device=world.device)
+        found = model.nodes(cast(World, seen), kind, copies, graph, texts)
+        sighted = (
+            torch.tensor([not c.blind for c in cases], device=world.device)
+            .repeat_interleave(len(rows))
+            .float()
+        )
+        fused, of_graph, of_text = (part * sighted[:, None] for part in found[:3])
+        return Nodes(fused, of_graph, of_text, found.share)
+
+    def _spoken(self, spot: Spot, cases: Sequence[Case]) -> Tensor:
+        texts = tuple(spot.text if c.asked is None else c.asked for c in cases)
+        none = Ragged.of([[]] * len(cases))
+        with torch.no_grad():
+            words = self.recommender.words(
+                Asks(np.full(len(cases), -1), none, texts, none, np.arange(len(cases)))
+            )
+        sighted = torch.tensor(
+            [not c.blind for c in cases], device=words.device
+        ).float()
+        return words.detach().clone() * sighted[:, None]

@@ -1,0 +1,278 @@
+"""Sentences: what a path says, from templates a relation, in the reader's language."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from string import Formatter
+from typing import Any, Self
+
+from kg.schema import FORMS, GraphSchema
+
+_FOLDER = Path(__file__).parent / "phrases"
+_NAMES = dict.fromkeys(
+    [
+        "a",
+        "b",
+        "via",
+        "n",
+        "type",
+        "relation",
+        "when",
+        "unit",
+        "time",
+        "id",
+        "bundle",
+        "user",
+    ],
+    "",
+)
+_DATES = re.compile(r"date|day|time|_at$|_on$", re.IGNORECASE)
+
+
+class PhraseError(ValueError):
+    """A file of phrases cannot be used; the message says which, and what is wrong in it."""
+
+
+@dataclass(frozen=True)
+class Clause:
+    """A link in words' terms.
+
+    Attributes:
+        kind: As fusion.explain.segments has it.
+        a: What the nearer end is called.
+        b: What the further end is called.
+        a_type: Its node type.
+        b_type: Its node type.
+        relation: The edge type's name where it is a relation.
+        back: Whether the relation is walked against its direction.
+        times: How many ways.
+        time: When it last was, None where unknown.
+        unit: The name of the time property.
+    """
+
+    kind: str
+    a: str
+    b: str
+    a_type: str
+    b_type: str
+    relation: str = ""
+    back: bool = False
+    times: int = 1
+    time: float | None = None
+    unit: str = ""
+
+
+class Phrases:
+    """The templates of one language, with a schema's own over them.
+
+    Args:
+        table: As in the shipped files: and, quote, links, notes, and by relation its own.
+        schema: Whose types are spoken of.
+    """
+
+    def __init__(self, table: Mapping[str, Any], schema: GraphSchema) -> None:
+        self.table, self.schema = table, schema
+        bundle, user = schema.of_role("bundle"), schema.of_role("user")
+        self._names = {
+            "bundle": spoken(bundle.name) if bundle else "",
+            "user": spoken(user.name) if user else "",
+        }
+
+    @classmethod
+    def open(
+        cls, language: str, schema: GraphSchema, own: str | Path | None = None
+    ) -> Self:
+        """The shipped phrases of "en" or "zh", the schema's over them, and over both a TOML file's: any of its keys.
+
+        Raises:
+            PhraseError: There is no such language or file, it cannot be read, or it names what
+                is not there.
+        """
+        table = _shipped(language)
+        said = {
+            edge.name: edge.phrases[language]
+            for edge in schema.edges
+            if language in edge.phrases
+        }
+        table = {**table, "relations": {**table["relations"], **said}}
+        if own is not None:
+            try:
+                more = tomllib.loads(Path(own).read_text(encoding="utf-8"))
+            except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+                raise PhraseError(f"{own}: {error}") from error
+            table = _over(table, more, schema, str(own))
+        return cls(table, schema)
+
+    def quote(self, name: str) -> str:
+        """A title among other words."""
+        return _fill(self.table["quote"], name)
+
+    def nameless(self, kind: str, key: str) -> str:
+        """What a node without a title is called."""
+        return _fill(self.table["nameless"], type=spoken(kind), id=key)
+
+    def at_hand(self, name: str) -> str:
+        """How an item at hand is told from others."""
+        return _fill(self.table["at_hand"], name)
+
+    def note(self, name: str, *values: str) -> str:
+        """One of the notes."""
+        return _fill(self.table["notes"][name], *values)
+
+    def sentence(self, clauses: Sequence[Clause], before: str = "") -> str:
+        """One sentence for a path; two relations that meet in an attribute are said as one."""
+        said, at = [before] if before else [], 0
+        while at < len(clauses):
+            one, two = clauses[at], clauses[at + 1] if at + 1 < len(clauses) else None
+            if two is not None and self._shared(one, two):
+                own = self.table["relations"].get(one.relation, {})
+                form = own.get("share", self.table["links"]["share"])
+                said.append(
+                    _fill(
+                        form,
+                        a=one.a,
+                        b=two.b,
+                        via=one.b,
+                        type=spoken(one.b_type),
+                        n="1",
+                        **self._names,
+                    )
+                )
+                at += 2
+                continue
+            said.append(self._said(one))
+            at += 1
+        text = str(self.table["and"]).join(said)
+        return (
+            text[:1].upper()
+            + text[1:]
+            + ("。" if self.table["language"] == "中文" else ".")
+        )
+
+    def _shared(self, one: Clause, two: Clause) -> bool:
+        return (
+            one.kind == two.kind == "relation"
+            and one.relation == two.relation
+            and not one.back
+            and two.back
+        )
+
+    def _said(self, clause: Clause) -> str:
+        links = self.table["links"]
+        names = {
+            "a": clause.a,
+            "b": clause.b,
+            "relation": spoken(clause.relation),
+            **self._names,
+        }
+        if clause.kind == "relation":
+            roles = {n.name: n.role for n in self.schema.nodes}
+            ends = roles[clause.a_type], roles[clause.b_type]
+            form = "back" if clause.back else "forward"
+            default = links["beside"]
+            if "attribute" in ends:
+                default = links["likes" if ends[0] == "user" else form]
+            kind = clause.a_type if clause.back else clause.b_type
+            own = self.table["relations"].get(clause.relation, {})
+            return _fill(own.get(form, default), type=spoken(kind), **names)
+        kind = clause.kind
+        if kind == "took" and clause.time is None:
+            kind = "took_undated"
+        form = links[kind]["one" if clause.times == 1 else "many"]
+        return _fill(
+            form,
+            n=f"{clause.times:,}",
+            when=self.when(clause.time, clause.unit),
+            **names,
+        )
+
+    def when(self, time: float | None, unit: str) -> str:
+        """A time in words, "" where it is unknown; unit is the name of its property."""
+        if time is None:
+            return ""
+        if (
+            _DATES.search(unit) and 3650 < time < 73000
+        ):  # days since 1970, of the years 1980 to 2169
+            day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=time)
+            return _fill(self.table["dated"], time=f"{day:%Y-%m-%d}")
+        return _fill(self.table["when"], unit=spoken(unit), time=f"{time:g}")
+
+
+@lru_cache(maxsize=8)
+def _shipped(language: str) -> dict[str, Any]:
+    file = _FOLDER / f"{language}.toml"
+    if not re.fullmatch(r"[a-z]+", language) or not file.is_file():
+        there = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
+        raise PhraseError(f"there are no phrases in {language!r}; there are {there}")
+    return tomllib.loads(file.read_text(encoding="utf-8"))
+
+
+def spoken(name: str) -> str:
+    """An identifier as words."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|_+", " ", name).strip().lower()
+
+
+def _over(
+    table: dict[str, Any], more: dict[str, Any], schema: GraphSchema, where: str
+) -> dict[str, Any]:
+    merged = {
+        key: dict(value) if isinstance(value, dict) else value
+        for key, value in table.items()
+    }
+    relations = {e.name for e in schema.edges}
+    for key, value in more.items():
+        if key not in table or isinstance(value, dict) != isinstance(table[key], dict):
+            raise PhraseError(f"{where}: {key!r} is none of {', '.join(table)}")
+        if not isinstance(value, dict):
+            merged[key] = value
+            continue
+        known = relations if key == "relations" else set(table[key])
+        if unknown := set(value) - known:
+            raise PhraseError(
+                f"{where}: {key}.{min(unknown)} is none of {', '.join(sorted(known))}"
+            )
+        if key != "relations":
+            merged[key] |= value
+    for name, forms in more.get("relations", {}).items():
+        if not isinstance(forms, dict) or set(forms) - set(FORMS):
+            raise PhraseError(
+                f"{where}: relations.{name} is a table of share, forward and back"
+            )
+        merged["relations"][name] = {**merged["relations"].get(name, {}), **forms}
+        for form, text in forms.items():
+            _check(f"{where}: relations.{name}.{form}", text, "")
+    for key in more:
+        _alike(f"{where}: {key}", merged[key], table[key])
+    return merged
+
+
+def _alike(where: str, own: Any, shipped: Any) -> None:
+    """Whether a template, or a table of them, can stand in for the shipped one."""
+    if not isinstance(shipped, dict):
+        _check(where, own, shipped)
+        return
+    for name, part in shipped.items():
+        if not isinstance(own, dict) or name not in own:
+            raise PhraseError(f"{where} lacks {name!r}; it has {', '.join(shipped)}")
+        _alike(f"{where}.{name}", own[name], part)
+
+
+def _check(where: str, text: Any, shipped: str) -> None:
+    if not isinstance(text, str):
+        raise PhraseError(f"{where} is no text")
+    count = sum(name == "" for _, name, _, _ in Formatter().parse(shipped))
+    try:
+        _fill(text, *[""] * count)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise PhraseError(f"{where} cannot be filled in: {error}") from error
+
+
+def _fill(form: str, *values: str, **names: str) -> str:
+    """A template filled in; what it names and this place does not have is left out."""
+    return form.format(*values, **{**_NAMES, **names})

@@ -1,0 +1,1 @@
+"""The hybrid model: gate, context, features, head and losses."""

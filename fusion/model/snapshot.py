@@ -1,0 +1,169 @@
+"""World: a graph as it stood at one moment, ready for the model: messages, texts, degrees and counted paths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from encoders.graph.sampler import CSRSampler
+from fusion.model.features import Evidence
+from kg.graph import EdgeKey, Graph
+from kg.metapaths.count import PathCounts
+from kg.tables import IntArray, Tables
+
+TOGETHER = "together"
+
+
+@dataclass(frozen=True)
+class NodeTexts:
+    """What the language model reads of the nodes, equal texts once.
+
+    Attributes:
+        texts: U distinct texts, none blank.
+        rows: By node type, (N,) the distinct text of each node, -1 where it has none. Bundles
+            are left out: they are contracted (see `message_edges`).
+    """
+
+    texts: list[str]
+    rows: dict[str, IntArray]
+
+    @classmethod
+    def of(cls, tables: Tables) -> NodeTexts:
+        """From tables, in row order."""
+        number: dict[str, int] = {}
+        rows = {}
+        for node in tables.schema.nodes:
+            if node.role != "bundle":
+                texts = (text.strip() for text in tables.texts(node.name))
+                rows[node.name] = np.array(
+                    [number.setdefault(t, len(number)) if t else -1 for t in texts],
+                    np.int64,
+                )
+        return cls(list(number), rows)
+
+    def of_type(self, name: str) -> list[str]:
+        """The text of every node of a type, "" where it has none."""
+        return [self.texts[row] if row >= 0 else "" for row in self.rows[name].tolist()]
+
+
+def message_edges(
+    graph: Graph, counts: PathCounts, neighbours: int
+) -> dict[EdgeKey, Tensor]:
+    """What the GNN passes messages along, as (2, E) by type.
+
+    Bundles are contracted: user-bundle-item becomes user-item, and item-bundle-item the
+    strongest `neighbours` of every item. Two layers then reach what four would, at a tenth of
+    the edges.
+    """
+    bundle = graph.schema.of_role("bundle")
+    gone = bundle.name if bundle else None
+    edges = {
+        key: torch.as_tensor(np.stack([e.source, e.target]))
+        for key, e in graph.typed_edges().items()
+        if gone not in (key[0], key[2])
+    }
+    # The last counted: of bundles before users', of an order before both, and before all of
+    # these of a relation with many values.
+    cosine = next(
+        (
+            m
+            for name, m in reversed(counts.item_item.items())
+            if name.endswith("cosine")
+        ),
+        None,
+    )
+    if cosine is not None and neighbours > 0:
+        order = np.lexsort(
+            (
+                -cosine.data,
+                np.repeat(np.arange(cosine.shape[0]), np.diff(cosine.indptr)),
+            )
+        )
+        degree = np.diff(cosine.indptr)
+        owner = np.repeat(np.arange(len(degree)), degree)
+        near = np.arange(len(owner)) - cosine.indptr[owner] < neighbours
+        pair = np.stack([cosine.indices[order][near], owner[near]]).astype(np.int64)
+        edges[(graph.item, TOGETHER, graph.item)] = torch.as_tensor(pair)
+    return edges
+
+
+class World:
+    """What the model looks at.
+
+    Args:
+        graph: Its rows number users, items and attributes.
+        counts: The counted paths of the same graph.
+        texts: Of the same nodes.
+        fanout: Neighbours sampled a relation and hop.
+        neighbours: As in message_edges.
+        device: Where tensors live.
+        words: Whether the evidence matches the asks' words with the items' texts.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        counts: PathCounts,
+        texts: NodeTexts,
+        fanout: tuple[int, ...],
+        neighbours: int,
+        device: torch.device,
+        words: bool = True,
+    ) -> None:
+        self.graph, self.device = graph, device
+        self.item, self.user = graph.item, graph.user
+        self.sizes = {name: graph.size(name) for name in texts.rows}
+        self.edges = {
+            k: e.to(device) for k, e in message_edges(graph, counts, neighbours).items()
+        }
+        self.sampler = CSRSampler(self.edges, self.sizes, fanout)
+        self.distinct = {
+            name: torch.as_tensor(rows, device=device)
+            for name, rows in texts.rows.items()
+        }
+        self.evidence = Evidence(
+            counts, device, texts.of_type(self.item) if words else None
+        )
+        self.all_rows = {
+            name: torch.arange(size, device=device) for name, size in self.sizes.items()
+        }
+        # Which items were ever taken: only those bring a learned vector of their own, so that
+        # new items need none.
+        taken = torch.zeros(self.sizes[self.item], dtype=torch.bool)
+        taken[torch.as_tensor(graph.events.item)] = True
+        self.taken = taken.to(device)
+        self.new = (~self.taken).nonzero().squeeze(1)
+        self.degree = {
+            name: torch.zeros(size, device=device) for name, size in self.sizes.items()
+        }
+        for (_, name, target), edge in self.edges.items():
+            if name != TOGETHER:
+                self.degree[target] += torch.bincount(
+                    edge[1], minlength=self.sizes[target]
+                )
+
+    def learned_from(self, taken: Tensor) -> None:
+        """Say which of the first items the training saw taken: a learned vector says nothing of any other."""
+        self.taken[: len(taken)] &= taken.to(self.device)
+        self.taken[len(taken) :] = False
+
+    @property
+    def items(self) -> int:
+        """How many items there are (I)."""
+        return self.sizes[self.item]
+
+    @property
+    def users(self) -> int:
+        """How many users there are (U)."""
+        return self.sizes[self.user] if self.user else 0
+
+
+def edge_keys(graph: Graph, counts: PathCounts) -> list[EdgeKey]:
+    """The types of message_edges, for building the GNN."""
+    bundle = graph.schema.of_role("bundle")
+    gone = bundle.name if bundle else None
+    keys = [k for k in graph.typed_edges() if gone not in (k[0], k[2])]
+    return keys + ([(graph.item, TOGETHER, graph.item)] if counts.item_item else [])

@@ -1,0 +1,247 @@
+"""Ranker: the one object that is evaluated and served: vectors, counts and scores."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from fusion.model.hybrid import Bank, Hybrid, Scores, encode_words
+from fusion.model.snapshot import NodeTexts, World
+from fusion.query import Ask, Asks, Constraints, Ragged, Recommendation
+from fusion.ranking.filters import Facts
+from kg.graph import build_graph
+from kg.metapaths.count import PathCounts
+from kg.tables import IntArray, Tables
+
+ANYTHING = Constraints()
+WORDS_KEPT = 10_000  # queries whose vectors are kept
+T = TypeVar("T")
+
+
+class Ranker:
+    """Ranks one catalogue for asks: the state and the scores that everything is built on.
+
+    What it does not know is no error: an unknown user is nobody in particular, unknown items
+    at hand are passed over, and an ask of which nothing is known is answered by recent
+    popularity.
+
+    Args:
+        model: Trained.
+        world: The training graph.
+        bank: The vectors of its items and users.
+        tables: The training tables.
+        counts: Its counted paths.
+    """
+
+    name = "hybrid"
+    store = ""  # the address of the graph that it was trained on, where that is known
+
+    def __init__(
+        self,
+        model: Hybrid,
+        world: World,
+        bank: Bank,
+        tables: Tables,
+        counts: PathCounts,
+    ) -> None:
+        # By column, one ask's product with every item takes a third of the time.
+        self.bank = replace(
+            bank, items=bank.items._replace(fused=bank.items.fused.T.contiguous().T)
+        )
+        self.model, self.world, self.tables, self.counts = (
+            model.eval(),
+            world,
+            tables,
+            counts,
+        )
+        self.items = world.graph.vocabs[world.item]
+        self.facts = Facts(tables)
+        self._words: dict[str, Tensor] = {}
+        self._titles = tables.titles(world.item)
+        self._derived: dict[Callable[..., Any], Any] = {}
+
+    @classmethod
+    def assemble(
+        cls,
+        model: Hybrid,
+        tables: Tables,
+        counts: PathCounts,
+        device: torch.device | str,
+        bank: Bank | None = None,
+    ) -> Self:
+        """Put a trained model and the facts together; without a bank, every vector is computed anew."""
+        config, texts, device = model.config, NodeTexts.of(tables), torch.device(device)
+        world = World(
+            build_graph(tables),
+            counts,
+            texts,
+            config.fanout,
+            config.neighbours,
+            device,
+            config.matches,
+        )
+        if bank is None:
+            vectors = (
+                model.text.encode_table(model.text.table(texts.texts))
+                if model.text is not None
+                else None
+            )
+            bank = model.encode(world, vectors)
+        return cls(model, world, bank, tables, counts)
+
+    def derived(self, make: Callable[[Ranker], T]) -> T:
+        """What `make` learns from this ranker, made on first use and kept.
+
+        It is given a weak reference: a cycle would keep both until the next full collection,
+        and a server can go for hours without one.
+        """
+        if make not in self._derived:
+            self._derived[make] = make(weakref.proxy(self))
+        found: T = self._derived[make]
+        return found
+
+    def title(self, row: int) -> str:
+        """What people read of an item."""
+        return self._titles[row]
+
+    def answer(self, ask: Ask) -> list[Recommendation]:
+        """The k best items for any ask, best first; fewer where the catalogue or the constraints leave fewer."""
+        asks = self.asks([ask])
+        found = self.scores(asks)
+        rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
+        fits = np.flatnonzero(rows >= 0)
+        if len(fits) < ask.k or not asks.told(self.model.config.matches)[0]:
+            return self._top(self._ranked(asks, found), ask.k, ANYTHING)
+        best = fits[
+            np.argsort(-scores[fits], kind="stable")[: ask.k]
+        ]  # candidates come before all others
+        return self._listed(rows[best], scores[best])
+
+    def ranking(self, ask: Ask) -> npt.NDArray[np.float64]:
+        """(I,) a score for every item, -inf for those at hand and those that ask.where leaves out."""
+        return self._ranked(self.asks([ask]))
+
+    def _ranked(
+        self, asks: Asks, found: Scores | None = None
+    ) -> npt.NDArray[np.float64]:
+        scores: npt.NDArray[np.float64] = self.score(asks, found)[0].astype(np.float64)
+        scores[asks.unranked[0]] = -np.inf
+        return scores
+
+    def asks(self, asks: Sequence[Ask]) -> Asks:
+        """Ids to rows; what is unknown is left out, and what the constraints leave out is masked."""
+        rows = [self._user(a.user) for a in asks]
+        items = [
+            [row for row in dict.fromkeys(map(self.items.row, a.items)) if row >= 0]
+            for a in asks
+        ]
+        texts, none = tuple(a.text or "" for a in asks), Ragged.of([[]] * len(asks))
+        masked = None
+        if any(
+            a.where != ANYTHING for a in asks
+        ):  # so that it takes no candidate's place
+            masked = Ragged.of(
+                [np.flatnonzero(~self.allowed(a.where, a.user)) for a in asks]
+            )
+        return Asks(
+            np.array(rows, np.int64),
+            Ragged.of(items),
+            texts,
+            none,
+            np.arange(len(asks)),
+            masked,
+        )
+
+    def _user(self, user: str | None) -> int:
+        return (
+            self.world.graph.vocabs[self.world.user].row(user)
+            if self.world.user and user is not None
+            else -1
+        )
+
+    @torch.inference_mode()
+    def scores(self, asks: Asks) -> Scores:
+        """The candidates of B asks and their scores, with everything these are made of."""
+        return self.model.score(
+            self.world, asks, self.bank.items, self.bank.users, self.words(asks)
+        )
+
+    def words(self, asks: Asks) -> Tensor:
+        """(B, D) vectors of the asks' words; those of the latest words are kept, since people ask alike."""
+        new = [b for b, text in enumerate(asks.texts) if text not in self._words]
+        if len(self._words) + len(new) > WORDS_KEPT:
+            self._words, new = {}, list(range(len(asks)))
+        if new:
+            found = encode_words(
+                self.model, asks.take(np.array(new)), self.world.device
+            )
+            self._words.update(
+                (asks.texts[b], vector) for b, vector in zip(new, found, strict=True)
+            )
+        return torch.stack([self._words[text] for text in asks.texts])
+
+    def score(self, asks: Asks, found: Scores | None = None) -> npt.NDArray[np.float32]:
+        """(B, I) a score for every item: the candidates by the full score, below them the rest by vector alone."""
+        found = self.scores(asks) if found is None else found
+        present = found.rows >= 0
+        lowest = torch.where(present, found.score, torch.inf).amin(1, keepdim=True)
+        rest = found.vector - found.vector.amax(1, keepdim=True) - 1
+        out = torch.where(lowest.isfinite(), lowest, 0.0) + rest.nan_to_num(
+            nan=-1e6, neginf=-1e6
+        )
+        owner = torch.arange(len(out), device=out.device)[:, None].expand_as(
+            found.rows
+        )[present]
+        out[owner, found.rows[present]] = found.score[present]
+        known = asks.told(self.model.config.matches)
+        if not known.all():
+            popular = (
+                self.counts.item["recent popularity"]
+                + 1e-6 * self.counts.item["popularity"]
+            )
+            out[torch.as_tensor(~known, device=out.device)] = torch.as_tensor(
+                popular
+            ).to(out)
+        array: npt.NDArray[np.float32] = out.float().cpu().numpy()
+        return array
+
+    def _top(
+        self, scores: npt.NDArray[np.floating], k: int, where: Constraints
+    ) -> list[Recommendation]:
+        scores = np.where(self.allowed(where), scores, -np.inf)
+        k = min(k, int(np.isfinite(scores).sum()))
+        rows = np.flatnonzero(
+            scores >= (np.partition(scores, -k)[-k] if k else np.inf)
+        )  # sorting all takes long
+        rows = rows[np.argsort(-scores[rows], kind="stable")][:k]
+        return self._listed(rows, scores[rows])
+
+    def _listed(
+        self, rows: IntArray, scores: npt.NDArray[np.floating]
+    ) -> list[Recommendation]:
+        share = self.bank.items.share.cpu().numpy()
+        return [
+            Recommendation(
+                self.items.key(int(row)),
+                self._titles[row],
+                float(score),
+                float(share[row]),
+            )
+            for row, score in zip(rows, scores, strict=True)
+        ]
+
+    def allowed(
+        self, where: Constraints, user: str | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """(I,) which items the constraints leave to a user; DataError where one names what is not there."""
+        allowed = self.facts.allowed(where)
+        if where.new:
+            allowed[self.counts.taken(self._user(user))] = False
+        return allowed

@@ -1,0 +1,223 @@
+"""What a run folder holds: written from a recommender, read back into one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from encoders.text.encoder import TextEncoder, TextError
+from fusion.experiment import Recipe
+from fusion.model.hybrid import Bank, Hybrid, Nodes
+from fusion.model.snapshot import edge_keys
+from fusion.ranking.ranker import Ranker
+from fusion.runs.folder import RunError, open_run
+from kg import config as recipes
+from kg.graph import build_graph
+from kg.metapaths.count import PathCounts
+from kg.metapaths.relations import counted_as_one
+from kg.metapaths.saved import load_counts, save_counts
+from kg.schema import GraphSchema, SchemaError
+from kg.stores.parquet import save_tables
+from kg.tables import DataError, Tables
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What Recommender.assemble takes, and the recipe."""
+
+    model: Hybrid
+    tables: Tables
+    counts: PathCounts
+    bank: Bank
+    recipe: Recipe
+    store: str
+    taken: Tensor  # (I,) which items the training saw taken
+
+
+def load_tables(folder: Path) -> Tables:
+    """The inverse of save_tables, rows in the order they were written."""
+    schema = GraphSchema.from_toml(folder / "schema.toml")
+    return Tables(
+        schema,
+        {
+            n.name: pq.read_table(folder / "nodes" / f"{n.name}.parquet")
+            for n in schema.nodes
+        },
+        {
+            e.name: pq.read_table(folder / "edges" / f"{e.name}.parquet")
+            for e in schema.edges
+        },
+    )
+
+
+def save(recommender: Ranker, recipe: Recipe, folder: Path) -> None:
+    """Write all that load needs into a new folder."""
+    model, world = recommender.model, recommender.world
+    (folder / "recipe.json").write_text(
+        json.dumps(recipes.to_dict(recipe), indent=2) + "\n", encoding="utf-8"
+    )
+    save_tables(recommender.tables, folder / "graph")
+    if model.text is not None:
+        model.text.save_pretrained(folder / "text")
+    state = {
+        k: v.detach().cpu().contiguous()
+        for k, v in model.state_dict().items()
+        if not k.startswith("text.")
+    }
+    save_file(state, folder / "model.safetensors")
+    vectors = {
+        f"{side}.{part}": value.detach()
+        .cpu()
+        .contiguous()
+        .clone()  # without a graph, the parts are one tensor
+        for side, nodes in (
+            ("items", recommender.bank.items),
+            ("users", recommender.bank.users),
+        )
+        for part, value in nodes._asdict().items()
+    }
+    if len(
+        recommender.bank.text
+    ):  # what the nodes' texts are, for messages that are computed anew
+        vectors["text"] = recommender.bank.text.detach().cpu().contiguous().clone()
+    vectors["taken"] = world.taken.cpu()
+    save_file(vectors, folder / "vectors.safetensors")
+    arrays = save_counts(recommender.counts)
+    save_arrays(
+        {str(n): array for n, array in enumerate(arrays.values())},
+        folder / "counts.safetensors",
+    )
+    learned = {k: int(m.weight.shape[0]) for k, m in _learned(model).items()}
+    shape = {
+        "learned": learned,
+        "paths": list(world.evidence.names),
+        "counts": list(arrays),
+    }
+    shape["store"] = recommender.store
+    (folder / "model.json").write_text(
+        json.dumps(shape, indent=2) + "\n", encoding="utf-8"
+    )
+
+
+def _learned(model: Hybrid) -> Mapping[str, Any]:
+    if model.inputs is None:
+        return {}
+    return {
+        name.removeprefix("of "): table for name, table in model.inputs.nodes.items()
+    }
+
+
+def load_parts(folder: str | Path) -> Parts:
+    """Read a run back.
+
+    Raises:
+        RunError: The folder is no run, is damaged, or was written by a version that does not fit.
+    """
+    path = open_run(folder)
+    try:
+        recipe = recipes.build(
+            Recipe,
+            json.loads((path / "recipe.json").read_text(encoding="utf-8")),
+            "recipe.json",
+        )
+        shape = json.loads((path / "model.json").read_text(encoding="utf-8"))
+        tables = load_tables(path / "graph")
+        arrays = load_arrays(path / "counts.safetensors")
+        counts = load_counts(
+            {name: arrays[str(n)] for n, name in enumerate(shape["counts"])},
+            recipe.paths,
+        )
+        mixed = counted_as_one(tables.schema) & {*counts.user_item, *counts.item_item}
+        if mixed:
+            raise RunError(
+                f"{path}: {min(mixed)} holds the counts of one relation of several; train the run again"
+            )
+        text = (
+            TextEncoder.from_pretrained(path / "text") if recipe.fusion.words else None
+        )
+        model = make_model(
+            recipe, text, tables, counts, len(shape["paths"]), shape["learned"]
+        )
+        missing, unknown = model.load_state_dict(
+            load_file(path / "model.safetensors"), strict=False
+        )
+        # Runs of before there was `kept` keep all of what vectors say.
+        missing = [
+            name for name in missing if not name.startswith("text.") and name != "kept"
+        ]
+        if missing or unknown:
+            raise RunError(
+                f"{path}: the weights do not fit the recipe: {', '.join([*missing, *unknown][:3])}"
+            )
+        # A file's tensors lie at any address, and sums hang on that: copied, they score as
+        # they did in training.
+        vectors = {
+            name: vector.clone()
+            for name, vector in load_file(path / "vectors.safetensors").items()
+        }
+        items, users = (
+            Nodes(*(vectors[f"{side}.{part}"] for part in Nodes._fields))
+            for side in ("items", "users")
+        )
+        if len(items.fused) != len(tables.nodes[tables.schema.item.name]):
+            raise RunError(
+                f"{path}: {len(items.fused)} vectors do not fit the items of its graph"
+            )
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        RuntimeError,
+        SafetensorError,
+        SchemaError,
+        DataError,
+        TextError,
+    ) as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(
+            f"{path} cannot be opened by this version: {' '.join(str(error).split())}"
+        ) from error
+    texts = vectors.get("text", torch.zeros(0, recipe.fusion.width))
+    taken = vectors.get(
+        "taken", torch.ones(len(items.fused), dtype=torch.bool)
+    )  # older runs did not keep it
+    return Parts(
+        model,
+        tables,
+        counts,
+        Bank(texts, items, users),
+        recipe,
+        shape.get("store", ""),
+        taken,
+    )
+
+
+def make_model(
+    recipe: Recipe,
+    text: TextEncoder | None,
+    tables: Tables,
+    counts: PathCounts,
+    paths: int,
+    learned: dict[str, int] | None = None,
+) -> Hybrid:
+    """An untrained model that fits a graph."""
+    graph = build_graph(tables)
+    bundle = graph.schema.of_role("bundle")
+    sizes = {n.name: graph.size(n.name) for n in graph.schema.nodes if n is not bundle}
+    types = (graph.user, graph.item)
+    keys = edge_keys(graph, counts)
+    return Hybrid(
+        recipe.fusion, text, recipe.gnn, sizes, keys, types, paths, learned or sizes
+    )

@@ -1,0 +1,132 @@
+"""Words: a shopper names a kind of thing; which one is it? Keeps search in tune where no query log exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from fusion.query import Asks, Ragged
+from kg.graph import Events, Graph
+from kg.tables import DataError, IntArray
+
+# How people may say what they want; what stands around the name means nothing.
+SENTENCES = (
+    "something for {}",
+    "I am looking for {}",
+    "what kind of {} is there?",
+    "some {} please",
+    "ideas for {}",
+    "I need {} for tonight",
+    "good {} for a party",
+    "{} for a family of four",
+    "{} for the weekend",
+    "a nice {}",
+    "we would like {}",
+    "something with {}",
+    "show me your {}",
+    "where is the {}?",
+    "any {} today?",
+)
+
+
+@dataclass(frozen=True)
+class Words:
+    """The title of an attribute of a taken item is the query, and the item the target, with its taker where known.
+
+    The protocol of personalised product search where no queries are logged (Ai et al. 2017,
+    "Learning a Hierarchical Embedding Model for Personalized Product Search", section 5.1: the
+    query is the name of a category of the item).
+
+    Attributes:
+        limit: Asks a fold in training.
+        anonymous: Share of the training asks that do not say who asks; held-out asks all do.
+        sentences: Share of the training asks in a whole (English) sentence, to learn that such
+            words mean nothing; held-out asks are names alone.
+        relations: The relations whose titles are asked with; all from items to attributes with
+            words where empty.
+    """
+
+    needs: ClassVar[str] = "items with a relation to an attribute whose type has `text`"
+
+    limit: int = 1000
+    anonymous: float = 0.3
+    sentences: float = 0.0
+    relations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.limit < 0:
+            raise ValueError(f"words: limit {self.limit} must not be negative")
+        for name in ("anonymous", "sentences"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"words: {name} {getattr(self, name)} must be in 0..1")
+
+    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """Asks about the events' items, drawn as often as they were taken."""
+        rng = np.random.default_rng(seed)
+        order = np.lexsort((events.item, events.user))
+        drawn = events.take(
+            order[
+                rng.integers(0, max(len(events), 1), self.limit if len(events) else 0)
+            ]
+        )
+        users = np.where(rng.random(len(drawn)) < self.anonymous, -1, drawn.user)
+        asks = self._asks(graph, users, drawn.item, rng)
+        if not self.sentences:
+            return asks
+        said = rng.choice(SENTENCES, len(asks))
+        whole = rng.random(len(asks)) < self.sentences
+        texts = tuple(
+            s.format(t) if w else t
+            for s, t, w in zip(said, asks.texts, whole, strict=True)
+        )
+        return replace(asks, texts=texts)
+
+    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """One ask for every held-out bundle, or for every event outside one, about one of its items at random."""
+        rng = np.random.default_rng(seed)
+        events = events.take(np.lexsort((events.item, events.user, events.bundle)))
+        inside = np.flatnonzero(events.bundle >= 0)
+        _, starts, counts = np.unique(
+            events.bundle[inside], return_index=True, return_counts=True
+        )
+        chosen = np.concatenate(
+            [
+                inside[starts + rng.integers(0, np.maximum(counts, 1))],
+                np.flatnonzero(events.bundle < 0),
+            ]
+        )
+        return self._asks(graph, events.user[chosen], events.item[chosen], rng)
+
+    def _asks(
+        self, graph: Graph, users: IntArray, items: IntArray, rng: np.random.Generator
+    ) -> Asks:
+        if unknown := set(self.relations) - {name for _, name, _ in graph.edges}:
+            raise DataError(f"words: the graph has no relation {min(unknown)!r}")
+        queries = np.full(len(items), "", object)
+        # Every relation is offered in turn and taken by half of what is left over or named already.
+        for source, name, target in sorted(graph.edges):
+            node = graph.schema.node(target)
+            if source != graph.item or node.role != "attribute" or not node.text:
+                continue
+            if self.relations and name not in self.relations:
+                continue
+            edge = graph.edges[(source, name, target)]
+            value = np.full(graph.size(source), -1)
+            np.maximum.at(
+                value, edge.source, edge.target
+            )  # of several values the last row, whatever their order
+            use = (value[items] >= 0) & (
+                (rng.random(len(items)) < 0.5) | (queries == "")
+            )
+            queries[use] = np.array(graph.titles[target], object)[value[items[use]]]
+        asked = np.flatnonzero(queries != "")
+        count = len(asked)
+        return Asks(
+            users[asked],
+            Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
+            tuple(str(q) for q in queries[asked]),
+            Ragged(np.arange(count + 1), items[asked]),
+            np.where(users[asked] >= 0, users[asked], -1 - np.arange(count)),
+        )

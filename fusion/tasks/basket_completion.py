@@ -1,0 +1,97 @@
+"""Basket completion: all items of a bundle but one, and its owner, to the one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fusion.query import Asks, Ragged
+from fusion.tasks.bundle_intent import bundle_words
+from kg.graph import Events, Graph
+
+
+@dataclass(frozen=True)
+class BasketCompletion:
+    """One item of every basket is the target, drawn at random, or each in turn; the others are at hand.
+
+    Attributes:
+        min_items: Baskets with fewer distinct items are left out.
+        max_items: Baskets with more are left out, too; 0 for no limit.
+        limit: Most asks a fold in training, 0 for no limit.
+        draws: Asks made of a basket in training; held-out baskets give one each.
+        user: Whether the owner is part of the ask.
+        words: Whether the basket's words are.
+        every: Each item of a basket is the target in turn, in training and held out, whatever
+            `draws` is.
+    """
+
+    needs: ClassVar[str] = (
+        "bundles of at least `min_items` items among the events that the folds ask about"
+    )
+
+    min_items: int = 3
+    max_items: int = 0
+    limit: int = 0
+    draws: int = 1
+    user: bool = True
+    words: bool = False
+    every: bool = False
+
+    def __post_init__(self) -> None:
+        least = max(self.min_items, 2)
+        if self.max_items and self.max_items < least:
+            raise ValueError(
+                f"baskets: max_items {self.max_items} must be 0 or at least {least}"
+            )
+
+    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """Asks about the events, for a graph that does not hold them."""
+        return self._asks(events, seed, self.draws, self.limit)
+
+    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """One ask for every held-out basket, or for every item of one."""
+        return self._asks(events, seed, 1, 0)
+
+    def _asks(self, events: Events, seed: int, draws: int, limit: int) -> Asks:
+        rng = np.random.default_rng(seed)
+        inside = events.take(events.bundle >= 0)
+        # Sorted by bundle, item and user: the same draw whatever the order in which a store
+        # gives the edges.
+        inside = inside.take(np.lexsort((inside.user, inside.item, inside.bundle)))
+        twice = np.zeros(len(inside), bool)
+        twice[1:] = (inside.bundle[1:] == inside.bundle[:-1]) & (
+            inside.item[1:] == inside.item[:-1]
+        )
+        inside = inside.take(~twice)
+        _, starts, counts = np.unique(
+            inside.bundle, return_index=True, return_counts=True
+        )
+        fits = (counts >= max(self.min_items, 2)) & (
+            counts <= (self.max_items or counts)
+        )
+        starts, counts = starts[fits], counts[fits]
+        times = counts if self.every else np.full(len(counts), draws)
+        starts, counts = np.repeat(starts, times), np.repeat(counts, times)
+        turn = np.arange(len(starts)) - np.searchsorted(starts, starts)
+        if limit and limit < len(starts):
+            chosen = np.sort(rng.choice(len(starts), limit, replace=False))
+            starts, counts, turn = starts[chosen], counts[chosen], turn[chosen]
+        target = starts + (
+            turn if self.every else rng.integers(0, np.maximum(counts, 1))
+        )
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        flat = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
+        rest = flat[flat != np.repeat(target, counts)]
+        hand = Ragged(offsets - np.arange(len(offsets)), inside.item[rest])
+        owner = inside.user[target] if len(target) else np.zeros(0, np.int64)
+        return Asks(
+            owner if self.user else np.full(len(owner), -1),
+            hand,
+            bundle_words(inside, inside.bundle[target])
+            if self.words
+            else ("",) * len(target),
+            Ragged(np.arange(len(target) + 1), inside.item[target]),
+            np.where(owner >= 0, owner, -1 - inside.bundle[target]),
+        )

@@ -1,0 +1,81 @@
+"""Intents: the words of a bundle alone, to its items."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fusion.query import Asks, Ragged
+from kg.graph import Events, Graph
+from kg.tables import DataError, IntArray
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What people called a bundle is the query; nobody is known to ask, and nothing is at hand.
+
+    Training asks have one item of the bundle as their target, held-out asks all of them.
+    Bundles without words are left out.
+
+    Attributes:
+        limit: Most asks a fold in training, 0 for no limit.
+    """
+
+    needs: ClassVar[str] = (
+        "bundles that have words, among the events that the folds ask about"
+    )
+
+    limit: int = 0
+
+    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """One ask for each item of each bundle."""
+        pairs = _pairs(events)
+        if self.limit and self.limit < len(pairs):
+            drawn = np.random.default_rng(seed).choice(
+                len(pairs), self.limit, replace=False
+            )
+            pairs = pairs.take(np.sort(drawn))
+        return _asks(pairs, np.arange(len(pairs)))
+
+    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
+        """One ask for every held-out bundle."""
+        pairs = _pairs(events)
+        return _asks(pairs, np.unique(pairs.bundle, return_index=True)[1])
+
+
+def bundle_words(events: Events, bundles: IntArray) -> tuple[str, ...]:
+    """The words of some bundles; DataError where bundles have no text at all."""
+    if len(bundles) and not events.words:
+        raise DataError(
+            "the task asks with the words of bundles, but the graph's bundle type has no text"
+        )
+    return tuple(events.words[bundle] for bundle in bundles.tolist())
+
+
+def _pairs(events: Events) -> Events:
+    """Each item of each bundle with words once, with its first owner, sorted: however a store orders the edges."""
+    inside = events.take(events.bundle >= 0)
+    inside = inside.take(np.lexsort((inside.user, inside.item, inside.bundle)))
+    first = np.unique(
+        np.stack([inside.bundle, inside.item]), axis=1, return_index=True
+    )[1]
+    spoken = np.array(
+        [bool(text.strip()) for text in bundle_words(inside, inside.bundle[first])],
+        bool,
+    )
+    return inside.take(first[spoken])
+
+
+def _asks(pairs: Events, starts: IntArray) -> Asks:
+    """One ask from each start to before the next."""
+    count = len(starts)
+    user, bundle = pairs.user[starts], pairs.bundle[starts]
+    return Asks(
+        np.full(count, -1),
+        Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
+        bundle_words(pairs, bundle),
+        Ragged(np.append(starts, len(pairs)), pairs.item),
+        np.where(user >= 0, user, -1 - bundle),
+    )

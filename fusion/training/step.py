@@ -1,0 +1,189 @@
+"""One training step's forward pass: what is encoded with gradient, and what comes from the bank."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_gather
+
+from encoders.text.encoder import TextSource
+from fusion.model.hybrid import Bank, Hybrid, Nodes, encode_words, live_rows
+from fusion.model.losses import Losses, losses
+from fusion.model.snapshot import World
+from fusion.query import Asks
+
+
+class TrainingStep(nn.Module):
+    """Asks to losses, with gradient to every part, at a price that can be paid.
+
+    The vectors of all texts are banked. In a step the texts of the asks' targets, users and
+    some of their items, and of a sample of other nodes, are encoded anew by BERT within a
+    budget, with gradient; the rest are the bank's.
+
+    What the GNN and the gate make of them is computed for the whole graph (`whole`), or for
+    sampled neighbourhoods of the nodes in the asks. Then the other items' vectors are the
+    bank's, and so is the value, but not the gradient, of
+    those in the asks: were targets fresh and their rivals stale, a model would learn to tell
+    the two apart.
+
+    Args:
+        model: The model.
+        whole: Whether to pass messages over the whole graph.
+        text_budget: Most texts encoded with gradient a step; 0 none, -1 all that occur.
+        hand: Most items at hand encoded with gradient an ask; -1 all.
+    """
+
+    def __init__(self, model: Hybrid, whole: bool, text_budget: int, hand: int) -> None:
+        super().__init__()
+        self.model, self.whole, self.text_budget, self.hand = (
+            model,
+            whole,
+            text_budget,
+            hand,
+        )
+
+    def forward(
+        self,
+        world: World,
+        asks: Asks,
+        bank: Bank,
+        source: TextSource | None,
+        generator: torch.Generator,
+        language: bool,
+    ) -> Losses:
+        """Losses of B asks; the bank's texts are brought up to date in passing.
+
+        Args:
+            world: The graph before the asks.
+            asks: With one target each.
+            bank: Of that world.
+            source: The texts, None where words are not used.
+            generator: For sampling neighbours and texts.
+            language: Train the language half alone (the first of the two steps).
+        """
+        model, config = self.model, self.model.config
+        items, users = bank.items, bank.users
+        if config.vectors:
+            alone = language or model.gnn is None
+            # Without messages all nodes' vectors cost next to nothing, and the bank's are
+            # those of the whole model.
+            every = self.whole or alone
+            asked = live_rows(world, asks, generator, self.hand)
+            seeds = world.all_rows if every else asked
+            rows, edges = world.all_rows if self.whole else asked, world.edges
+            if not every:
+                sub = world.sampler.sample(seeds, _on(world.device, generator))
+                rows, edges = sub.rows, sub.edges
+            texts = self._texts(world, asked, rows, bank, source, generator)
+            graph = {} if alone else model.message(world, rows, edges, texts)
+            fresh = {}
+            for kind in (world.item, world.user):
+                if kind in seeds:
+                    own = graph[kind][: len(seeds[kind])] if graph else None
+                    fresh[kind] = model.nodes(world, kind, seeds[kind], own, texts)
+            if every:
+                items, users = fresh[world.item], fresh.get(world.user or "", users)
+            else:
+                items = items.through(*_gathered(seeds[world.item], fresh[world.item]))
+                if world.user in fresh:
+                    users = users.through(
+                        *_gathered(seeds[world.user], fresh[world.user])
+                    )
+        scores = model.score(world, asks, items, users, self._words(asks, world.device))
+        targets = torch.as_tensor(asks.targets.rows, device=world.device)
+        return losses(scores, targets, config.vectors)
+
+    def _texts(
+        self,
+        world: World,
+        seeds: dict[str, Tensor],
+        rows: dict[str, Tensor],
+        bank: Bank,
+        source: TextSource | None,
+        generator: torch.Generator,
+    ) -> Tensor | None:
+        """(U, D) all texts' vectors, some of them with gradient."""
+        if source is None:
+            return None
+        own = torch.unique(
+            torch.cat([world.distinct[kind][chosen] for kind, chosen in seeds.items()])
+        )
+        near = torch.unique(
+            torch.cat([world.distinct[kind][chosen] for kind, chosen in rows.items()])
+        )
+        near = near[~torch.isin(near, own)]
+        own, near = own[own >= 0].cpu(), near[near >= 0].cpu()
+        if self.text_budget >= 0:
+            own = own[torch.randperm(len(own), generator=generator)[: self.text_budget]]
+            near = near[
+                torch.randperm(len(near), generator=generator)[
+                    : self.text_budget - len(own)
+                ]
+            ]
+        live = torch.cat([own, near]).to(world.device)
+        # Without a text of its own a process still takes part in the gathering, or the others
+        # would wait for it.
+        vectors = (
+            source.encode(live).to(bank.text.dtype) if len(live) else bank.text[:0]
+        )
+        texts = bank.text.index_copy(0, live, vectors)
+        rows_all, (vectors_all,) = _gather(live, (vectors.detach(),))
+        bank.text = bank.text.index_copy(0, rows_all, vectors_all)
+        return texts
+
+    def _words(self, asks: Asks, device: torch.device) -> Tensor:
+        return encode_words(self.model, asks, device)
+
+
+def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
+    """The generator itself on the CPU, one that hangs on it elsewhere."""
+    if device.type == "cpu":
+        return generator
+    return torch.Generator(device).manual_seed(
+        int(torch.randint(2**31, (1,), generator=generator))
+    )
+
+
+def _gathered(rows: Tensor, nodes: Nodes) -> tuple[Tensor, Nodes]:
+    rows, parts = _gather(rows, tuple(nodes))
+    return rows, Nodes(*parts)
+
+
+def _gather(
+    rows: Tensor, parts: tuple[Tensor, ...]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The live rows of all processes, with gradient, so that every process scores against the whole batch.
+
+    A row that two processes computed is kept once, the first process' copy.
+    """
+    if (
+        not (dist.is_available() and dist.is_initialized())
+        or dist.get_world_size() == 1
+    ):
+        return rows, parts
+    sizes = [
+        torch.zeros(1, dtype=torch.long, device=rows.device)
+        for _ in range(dist.get_world_size())
+    ]
+    dist.all_gather(sizes, torch.tensor([len(rows)], device=rows.device))
+    most = int(max(sizes))
+
+    def whole(part: Tensor) -> Tensor:
+        padded = torch.cat([part, part.new_zeros(most - len(part), *part.shape[1:])])
+        every = all_gather(padded) if part.requires_grad else _plain_gather(padded)  # type: ignore[no-untyped-call]
+        return torch.cat(
+            [piece[: int(size)] for piece, size in zip(every, sizes, strict=True)]
+        )
+
+    rows = whole(rows)
+    distinct, back = torch.unique(rows, return_inverse=True)
+    place = torch.arange(len(rows), device=rows.device).flip(0)
+    first = torch.empty_like(distinct).scatter_(0, back.flip(0), place)
+    return distinct, tuple(whole(part)[first] for part in parts)
+
+
+def _plain_gather(part: Tensor) -> list[Tensor]:
+    out = [torch.zeros_like(part) for _ in range(dist.get_world_size())]
+    dist.all_gather(out, part.contiguous())
+    return out

@@ -1,0 +1,1 @@
+"""Metapath counts as they would be without some edges."""

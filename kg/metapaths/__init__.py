@@ -1,0 +1,1 @@
+"""Metapath counts: sparse matrices of typed paths of one or two hops."""

@@ -1,0 +1,1 @@
+"""Paths to show: simple typed paths between two nodes, found from both ends."""

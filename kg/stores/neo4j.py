@@ -1,0 +1,404 @@
+"""The Neo4j store: a graph in a Neo4j database, over Bolt. The only file that imports the driver."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from types import TracebackType
+from typing import Any, Self
+
+import neo4j
+import pyarrow as pa
+from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable
+
+from kg.schema import EdgeType, GraphSchema, NodeType, SchemaError
+from kg.stores.base import StoreError
+from kg.stores.cypher import (
+    DATES,
+    NUMBERS,
+    Reader,
+    escape,
+    forms,
+    listed,
+    micros,
+    reader,
+)
+from kg.tables import DataError, edge_schema, node_schema, plain_edges, plain_nodes
+
+BATCH = 10_000
+_LEAST = (5, 13)  # the first version with valueType()
+
+
+class Neo4jStore:
+    """A GraphStore in a Neo4j database, 5.13 or newer.
+
+    Ids may be text or integers in the database and are text here. Dates and times become Arrow
+    dates and timestamps in UTC, lists become text joined by ", ". Relationships of one key,
+    parallel ones, are one edge and their weights add up; one without its weight weighs 1.
+    Writes are batches of 10,000, each a transaction of its own that is tried again when the
+    server asks for it; a write that was cut off is made whole by running it again.
+
+    Args:
+        driver: An open driver; the store closes it.
+        uri: The address, for messages.
+        database: The database; the user's default where None.
+    """
+
+    def __init__(
+        self, driver: neo4j.Driver, uri: str, database: str | None = None
+    ) -> None:
+        self.uri = uri
+        self._driver = driver
+        self._database = database
+
+    @classmethod
+    def connect(cls, uri: str) -> Self:
+        """Connect with NEO4J_USERNAME (neo4j where unset), NEO4J_PASSWORD and NEO4J_DATABASE.
+
+        Raises:
+            StoreError: The server does not answer within 5 seconds, refuses the user, has no
+                such database, or is older than 5.13.
+        """
+        if "@" in uri:
+            address = re.sub("//.*@", "//", uri)
+            raise StoreError(
+                f"{address}: user and password go in NEO4J_USERNAME and NEO4J_PASSWORD, not in the address"
+            )
+        password = os.environ.get("NEO4J_PASSWORD")
+        try:
+            driver = neo4j.GraphDatabase.driver(
+                uri,
+                auth=(os.environ.get("NEO4J_USERNAME") or "neo4j", password)
+                if password
+                else None,
+                connection_timeout=5,
+                connection_acquisition_timeout=5,  # to connect, and then to be greeted
+                max_transaction_retry_time=15,
+                notifications_min_severity="OFF",
+            )
+        except (DriverError, ValueError) as error:
+            raise StoreError(f"{uri}: {error}") from error
+        store = cls(driver, uri, os.environ.get("NEO4J_DATABASE") or None)
+        try:
+            store._check_server()
+        except BaseException:
+            store.close()
+            raise
+        return store
+
+    def schema(self) -> GraphSchema | None:
+        """The schema saved by write_schema, None where there is none."""
+        saved = [
+            text for (text,) in self.rows("MATCH (s:TrousseauSchema) RETURN s.json")
+        ]
+        try:
+            return GraphSchema.from_dict(json.loads(saved[0])) if saved else None
+        except (SchemaError, ValueError, TypeError) as error:
+            raise StoreError(
+                f"{self.uri}: the saved schema is damaged; write it again ({error})"
+            ) from error
+
+    def write_schema(self, schema: GraphSchema) -> None:
+        """Save the schema on the one node (:TrousseauSchema {json})."""
+        self._write(
+            "MERGE (s:TrousseauSchema) SET s.json = $rows", json.dumps(schema.to_dict())
+        )
+
+    def write_nodes(self, node: NodeType, batches: Iterable[pa.RecordBatch]) -> int:
+        """Upsert nodes keyed by id, under a uniqueness constraint; returns how many rows were sent.
+
+        Raises:
+            DataError: A column is missing or of an unknown type, or an id is null.
+            StoreError: The server fails, or holds an id of this label twice.
+        """
+        label, key = escape(node.label), escape(node.id)
+        sent = 0
+        for part in _parts(batches):
+            if not sent:
+                self._constrain(label, key)
+            ids, *columns = (
+                column.to_pylist() for column in plain_nodes(node, part).columns
+            )
+            rows = [
+                [i, dict(zip(node.columns, values, strict=True))]
+                for i, *values in zip(ids, *columns, strict=True)
+            ]
+            self._write(
+                f"UNWIND $rows AS row MERGE (n:{label} {{{key}: row[0]}}) SET n += row[1]",
+                rows,
+            )
+            sent += len(rows)
+        return sent
+
+    def write_edges(
+        self, edge: EdgeType, schema: GraphSchema, batches: Iterable[pa.RecordBatch]
+    ) -> int:
+        """Upsert edges keyed by their ends, and time where there is one; returns how many rows were sent.
+
+        Raises:
+            DataError: As write_nodes; or an edge's end does not exist, and then nothing of its
+                batch is written.
+            StoreError: The server fails.
+        """
+        ends = {"source": schema.node(edge.source), "target": schema.node(edge.target)}
+        match = {
+            e: f"(`{e}`:{escape(n.label)}) WHERE `{e}`.{escape(n.id)} IN row.{e}_forms"
+            for e, n in ends.items()
+        }
+        time = f" {{{escape(edge.time)}: row.time}}" if edge.time else ""
+        merge = f"MERGE (`source`)-[r:{escape(edge.relationship)}{time}]->(`target`)"
+        weigh = f" SET r.{escape(edge.weight)} = row.weight" if edge.weight else ""
+        query = f"UNWIND $rows AS row MATCH {match['source']} MATCH {match['target']} {merge}{weigh} RETURN count(*)"
+
+        def work(
+            transaction: neo4j.ManagedTransaction, rows: list[dict[str, Any]]
+        ) -> None:
+            if transaction.run(query, rows=rows).value()[0] >= len(rows):
+                return
+            for end, node in ends.items():
+                find = f"UNWIND $rows AS row OPTIONAL MATCH {match[end]} WITH * WHERE `{end}` IS NULL RETURN row.{end}"
+                for lost in transaction.run(f"{find} LIMIT 1", rows=rows).value():
+                    raise DataError(
+                        f"edge type {edge.name!r}: an edge has a {end} that is no {node.name}: {lost!r}"
+                    )
+
+        sent = 0
+        with self._errors(), self._session() as session:
+            for part in _parts(batches):
+                rows = plain_edges(edge, part).to_pylist()
+                session.execute_write(
+                    work, [r | {f"{e}_forms": forms(r[e]) for e in ends} for r in rows]
+                )
+                sent += len(part)
+        return sent
+
+    def read_nodes(self, node: NodeType) -> Iterator[pa.RecordBatch]:
+        """All nodes of a type; a property that is missing is null.
+
+        Raises:
+            DataError: A node has no id, or a property's values have types that do not go together.
+        """
+        match = f"MATCH (n:{escape(node.label)})"
+        names = [f"n.{escape(name)}" for name in (node.id, *node.columns)]
+        readers: list[Reader] = []
+        for name, column, kinds in zip(
+            names, (node.id, *node.columns), self._kinds(match, names), strict=True
+        ):
+            where = (
+                f"node type {node.name!r}: the property {column!r} of {node.label!r}"
+            )
+            if not readers and kinds - {"STRING", "INTEGER"}:
+                has = (
+                    "is missing on some nodes"
+                    if "NULL" in kinds
+                    else f"is {listed(kinds)}"
+                )
+                raise DataError(
+                    f"{where} {has}; an id is text or an integer and every node has one"
+                )
+            readers.append(
+                reader(name, kinds - {"NULL"}, where)
+                if readers
+                else (f"toString({name})", (pa.string(),))
+            )
+        rows = self.rows(
+            f"{match} RETURN {', '.join(expression for expression, _ in readers)}"
+        )
+        while batch := list(islice(rows, BATCH)):
+            columns = []
+            for values, (_, types) in zip(
+                zip(*batch, strict=True), readers, strict=True
+            ):
+                column = pa.array(values, types[0])
+                for kind in types[1:]:
+                    column = column.cast(kind)
+                columns.append(column)
+            yield from plain_nodes(
+                node, pa.table(columns, names=list(node_schema(node)))
+            ).to_batches()
+
+    def read_edges(
+        self, edge: EdgeType, schema: GraphSchema
+    ) -> Iterator[pa.RecordBatch]:
+        """All edges of a type, as adjacency lists, which come several times faster than rows.
+
+        Raises:
+            DataError: A weight is no number, or a time is missing or neither a number nor a date.
+        """
+        source, target = schema.node(edge.source), schema.node(edge.target)
+        a, b = (
+            f"toString({end}.{escape(node.id)})"
+            for end, node in (("a", source), ("b", target))
+        )
+        pattern = f"(a:{escape(source.label)})-[r:{escape(edge.relationship)}]->(b:{escape(target.label)})"
+        weight, time = self._weight_and_time(edge, pattern, a, b)
+        query = f"MATCH (a:{escape(source.label)}) WITH a, [{pattern} | [{b}, {weight}, {time}]] AS ends"
+        if not (edge.weight or edge.time):
+            query = query.replace(f"[{b}, {weight}, {time}]", b)
+        columns: list[list[Any]] = [[], [], [], []]
+        for key, ends in self.rows(f"{query} WHERE size(ends) > 0 RETURN {a}, ends"):
+            merged: dict[tuple[str, float], float] = {}
+            for name, strength, when in (
+                ends if edge.weight or edge.time else ((end, 1.0, 0.0) for end in ends)
+            ):
+                merged[name, when] = merged.get((name, when), 0.0) + strength
+            columns[0] += [key] * len(merged)
+            columns[1] += [name for name, _ in merged]
+            columns[2] += merged.values()
+            columns[3] += [when for _, when in merged]
+            if len(columns[0]) >= BATCH:
+                yield from _edge_batches(edge, columns)
+                columns = [[], [], [], []]
+        yield from _edge_batches(edge, columns)
+
+    def count(self, schema: GraphSchema) -> dict[str, int]:
+        """Nodes by node type name, relationships (parallel ones singly) by edge type name."""
+        patterns = {n.name: f"(x:{escape(n.label)})" for n in schema.nodes}
+        for edge in schema.edges:
+            source, target = (
+                escape(schema.node(end).label) for end in (edge.source, edge.target)
+            )
+            patterns[edge.name] = (
+                f"(:{source})-[x:{escape(edge.relationship)}]->(:{target})"
+            )
+        return {
+            name: int(next(self.rows(f"MATCH {p} RETURN count(x)"))[0])
+            for name, p in patterns.items()
+        }
+
+    def rows(self, query: str) -> Iterator[list[Any]]:
+        """Stream the rows of a reading query; a few hundred are in memory at a time."""
+        with self._errors(), self._session(neo4j.READ_ACCESS) as session:
+            for record in session.run(query):
+                yield record.values()
+
+    def close(self) -> None:
+        """Close the driver; harmless when called twice."""
+        self._driver.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _check_server(self) -> None:
+        try:
+            with self._errors():
+                agent = self._driver.get_server_info().agent
+        except (ValueError, OSError) as error:  # from the look-up of the name
+            raise StoreError(f"{self.uri}: {error}") from error
+        version = re.match(r"Neo4j/(\d+)\.(\d+)", agent)
+        if version and (int(version[1]), int(version[2])) < _LEAST:
+            raise StoreError(
+                f"{self.uri}: {agent} is too old; Neo4j 5.13 or newer is needed"
+            )
+        list(self.rows("RETURN 1"))
+
+    def _session(self, mode: str = neo4j.WRITE_ACCESS) -> neo4j.Session:
+        return self._driver.session(
+            database=self._database, default_access_mode=mode, fetch_size=500
+        )
+
+    def _write(self, query: str, rows: Any) -> None:
+        with self._errors(), self._session() as session:
+            session.execute_write(
+                lambda transaction: transaction.run(query, rows=rows).consume()
+            )
+
+    def _constrain(self, label: str, key: str) -> None:
+        try:
+            self._write(
+                f"CREATE CONSTRAINT IF NOT EXISTS FOR (n:{label}) REQUIRE n.{key} IS UNIQUE",
+                None,
+            )
+        except StoreError as error:
+            # An index of the user's own on the property is as good for finding nodes.
+            if "IndexAlreadyExists" not in str(getattr(error.__cause__, "code", "")):
+                raise
+
+    def _kinds(self, match: str, names: Sequence[str]) -> list[set[str]]:
+        """The types of each expression's values: STRING, INTEGER, ..., LIST, NULL."""
+        found = next(
+            self.rows(
+                f"{match} RETURN {', '.join(f'collect(DISTINCT valueType({n}))' for n in names)}"
+            )
+        )
+        return [
+            {
+                "LIST" if k.startswith("LIST") else k.removesuffix(" NOT NULL")
+                for k in kinds
+            }
+            for kinds in found
+        ]
+
+    def _weight_and_time(
+        self, edge: EdgeType, pattern: str, a: str, b: str
+    ) -> tuple[str, str]:
+        """Expressions for an edge's weight, and its time in days where that is no number."""
+        weight = f"r.{escape(edge.weight)}" if edge.weight else "1.0"
+        time = f"r.{escape(edge.time)}" if edge.time else "0.0"
+        if not (edge.weight or edge.time):
+            return weight, time
+        weights, times = self._kinds(f"MATCH {pattern}", [weight, time])
+        if weights - NUMBERS - {"NULL"}:
+            raise DataError(
+                f"edge type {edge.name!r}: the property {edge.weight!r} is {listed(weights)}, which is no weight"
+            )
+        if "NULL" in times:
+            ends = next(
+                self.rows(f"MATCH {pattern} WHERE {time} IS NULL RETURN {a}, {b}")
+            )
+            raise DataError(
+                f"edge type {edge.name!r}: {' to '.join(map(repr, ends))} has no {edge.time!r}"
+            )
+        if not (times <= NUMBERS or times <= DATES):
+            raise DataError(
+                f"edge type {edge.name!r}: the property {edge.time!r} is {listed(times)}, which is no time"
+            )
+        return (
+            f"coalesce(toFloat({weight}), 1.0)",
+            f"{micros(time)} / 86400e6" if times & DATES else f"toFloat({time})",
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (DriverError, Neo4jError) as error:
+            what = (error.message if isinstance(error, Neo4jError) else "") or str(
+                error
+            ).partition("\n")[0]
+            if isinstance(error, AuthError):
+                what = "user or password refused; set NEO4J_USERNAME and NEO4J_PASSWORD"
+            elif isinstance(error, ServiceUnavailable):
+                what = f"no answer; is the server running, and is this its address? ({what})"
+            elif (
+                getattr(error, "code", "")
+                == "Neo.ClientError.Database.DatabaseNotFound"
+            ):
+                what = f"there is no database {self._database!r}; set NEO4J_DATABASE"
+            raise StoreError(f"{self.uri}: {what}") from error
+
+
+def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    for batch in batches:
+        for start in range(0, len(batch), BATCH):
+            yield pa.Table.from_batches([batch.slice(start, BATCH)])
+
+
+def _edge_batches(edge: EdgeType, columns: list[list[Any]]) -> Iterator[pa.RecordBatch]:
+    wanted = dict(zip(("source", "target", "weight", "time"), columns, strict=True))
+    table = pa.table(
+        {name: wanted[name] for name in edge_schema(edge).names}, edge_schema(edge)
+    )
+    yield from plain_edges(edge, table).to_batches(BATCH)

@@ -1,0 +1,1 @@
+"""The HTTP API: routes, schemas, answers and their description."""

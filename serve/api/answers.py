@@ -1,0 +1,234 @@
+"""Answers: what the API gives back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from serve.api.schemas import Number, Out
+
+
+class FieldOut(Out):
+    """What is wrong with a field."""
+
+    field: str
+    message: str
+
+
+class ProblemOut(Out):
+    """An error (RFC 9457); `errors` names the fields where there are some to blame."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldOut] = Field(default_factory=list)
+    request_id: str
+
+
+Notes = Annotated[
+    list[str],
+    Field(
+        description="What of the ask is not known, and how it is answered so: sentences."
+    ),
+]
+
+
+class Answer(Out):
+    """What every answer says."""
+
+    run: str
+    request_id: str
+
+
+class NodeOut(Out):
+    """A node of a path."""
+
+    type: str
+    id: str
+    title: str
+
+
+class EdgeOut(Out):
+    """An edge of a path; `lost` is what the score loses without it, `now` what the live store says, `when` its time."""
+
+    relation: str
+    back: bool
+    time: Number
+    lost: Number = None
+    now: str = ""
+    when: str = ""
+
+
+class SupportOut(Out):
+    """What a path carries: the score with it, less the score without."""
+
+    lost: Number
+    rank: int
+    counted: Number
+    vectors: Number
+    alone: Number
+    estimate: Number
+
+
+class PathOut(Out):
+    """A path from the ask to the item."""
+
+    nodes: list[NodeOut]
+    edges: list[EdgeOut]
+    times: int
+    sentence: str
+    cypher: str
+    support: SupportOut | None
+
+
+class ItemOut(Out):
+    """An item of an answer; language is the share of it in the item's vector, the rest is the graph's."""
+
+    id: str
+    title: str
+    score: Number
+    language: float
+    price: Number = None
+    paths: list[PathOut] | None = None
+
+
+class ItemsAnswer(Answer):
+    """Items, best first; language is its mean share of their vectors, `session` the user's events that were at hand."""
+
+    items: list[ItemOut]
+    language: Number
+    session: list[str] = Field(default_factory=list)
+    notes: Notes = Field(default_factory=list)
+
+
+class PieceOut(Out):
+    """An item of a combination."""
+
+    id: str
+    title: str
+    score: Number
+    price: Number
+    slot: str
+    kept: bool
+    language: Number = None
+
+
+class CombinationOut(Out):
+    """Items that go together."""
+
+    items: list[PieceOut]
+    score: Number
+    price: Number
+    weakest: str
+
+
+class BuildAnswer(Answer):
+    """Combinations, best first; fewer than asked where so few differ enough."""
+
+    combinations: list[CombinationOut]
+    language: Number
+    notes: Notes = Field(default_factory=list)
+
+
+class SwapOut(Out):
+    """An exchange that makes the whole better."""
+
+    out: str
+    item: PieceOut
+    score: Number
+    gain: Number
+
+
+class JudgeAnswer(Answer):
+    """How well items go together."""
+
+    combination: CombinationOut
+    swap: SwapOut | None
+    language: Number
+
+
+class BundleOut(Out):
+    """A bundle."""
+
+    id: str
+    title: str
+    score: Number
+    items: list[str]
+
+
+class BundlesAnswer(Answer):
+    """Bundles, best first."""
+
+    bundles: list[BundleOut]
+    language: Number
+
+
+class WordOut(Out):
+    """A word, and what the score loses without it."""
+
+    word: str
+    where: str
+    lost: Number
+
+
+class ExplainAnswer(Answer):
+    """Why an item is where it is."""
+
+    item: NodeOut
+    score: Number
+    rank: int
+    language: float
+    paths: list[PathOut]
+    words: list[WordOut]
+    parts: dict[str, Number]
+    notes: list[str]
+
+
+class ItemAnswer(Answer):
+    """An item and what is known of it."""
+
+    id: str
+    title: str
+    language: float
+    properties: dict[str, Any]
+    attributes: dict[str, list[str]]
+
+
+class EventsAnswer(Answer):
+    """How many events are on the disk; `again` of them had been sent before."""
+
+    accepted: int
+    again: int
+
+
+class AboutAnswer(Answer):
+    """What is served: enough to fill forms; prices are the 5, 50 and 95 % quantiles, types those of all nodes."""
+
+    item_type: str
+    items: int
+    user_type: str | None
+    users: int
+    kind: str
+    kinds: list[str]
+    names: list[str]
+    prices: list[float] | None
+    bundle_type: str | None
+    types: list[str]
+    example_users: list[str]
+
+
+class ReloadAnswer(Answer):
+    """Which run is served now."""
+
+    before: str
+
+
+class Health(Out):
+    """What works; `queue` where the server has a graph store: how many events wait for it, how many it has refused."""
+
+    status: str
+    run: str | None = None
+    parts: dict[str, str] = Field(default_factory=dict)
+    queue: dict[str, int] = Field(default_factory=dict)

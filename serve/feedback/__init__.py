@@ -1,0 +1,1 @@
+"""Events and purchases: stored first, then seen in answers."""

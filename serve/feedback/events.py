@@ -1,0 +1,266 @@
+"""Events: what users do, on the disk before it is acknowledged, in their answers at once, in the graph in batches."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kg.schema import GraphSchema
+from kg.stores.base import GraphStore
+from serve.feedback.purchases import Known, Purchase, deliver
+
+log = logging.getLogger("serve")
+TAKEN = ("purchase",)  # kinds that become edges of the graph
+AT_HAND = ("view", "like", "cart", "purchase")  # kinds that enter a user's asks
+# In the column `written`, 0 waits for the graph, 1 is done with, and 2 was refused by it.
+_TABLES = """
+CREATE TABLE IF NOT EXISTS event (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, caller TEXT NOT NULL DEFAULT '', id TEXT, user TEXT NOT NULL,
+    item TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL, written INTEGER NOT NULL DEFAULT 0, UNIQUE (caller, id)
+);
+CREATE INDEX IF NOT EXISTS of_user ON event (user, time);
+CREATE INDEX IF NOT EXISTS unwritten ON event (number) WHERE written = 0;
+CREATE INDEX IF NOT EXISTS refused ON event (number) WHERE written = 2;
+CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS used (day TEXT, key TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, key));
+"""
+# Before ids were each caller's own, `event` had no callers, and times could be still to come.
+_ASIDE = "DROP INDEX IF EXISTS of_user; DROP INDEX IF EXISTS unwritten; ALTER TABLE event RENAME TO earlier"
+_BACK = """
+INSERT INTO event (number, id, user, item, kind, time, written)
+    SELECT number, id, user, item, kind, min(time, CAST(strftime('%s', 'now') AS REAL)), written FROM earlier;
+DROP TABLE earlier
+"""
+# An event of which no caller is known counts as sent before only where it is the same one.
+_ADD = """
+INSERT INTO event (caller, id, user, item, kind, time) SELECT :caller, :id, :user, :item, :kind, :time
+WHERE NOT EXISTS (
+    SELECT 1 FROM event WHERE caller = '' AND id = :id AND user = :user AND item = :item AND kind = :kind
+) ON CONFLICT (caller, id) DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that a user did with an item; time in seconds since 1970, id the caller's own or None.
+
+    The caller is the name of the key that it was sent with.
+    """
+
+    user: str
+    item: str
+    kind: str
+    time: float
+    id: str | None = None
+    caller: str = ""
+
+
+class Events:
+    """A durable queue in one SQLite file, shared by all workers.
+
+    Write-ahead log with synchronous FULL: what was committed is on the disk, whether the
+    process, the machine or the power goes. A thread has its own connection.
+
+    Args:
+        file: Made where it is not there.
+    """
+
+    def __init__(self, file: str | Path) -> None:
+        self.file = Path(file)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        self._lock = threading.Lock()
+        with self._changing() as connection:
+            columns = {
+                row[1] for row in connection.execute("PRAGMA table_info (event)")
+            }
+            steps = (
+                [_TABLES]
+                if "caller" in columns or not columns
+                else [_ASIDE, _TABLES, _BACK]
+            )
+            for statement in ";".join(steps).split(
+                ";"
+            ):  # executescript would commit halfway
+                connection.execute(statement)
+
+    def _connection(self) -> sqlite3.Connection:
+        made: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if made is None:
+            made = sqlite3.connect(
+                self.file, timeout=10, isolation_level=None, check_same_thread=False
+            )
+            made.execute("PRAGMA journal_mode = WAL")
+            made.execute("PRAGMA synchronous = FULL")
+            self._local.connection = made
+            with self._lock:
+                self._open.append(made)
+        return made
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """A change that is made whole or not at all, one process at a time."""
+        connection = self._connection()
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield connection
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+    def add(self, events: Sequence[Event]) -> int:
+        """Keep events, all or none; returns how many are new. An id that its caller sent before is passed over.
+
+        Raises:
+            sqlite3.Error: The disk is full, or the file cannot be written.
+        """
+        with self._changing() as connection:
+            before = connection.total_changes
+            connection.executemany(_ADD, [vars(event) for event in events])
+            return connection.total_changes - before
+
+    def session(
+        self, user: str, most: int, since: float, folded: int = 0
+    ) -> tuple[str, ...]:
+        """The items a user did something with lately, the latest last; without those disliked after.
+
+        Purchases up to the number `folded` are in the graph, and so not in the session.
+        """
+        rows = self._connection().execute(
+            "SELECT item, kind, number FROM event WHERE user = ? AND time >= ? ORDER BY time DESC, number DESC LIMIT ?",
+            (user, since, 4 * most),
+        )
+        found: dict[str, bool] = {}
+        for item, kind, number in rows:
+            found.setdefault(
+                item, kind in AT_HAND and not (kind in TAKEN and number <= folded)
+            )
+        return tuple([item for item, liked in found.items() if liked][:most])[::-1]
+
+    def purchases(self, after: int) -> list[Purchase]:
+        """All with a number above `after`, in order."""
+        rows = self._connection().execute(
+            "SELECT number, user, item, time FROM event WHERE number > ? AND kind = ? ORDER BY number",
+            (after, *TAKEN),
+        )
+        return [Purchase(*row) for row in rows]
+
+    def spend(self, day: str, more: Mapping[str, int]) -> dict[str, int]:
+        """Add to what keys have used on a day; returns what each has by now, in all workers together."""
+        if more:
+            with self._changing() as connection:
+                connection.executemany(
+                    "INSERT INTO used VALUES (?, ?, ?) "
+                    "ON CONFLICT (day, key) DO UPDATE SET count = count + excluded.count",
+                    [(day, key, count) for key, count in more.items()],
+                )
+                connection.execute("DELETE FROM used WHERE day < ?", (day,))
+        return dict(
+            self._connection()
+            .execute("SELECT key, count FROM used WHERE day = ?", (day,))
+            .fetchall()
+        )
+
+    def waiting(self) -> int:
+        """How many are not yet in the graph."""
+        (count,) = (
+            self._connection()
+            .execute("SELECT count(*) FROM event WHERE written = 0")
+            .fetchone()
+        )
+        return int(count)
+
+    def refused(self) -> int:
+        """How many the graph has refused."""
+        (count,) = (
+            self._connection()
+            .execute("SELECT count(*) FROM event WHERE written = 2")
+            .fetchone()
+        )
+        return int(count)
+
+    def retry(self) -> None:
+        """Let those that the graph has refused wait again."""
+        self._connection().execute("UPDATE event SET written = 0 WHERE written = 2")
+
+    def write_out(
+        self, store: GraphStore, schema: GraphSchema, known: Known, most: int = 1000
+    ) -> int:
+        """Write the oldest waiting events to a graph, and mark them; returns how many were looked at.
+
+        A purchase becomes an edge from its user to its item where the schema has such an
+        interaction, or else one of a bundle. Whoever is not in the graph, and other kinds of
+        events, are marked and left; what the store refuses is
+        marked as refused. Both sides are idempotent: a write that was cut off is done again,
+        to the same edges.
+
+        Raises:
+            StoreError: The store cannot be written; all is tried again.
+        """
+        connection = self._connection()
+        rows = connection.execute(
+            "SELECT number, user, item, time, kind FROM event WHERE written = 0 ORDER BY number LIMIT ?",
+            (most,),
+        ).fetchall()
+        if not rows:
+            return 0
+        taken = [Purchase(*row[:4]) for row in rows if row[4] in TAKEN]
+        taken = [
+            one
+            for one in taken
+            if known.users.row(one.user) >= 0 and known.items.row(one.item) >= 0
+        ]
+        refused = deliver(store, schema, known, taken) if taken else {}
+        marks = [(2 if row[0] in refused else 1, row[0]) for row in rows]
+        with self._changing():
+            connection.executemany(
+                "UPDATE event SET written = ? WHERE number = ? AND written = 0", marks
+            )
+        for why in dict.fromkeys(refused.values()):
+            numbers = [number for number, reason in refused.items() if reason == why]
+            told = ", ".join(map(str, numbers[:20])) + (
+                f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
+            )
+            log.warning("refused by the graph store: %s (events %s)", why, told)
+        log.info(
+            "%d events looked at, %d written to the graph",
+            len(rows),
+            len(taken) - len(refused),
+        )
+        return len(rows)
+
+    def set(self, name: str, value: str) -> None:
+        """Keep a setting that all workers share."""
+        self._connection().execute(
+            "INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, value)
+        )
+
+    def get(self, name: str) -> str:
+        """A setting; "" where there is none."""
+        row = (
+            self._connection()
+            .execute("SELECT value FROM setting WHERE name = ?", (name,))
+            .fetchone()
+        )
+        return row[0] if row else ""
+
+    def close(self) -> None:
+        """Close every thread's connection."""
+        with self._lock:
+            for connection in self._open:
+                connection.close()
+            self._open.clear()
+        self._local = threading.local()
+
+
+def now() -> float:
+    """Seconds since 1970."""
+    return time.time()

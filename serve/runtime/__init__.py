@@ -1,0 +1,1 @@
+"""The run that is served: loaded, swapped whole, answered in threads."""

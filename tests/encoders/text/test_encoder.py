@@ -1,0 +1,350 @@
+import json
+import shutil
+import warnings
+from typing import Any
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import torch
+import transformers
+from torch.nn.functional import normalize
+
+from encoders.text import tuning as pretrained
+from encoders.text.encoder import TextConfig, TextEncoder, TextError, TextSource
+
+LONG = "a very long text about a warm winter coat with a hood"
+TEXTS = ["red wool hat", "blue jeans", LONG, "", "hat", "red wool hat"]
+SMALL: dict[str, Any] = {
+    "vocab_size": 30522,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+}
+FAMILIES = {
+    "bert": transformers.BertConfig(**SMALL, intermediate_size=64),
+    "distilbert": transformers.DistilBertConfig(
+        vocab_size=30522, dim=32, n_layers=3, n_heads=2, hidden_dim=64
+    ),
+    "mpnet": transformers.MPNetConfig(**SMALL, intermediate_size=64),
+    "electra": transformers.ElectraConfig(
+        **SMALL, intermediate_size=64, embedding_size=16
+    ),
+    "modernbert": transformers.ModernBertConfig(
+        **SMALL, intermediate_size=64, pad_token_id=0
+    ),
+}
+SPLIT = {"bert", "distilbert", "mpnet", "modernbert"}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        pretrained.model_folder("default")
+    )
+    torch.manual_seed(0)
+    with pretrained.quiet():
+        for name, config in FAMILIES.items():
+            transformers.AutoModel.from_config(config).save_pretrained(root / name)
+            tokenizer.save_pretrained(root / name)
+    return root
+
+
+def make(folder, seed=0, width=16, **settings):
+    torch.manual_seed(seed)
+    return TextEncoder(TextConfig(model=str(folder), **settings), width)
+
+
+def step(encoder, source, rows, rate=0.1):
+    """One step of descent on the parameters that are tuned."""
+    tuned = [p for p in encoder.parameters() if p.requires_grad]
+    for p in tuned:
+        p.grad = None
+    source.encode(rows).square().sum().backward()
+    with torch.no_grad():
+        for p in tuned:
+            p -= rate * p.grad
+
+
+def test_the_default_encoder_knows_what_is_alike():
+    torch.manual_seed(0)
+    encoder = TextEncoder(TextConfig(), 128)
+    vectors = normalize(
+        encoder.encode(["running shoes", "sneakers for jogging", "tomato soup"]), dim=1
+    )
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
+    assert encoder.hidden == 384
+
+
+def test_the_projection_keeps_lengths_where_it_is_wide_enough(folders):
+    encoder = make(folders / "bert", width=64)
+    table = encoder.table(TEXTS)
+    pooled, vectors = (
+        encoder.encode_table(table, project=False),
+        encoder.encode_table(table),
+    )
+    assert torch.allclose(pooled @ pooled.T, vectors @ vectors.T, atol=1e-4)
+
+
+def test_pooling_is_the_mean_over_real_tokens(folders):
+    encoder = make(folders / "bert")
+    ids, mask = encoder.table(["red wool hat"]).batch(np.array([0]))
+    with torch.no_grad():
+        states = encoder.model(input_ids=ids).last_hidden_state
+        assert torch.allclose(encoder.pool(ids, mask)[0], states[0].mean(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_vector_does_not_depend_on_the_batch(folders, family):
+    encoder = make(folders / family, tune="full").train()
+    table = encoder.table(TEXTS)
+    together = encoder(*table.batch(np.arange(len(table))))
+    for row in range(len(table)):
+        assert torch.allclose(
+            encoder(*table.batch(np.array([row])))[0], together[row], atol=1e-5
+        )
+
+
+def test_order_is_kept_and_blank_texts_are_zero(folders):
+    encoder = make(folders / "bert", batch_tokens=64)
+    vectors = encoder.encode(TEXTS)
+    assert vectors.shape == (6, 16) and not vectors.requires_grad
+    assert torch.equal(vectors[0], vectors[5]) and not vectors[3].any()
+    for text, vector in zip(TEXTS, vectors, strict=True):
+        assert torch.allclose(encoder.encode([text])[0], vector, atol=1e-5)
+    assert encoder.encode([]).shape == (0, 16)
+
+
+@pytest.mark.parametrize(
+    ("tune", "tuned"),
+    [
+        ("full", {"embeddings", "0", "1", "2"}),
+        ("top:1", {"2"}),
+        ("top:3", {"0", "1", "2"}),
+        ("frozen", set()),
+    ],
+)
+def test_only_what_is_tuned_gets_a_gradient(folders, tune, tuned):
+    encoder = make(folders / "bert", tune=tune)
+    encoder(*encoder.table(TEXTS).batch(np.arange(3))).sum().backward()
+    names = {
+        n for n, p in encoder.named_parameters() if p.grad is not None and p.grad.any()
+    }
+    assert "projection.weight" in names
+    parts = {
+        n.split(".")[3 if ".layer." in n else 1] for n in names - {"projection.weight"}
+    }
+    assert parts == tuned
+    assert all(p.grad is not None for p in encoder.parameters() if p.requires_grad), (
+        "nothing tuned is left out"
+    )
+
+
+@pytest.mark.parametrize("tune", ["full", "top:1", "top:2", "top:3", "lora", "frozen"])
+@pytest.mark.parametrize("cache_mb", [0, 64])
+def test_a_source_gives_the_encoders_vectors_before_and_after_training(
+    folders, tune, cache_mb
+):
+    encoder = make(folders / "bert", tune=tune, cache_mb=cache_mb, batch_tokens=160)
+    source = TextSource(encoder, encoder.table(TEXTS))
+    assert source.cached == (cache_mb > 0 and tune in {"top:1", "top:2", "frozen"})
+    rows = torch.tensor([2, 0, 2, 3, 1])
+    first = source.encode_all()
+    for _ in range(2):
+        plain = encoder.encode_table(source.table)
+        assert torch.allclose(source.encode_all(), plain, atol=1e-5)
+        assert torch.allclose(source.encode(rows), plain[rows], atol=1e-5)
+        step(encoder, source, rows)
+    assert not torch.allclose(source.encode_all(), first, atol=1e-3), (
+        "training changed the vectors"
+    )
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_split_holds_for_every_family_or_is_not_made(folders, family):
+    encoder = make(folders / family, tune="top:1")
+    source = TextSource(encoder, encoder.table(TEXTS))
+    assert torch.allclose(
+        source.encode_all(), encoder.encode_table(source.table), atol=1e-5
+    )
+    assert source.cached == (family in SPLIT)
+
+
+def test_a_model_that_does_not_split_is_noticed(folders, monkeypatch, caplog):
+    monkeypatch.setattr(pretrained, "splits", lambda model: True)
+    monkeypatch.setattr(pretrained, "lower_part", lambda model, count: model)
+    encoder = make(folders / "bert", tune="top:1")
+    source = TextSource(encoder, encoder.table(TEXTS))
+    assert torch.allclose(
+        source.encode_all(), encoder.encode_table(source.table), atol=1e-5
+    )
+    assert not source.cached and "cannot be split" in caplog.text
+
+
+@pytest.mark.parametrize("tune", ["full", "top:1", "lora", "frozen"])
+@pytest.mark.parametrize("cache_mb", [0, 64])
+def test_gradients_through_a_source_are_the_encoders(folders, tune, cache_mb):
+    encoder = make(folders / "bert", tune=tune, cache_mb=cache_mb, batch_tokens=160)
+    source = TextSource(encoder, encoder.table(TEXTS))
+    rows, weight = torch.tensor([3, 0, 0, 2]), torch.randn(4, 16)
+    tuned = [p for p in encoder.parameters() if p.requires_grad]
+    plain = torch.autograd.grad(
+        (encoder(*source.table.batch(rows)) * weight).sum(), tuned
+    )
+    ours = torch.autograd.grad((source.encode(rows) * weight).sum(), tuned)
+    for a, b in zip(plain, ours, strict=True):
+        assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_frozen_layers_run_once(folders):
+    encoder = make(folders / "bert", tune="top:1")
+    source = TextSource(encoder, encoder.table(TEXTS))
+    source.encode_all()
+    calls = []
+    encoder.model.encoder.layer[0].register_forward_hook(lambda *a: calls.append(1))
+    source.encode(torch.tensor([0, 1]))
+    source.encode_all()
+    assert not calls
+    encoder.encode(["hat"])
+    assert calls, "the hook does count"
+
+
+def test_what_is_kept_in_inference_mode_can_be_trained_on(folders):
+    encoder = make(folders / "bert", tune="top:1")
+    source = TextSource(encoder, encoder.table(TEXTS))
+    with torch.inference_mode():
+        source.encode_all()
+    source.encode(torch.tensor([0])).sum().backward()
+
+
+def test_dropout_stays_out_of_frozen_layers_and_of_evaluation(folders):
+    encoder = make(folders / "bert", tune="top:1", dropout=0.5)
+    source = TextSource(encoder, encoder.table(TEXTS))
+    assert torch.equal(source.encode_all(), source.encode_all())
+    assert encoder.training
+    rows = torch.arange(3)
+    assert not torch.equal(source.encode(rows), source.encode(rows))
+    ids, mask = source.table.batch(rows)
+    assert torch.equal(encoder.lower(ids, mask), encoder.lower(ids, mask))
+    encoder.eval()
+    assert torch.equal(source.encode(rows), source.encode(rows))
+
+
+@pytest.mark.parametrize("tune", ["top:1", "lora"])
+def test_the_same_seed_gives_the_same_weights(folders, tune):
+    def train(seed):
+        encoder = make(folders / "bert", seed=seed, tune=tune)
+        source = TextSource(encoder, encoder.table(TEXTS))
+        for _ in range(3):
+            step(encoder, source, torch.tensor([0, 2]))
+        return source.encode_all()
+
+    assert torch.equal(train(3), train(3))
+    assert not torch.equal(train(3), train(4))
+
+
+@pytest.mark.parametrize("tune", ["top:1", "lora", "frozen"])
+def test_a_saved_folder_opens_here_and_in_transformers(folders, tmp_path, tune):
+    encoder = make(folders / "bert", tune=tune)
+    source = TextSource(encoder, encoder.table(TEXTS))
+    step(encoder, source, torch.arange(4))
+    wanted, pooled = (
+        encoder.encode(TEXTS),
+        encoder.encode_table(source.table, project=False),
+    )
+    encoder.save_pretrained(tmp_path / "saved")
+    assert torch.equal(encoder.encode(TEXTS), wanted), "saving changes nothing"
+
+    again = TextEncoder.from_pretrained(tmp_path / "saved")
+    assert (again.config, again.width) == (encoder.config, encoder.width)
+    assert torch.allclose(again.encode(TEXTS), wanted, atol=1e-5)
+    with pretrained.quiet():
+        plain = transformers.AutoModel.from_pretrained(tmp_path / "saved").eval()
+    ids, mask = source.table.batch(np.array([1]))
+    with torch.no_grad():
+        assert torch.allclose(
+            plain(ids, mask).last_hidden_state.mean(1)[0], pooled[1], atol=1e-5
+        )
+    assert not list((tmp_path / "saved").glob("*.bin")) and not list(
+        (tmp_path / "saved").glob("adapter*")
+    )
+
+
+def test_opening_makes_no_noise(folders, capfd):
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        make(folders / "bert", tune="lora").encode(["hat"])
+    out, err = capfd.readouterr()
+    assert (out, err, seen) == ("", "", [])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tune": "top"},
+        {"tune": "top:0"},
+        {"tune": "top:-1"},
+        {"tune": "all"},
+        {"max_tokens": 2},
+        {"lora_rank": 0},
+        {"dropout": 1.0},
+        {"batch_tokens": 0},
+        {"cache_mb": -1},
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(settings):
+    with pytest.raises(TextError, match=next(iter(settings))):
+        TextConfig(**settings)
+
+
+def test_more_layers_or_tokens_than_there_are(folders):
+    with pytest.raises(TextError, match="has 3 layers"):
+        make(folders / "bert", tune="top:4")
+    with pytest.raises(TextError, match="at most 512"):
+        make(folders / "bert", max_tokens=513)
+
+
+def test_a_model_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for name in ("nobody/has-this-model", "./missing/folder", str(tmp_path / "gone")):
+        with pytest.raises(TextError, match="neither a folder nor"):
+            TextEncoder(TextConfig(model=name), 8)
+    with pytest.raises(TextError, match="has no config"):
+        TextEncoder(TextConfig(model=str(tmp_path)), 8)
+
+
+def test_pickled_weights_are_not_opened(folders, tmp_path):
+    shutil.copytree(folders / "bert", tmp_path / "m")
+    model = transformers.AutoModel.from_config(FAMILIES["bert"])
+    (tmp_path / "m" / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "m" / "pytorch_model.bin")
+    with pytest.raises(TextError, match="no safetensors weights"):
+        TextEncoder(TextConfig(model=str(tmp_path / "m")), 8)
+
+
+def test_code_in_a_model_folder_is_not_run(folders, tmp_path):
+    shutil.copytree(folders / "bert", tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    config |= {
+        "model_type": "ours",
+        "auto_map": {"AutoConfig": "code.Config", "AutoModel": "code.Model"},
+    }
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config))
+    (tmp_path / "m" / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(TextError, match="cannot be opened"):
+        TextEncoder(TextConfig(model=str(tmp_path / "m")), 8)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_folder_that_was_not_saved_here(folders, tmp_path):
+    with pytest.raises(TextError, match="no folder of a saved text encoder"):
+        TextEncoder.from_pretrained(folders / "bert")
+    make(folders / "bert").save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "text_config.json").read_text())
+    (tmp_path / "text_config.json").write_text(json.dumps(settings | {"colour": 1}))
+    with pytest.raises(TextError, match="unknown key colour"):
+        TextEncoder.from_pretrained(tmp_path)
+    (tmp_path / "text_config.json").write_text(json.dumps(settings | {"width": 5}))
+    with pytest.raises(TextError, match="does not fit"):
+        TextEncoder.from_pretrained(tmp_path)

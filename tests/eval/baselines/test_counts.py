@@ -1,0 +1,426 @@
+"""Each baseline on a graph small enough to count by hand, and on a checkerboard, where the right answer is known."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from eval.baselines.counts import EASE, Counts, ItemKNN, Popularity, UserFrequency
+from eval.baselines.text import (
+    LexicalMatch,
+    RankFusion,
+    ScoreFusion,
+    TfIdf,
+    UntunedEncoder,
+)
+from eval.measure.protocol import evaluate
+from fusion.model.bm25 import Lexical
+from fusion.query import Asks, Ragged
+from kg.graph import build_graph
+from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.tables import Tables
+
+USER, BUNDLE, ITEM = (
+    NodeType("user", "user"),
+    NodeType("basket", "bundle"),
+    NodeType("item", "item", text=("words",)),
+)
+TEXTS = ["red shirt", "red shoe", "hat", "", "blue shoe"]
+VECTORS = np.array([[3, 4], [0, 2], [1, 0], [0, 0], [-1, 0]], np.float32)
+
+
+def words(texts):
+    return np.array(
+        [[0.0, 5.0] if "shoe" in text else [5.0, 0.0] for text in texts], np.float32
+    )
+
+
+def nodes(names, **columns):
+    return pa.table({"id": pa.array(list(names), pa.string()), **columns})
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Items a to e, e never taken; u took {a, b} at 0 and {a, b, c} at 8, v took {a, d} at 8; {c, d} is nobody's."""
+    baskets = {"0": "ab", "1": "abc", "2": "ad", "3": "cd"}
+    schema = GraphSchema(
+        (USER, BUNDLE, ITEM),
+        (
+            EdgeType("took", "user", "basket", "interaction", time="t"),
+            EdgeType("holds", "basket", "item", "membership"),
+        ),
+    )
+    inside = [(basket, item) for basket, items in baskets.items() for item in items]
+    took = {
+        "source": ["u", "u", "v"],
+        "target": ["0", "1", "2"],
+        "time": [0.0, 8.0, 8.0],
+    }
+    holds = {"source": [b for b, _ in inside], "target": [i for _, i in inside]}
+    tables = {"took": pa.table(took), "holds": pa.table(holds)}
+    named = {
+        "user": nodes("uvw"),
+        "basket": nodes(baskets),
+        "item": nodes("abcde", words=TEXTS),
+    }
+    return build_graph(Tables(schema, named, tables))
+
+
+def checkerboard(size=12):
+    """User u took every item of its own parity but item u; asked with the items taken, item u must come first."""
+    took = [
+        (u, i) for u in range(size) for i in range(size) if u % 2 == i % 2 and u != i
+    ]
+    names = [f"{i:02}" for i in range(size)]
+    schema = GraphSchema(
+        (USER, ITEM), (EdgeType("took", "user", "item", "interaction"),)
+    )
+    edges = pa.table(
+        {"source": [names[u] for u, _ in took], "target": [names[i] for _, i in took]}
+    )
+    tables = Tables(
+        schema,
+        {"user": nodes(names), "item": nodes(names, words=names)},
+        {"took": edges},
+    )
+    lists = Ragged.of([[i for v, i in took if v == u] for u in range(size)])
+    users = np.arange(size)
+    return build_graph(tables), Asks(
+        users, lists, ("",) * size, Ragged.of(list(users[:, None])), users
+    )
+
+
+def ask(*rows):
+    """Asks of (user, items, words)."""
+    none = Ragged.of([[]] * len(rows))
+    items = Ragged.of([row[1] for row in rows])
+    return Asks(
+        np.array([r[0] for r in rows]),
+        items,
+        tuple(r[2] for r in rows),
+        none,
+        np.arange(len(rows)),
+    )
+
+
+def makers(graph):
+    return {
+        "popularity": Popularity(graph),
+        "frequency": UserFrequency(graph),
+        "recent": UserFrequency(graph, decay=8.0),
+        "knn": ItemKNN(graph),
+        "knn pruned": ItemKNN(graph, neighbours=1),
+        "ease": EASE(graph, 2.0),
+        "ease history": EASE(graph, 2.0, history=True),
+        "tf-idf": TfIdf(graph, TEXTS),
+        "lexical": LexicalMatch(graph, TEXTS),
+        "encoder": UntunedEncoder(graph, VECTORS, words),
+    }
+
+
+NAMES = sorted(
+    [
+        "popularity",
+        "frequency",
+        "recent",
+        "knn",
+        "knn pruned",
+        "ease",
+        "ease history",
+        "tf-idf",
+        "encoder",
+        "lexical",
+    ]
+)
+
+
+def order(scores):
+    return np.argsort(-scores, axis=1, kind="stable")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_with_nothing_to_go_by_popularity_decides(tiny, name):
+    scores = makers(tiny)[name].score(ask((-1, [], ""), (2, [], "")))
+    assert scores.dtype == np.float32
+    assert scores.shape == (2, 5)
+    for row in scores:
+        assert row[0] > row[1] == row[2] == row[3] > row[4]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_asks_do_not_see_each_other(tiny, name):
+    scorer = makers(tiny)[name]
+    mixed = ask(
+        (0, [2], ""),
+        (-1, [], "shoe"),
+        (1, [], ""),
+        (2, [4], "hat"),
+        (-1, [], ""),
+        (0, [0, 3], ""),
+    )
+    alone = np.concatenate(
+        [scorer.score(mixed.take(np.array([b]))) for b in range(len(mixed))]
+    )
+    np.testing.assert_allclose(scorer.score(mixed), alone, rtol=1e-6)
+    before = scorer.score(mixed).copy()
+    scorer.score(mixed)[:] = 0
+    np.testing.assert_array_equal(
+        scorer.score(mixed), before, err_msg="the caller's array is the scorer's own"
+    )
+
+
+@pytest.mark.parametrize("name", ["knn", "knn pruned", "ease", "frequency"])
+def test_an_item_never_taken_says_nothing(tiny, name):
+    scorer = makers(tiny)[name]
+    row = scorer.score(ask((-1, [4], "")))[0]
+    assert row[0] > row[1] == row[2] == row[3] > row[4]
+
+
+def test_what_is_made_of_asks_can_be_changed_without_changing_them(tiny):
+    asks = ask((0, [2, 4], ""), (-1, [4], ""))
+    given = Counts(tiny).at_hand(asks)
+    given.data[given.indices == 4] = (
+        0  # as a baseline does that knows nothing of an item
+    )
+    given.eliminate_zeros()
+    assert asks.items.offsets.tolist() == [0, 2, 3] and asks.items.rows.tolist() == [
+        2,
+        4,
+        4,
+    ]
+
+
+def test_popularity_counts_events(tiny):
+    np.testing.assert_array_equal(
+        Popularity(tiny).score(ask((0, [1], "")))[0], [3, 2, 2, 2, 0]
+    )
+
+
+def test_user_frequency_counts_what_the_user_took(tiny):
+    scores = UserFrequency(tiny).score(ask((0, [], ""), (1, [2], "hat")))
+    np.testing.assert_allclose(scores, [[2, 2, 1, 0, 0], [1, 0, 0, 1, 0]], atol=0.0011)
+    assert order(scores).tolist() == [[0, 1, 2, 3, 4], [0, 3, 1, 2, 4]]
+    assert scores[0, 0] > scores[0, 1], "a and b tie at 2; a is more popular"
+    assert scores[1, 1] == scores[1, 2] > scores[1, 4] == 0
+
+
+def test_recent_events_weigh_more(tiny):
+    scores = UserFrequency(tiny, decay=8.0).score(ask((0, [], "")))
+    np.testing.assert_allclose(
+        scores[0], [1 + np.exp(-1), 1 + np.exp(-1), 1, 0, 0], atol=0.0011
+    )
+    quick = UserFrequency(tiny, decay=0.1).score(ask((0, [], "")))
+    np.testing.assert_allclose(quick[0, :3], 1, atol=0.0011)
+
+
+def test_item_knn_sums_cosines(tiny):
+    scores = ItemKNN(tiny).score(ask((0, [0], ""), (0, [1, 3], "")))
+    one = 1 / np.sqrt(6)
+    np.testing.assert_allclose(
+        scores, [[0, 2 * one, one, one, 0], [3 * one, 0, 1, 0, 0]], atol=0.0011
+    )
+    # With nothing at hand u's history {a, b, c} is asked; no item is its own neighbour.
+    history = ItemKNN(tiny).score(ask((0, [], "")))
+    np.testing.assert_allclose(
+        history[0], [3 * one, 2 * one + 0.5, one + 0.5, one + 0.5, 0], atol=0.0011
+    )
+
+
+def test_item_knn_keeps_the_nearest(tiny):
+    scores = ItemKNN(tiny, neighbours=1).score(ask((-1, [0], ""), (-1, [1], "")))
+    np.testing.assert_allclose(
+        scores, [[0, 2 / np.sqrt(6), 0, 0, 0], [2 / np.sqrt(6), 0, 0, 0, 0]], atol=0.001
+    )
+    takers = Counts(tiny).history.toarray()
+    cosine = takers.T @ takers / np.sqrt(np.outer(*[np.maximum(takers.sum(0), 1)] * 2))
+    np.fill_diagonal(cosine, 0)
+    np.testing.assert_allclose(
+        ItemKNN(tiny, history=True).similar.toarray(), cosine, atol=1e-6
+    )
+    assert (
+        ItemKNN(tiny).similar.toarray() != ItemKNN(tiny, history=True).similar.toarray()
+    ).any()
+    kept = ItemKNN(tiny, neighbours=2).similar
+    assert np.diff(kept.indptr).max() == 2
+
+
+@pytest.mark.parametrize("history", [False, True])
+def test_ease_is_a_ridge_of_each_item_on_the_others(tiny, history):
+    baskets = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 1], [0, 0, 1, 1]], float)
+    if history:
+        baskets = np.array([[1, 1, 1, 0], [1, 0, 0, 1]], float)
+    weights = np.zeros((5, 5))
+    for j in range(4):
+        rest = [i for i in range(4) if i != j]
+        left = baskets[:, rest]
+        weights[rest, j] = np.linalg.solve(
+            left.T @ left + 2 * np.eye(3), left.T @ baskets[:, j]
+        )
+    scores = EASE(tiny, 2.0, history=history).score(
+        ask((-1, [0], ""), (-1, [1, 2], ""), (1, [], ""), (1, [1], ""))
+    )
+    asked = np.array(
+        [[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [1, 0, 0, 1, 0], [0, 1, 0, 0, 0]]
+    )
+    if history:
+        asked[3] = [1, 1, 0, 1, 0]
+    np.testing.assert_allclose(scores, asked @ weights, atol=1e-6)
+
+
+def test_ease_solves_in_blocks_and_for_the_popular_only(tiny, monkeypatch, caplog):
+    whole = EASE(tiny, 2.0)
+    monkeypatch.setattr("eval.baselines.counts._BLOCK", 3)
+    np.testing.assert_allclose(EASE(tiny, 2.0).weights, whole.weights, atol=1e-6)
+    some = EASE(tiny, 2.0, most=2)
+    assert some.solved.tolist() == [0, 1]
+    assert "2 most popular of 4" in caplog.text
+    # Two items: the weight of one for the other is how often they meet over how often it is
+    # there, plus the penalty.
+    np.testing.assert_allclose(
+        some.score(ask((-1, [0], "")))[0], [0, 2 / (3 + 2), 0, 0, 0], atol=1e-6
+    )
+    blocked = ItemKNN(tiny)
+    monkeypatch.undo()
+    np.testing.assert_allclose(
+        blocked.similar.toarray(), ItemKNN(tiny).similar.toarray()
+    )
+
+
+def test_tf_idf_by_hand(tiny):
+    # Of 5 texts 2 have "red" and "shoe", 1 has "shirt"; scikit-learn's smooth idf is ln(6 / (1
+    # + df)) + 1.
+    red = shoe = np.log(6 / 3) + 1
+    shirt = blue = np.log(6 / 2) + 1
+    first, last = np.hypot(red, shirt), np.hypot(blue, shoe)
+    scores = TfIdf(tiny, TEXTS).score(
+        ask((-1, [0], ""), (-1, [], "Shoe"), (-1, [0], "hat"))
+    )
+    near = red * red / (first * np.hypot(red, shoe))
+    np.testing.assert_allclose(scores[0], [1, near, 0, 0, 0], atol=0.001)
+    np.testing.assert_allclose(
+        scores[1], [0, shoe / np.hypot(red, shoe), 0, 0, shoe / last], atol=0.001
+    )
+    np.testing.assert_allclose(scores[2], [1, near, 1, 0, 0], atol=0.001)
+    # History only where there are neither items nor words.
+    assert TfIdf(tiny, TEXTS).score(ask((0, [], "blue")))[0, 0] < 0.01
+    assert TfIdf(tiny, TEXTS).score(ask((0, [], "")))[0, 0] > 1
+
+
+def test_untuned_encoder_by_hand(tiny):
+    scorer = UntunedEncoder(tiny, VECTORS, words)
+    scores = scorer.score(ask((-1, [0], ""), (-1, [], "shoe"), (-1, [2], "shoe")))
+    half = 1 / np.sqrt(2)
+    expected = [
+        [1, 0.8, 0.6, 0, -0.6],
+        [0.8, 1, 0, 0, 0],
+        [1.4 * half, half, half, 0, -half],
+    ]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    # An item without text is passed over, and alone leaves nothing to go by.
+    np.testing.assert_array_equal(scorer.score(ask((-1, [3], "")))[0], [3, 2, 2, 2, 0])
+
+
+def test_lexical_match_is_that_of_the_evidence(tiny):
+    scores = LexicalMatch(tiny, TEXTS).score(ask((-1, [0], "shoe"), (-1, [], "")))
+    wanted = Lexical.of(tuple(TEXTS))(("shoe",), torch.device("cpu"))[0].numpy()
+    assert scores[0].argmax() == wanted.argmax() and wanted.max() > 0
+    assert all(
+        scores[0, i] > scores[0, j]
+        for i in range(5)
+        for j in range(5)
+        if wanted[i] > wanted[j]
+    )
+    assert np.array_equal(
+        np.argsort(-scores[1], kind="stable"),
+        np.argsort(-Popularity(tiny).score(ask((-1, [], "")))[0], kind="stable"),
+    )
+    with pytest.raises(ValueError, match="2 texts or vectors for"):
+        LexicalMatch(tiny, ["a", "b"])
+
+
+def test_rank_fusion_by_hand():
+    one, other = (
+        SimpleNamespace(name="", score=lambda _, told=told: np.array([told]))
+        for told in ([9, 5, 5, 1], [0, 3, 7, 1])
+    )
+    places = np.array([[1, 2.5, 2.5, 4], [4, 2, 1, 3]])
+    np.testing.assert_allclose(
+        RankFusion(one, other).score(ask((-1, [], "shoe"))),
+        [(1 / (60 + places)).sum(0)],
+        rtol=1e-6,
+    )
+
+
+def test_score_fusion_by_hand():
+    words, cosines = (
+        np.array([[8.0, 2, 0, 4], [0, 0, 0, 0]]),
+        np.array([[-0.5, 0.25, 0.5, -1], [0.2, 0.6, 0.2, 1]]),
+    )
+    vectors = SimpleNamespace(name="", score=lambda _: cosines)
+    near = np.array([[0.5, 1.25, 1.5, 0], [1.2, 1.6, 1.2, 2]]) / [[1.5], [2]]
+    wanted = 0.25 * np.array([[1, 0.25, 0, 0.5], [0, 0, 0, 0]]) + 0.75 * near
+    found = ScoreFusion(lambda _: words, vectors, 0.75).score(
+        ask(*[(-1, [], "shoe")] * 2)
+    )
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "scorer", [ItemKNN, EASE, lambda g: EASE(g, 1.0, history=True)]
+)
+@pytest.mark.parametrize("at_hand", [True, False])
+def test_the_withheld_square_of_a_checkerboard_comes_first(scorer, at_hand):
+    graph, asks = checkerboard()
+    model = scorer(graph)
+    if not at_hand:  # the user's history alone leads to the same: a wrong parity never comes before a right one
+        scores = model.score(ask(*((u, [], "") for u in range(12))))
+        same = np.arange(12)[:, None] % 2 == np.arange(12) % 2
+        assert all(
+            row[ours].min() > row[~ours].max()
+            for row, ours in zip(scores, same, strict=True)
+        )
+        return
+    assert (
+        evaluate({"m": model}, asks, 12, ks=(1,), progress=False).means()["m"]["HR@1"]
+        == 1
+    )
+
+
+@pytest.mark.parametrize(
+    "scorer", [UserFrequency, ItemKNN, EASE, lambda g: EASE(g, 1.0, history=True)]
+)
+def test_nobody_has_no_history(scorer):
+    scores = scorer(checkerboard()[0]).score(ask((-1, [], ""), (11, [], "")))
+    assert np.ptp(scores[0]) == 0, "all squares are equally popular"
+    assert np.ptp(scores[1]) > 0
+
+
+def test_popularity_sees_no_pattern_on_a_checkerboard():
+    graph, asks = checkerboard()
+    means = evaluate(
+        {"p": Popularity(graph)}, asks, 12, ks=(1,), progress=False
+    ).means()
+    assert means["p"] == pytest.approx(
+        {"HR@1": 0, "NDCG@1": 0, "Recall@1": 0, "MRR": 1 / 4}
+    )
+
+
+def test_bad_settings_are_named(tiny):
+    with pytest.raises(ValueError, match="decay must be positive"):
+        UserFrequency(tiny, decay=0)
+    with pytest.raises(ValueError, match="no event of the graph has a time"):
+        UserFrequency(checkerboard()[0], decay=8)
+    with pytest.raises(ValueError, match="penalty must be positive"):
+        EASE(tiny, 0.0)
+    with pytest.raises(ValueError, match="TF-IDF: 2 texts or vectors for 5 items"):
+        TfIdf(tiny, ["a", "b"])
+    with pytest.raises(ValueError, match="no item has a word"):
+        TfIdf(tiny, ["", "-", "", "", "."])
+    with pytest.raises(
+        ValueError, match="untuned encoder: 4 texts or vectors for 5 items"
+    ):
+        UntunedEncoder(tiny, VECTORS[:4], words)

@@ -1,0 +1,357 @@
+"""Benchmarks: a whole one on the checkerboard, the entries, and tables that nobody typed."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval import __main__ as command
+from eval.baselines.text import RankFusion, ScoreFusion
+from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
+from eval.bench.run import ABLATIONS, ablate, missing, pooled, recipe_of, run
+from eval.bench.tables import (
+    BEGIN,
+    END,
+    RESULTS,
+    ROOT,
+    between,
+    details,
+    documents,
+    read_results,
+    summary,
+)
+from eval.contenders import RIVALS, contenders, rivals
+from eval.measure.protocol import Scores
+from eval.parts import RECIPES
+from eval.suite import Chosen, slices_of
+from fusion.experiment import Recipe
+from fusion.pipeline import held_out
+from fusion.query import Asks, Ragged
+
+BOARD = Benchmark(
+    name="board",
+    title="Checkerboard",
+    recipe="checkerboard",
+    folder="",
+    tasks={"words": ("HR@10", "NDCG@5"), "baskets": ("Recall@10",)},
+    protocol="Made up.",
+    traps="None | at all.",
+    cross="has_colour",
+    published=(Figure("A paper", "words", "HR@10", 0.5, "Nobody, 1999"),),
+)
+FAST = ("training.epochs=1", "evaluation.draws=20", "evaluation.boosted=false")
+
+
+@pytest.fixture(scope="module")
+def result(tiny_text):
+    recipe = recipe_of(BOARD, Path("data"), [f"text.model={tiny_text}", *FAST])
+    names = [name for name in RIVALS if name not in {"LightGCN", "SASRec"}]
+    return {
+        "command": "python -m eval benchmark",
+        **run(BOARD, recipe, device="cpu", bars=False, names=names),
+    }
+
+
+def names(report):
+    return [row["name"] for row in report["blocks"][0]["rows"]]
+
+
+def test_a_benchmark_from_recipe_to_figures(result):
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert list(result["tasks"]) == ["words", "baskets"] and result["tasks"]["words"][
+        "metrics"
+    ] == ["HR@10", "NDCG@5"]
+    found = names(result["tasks"]["words"])
+    assert found[:4] == ["hybrid", "text alone", "graph alone", "counted paths alone"]
+    assert {"popularity", "EASE", "TF-IDF", "UserKNN", "transitions"} <= set(found)
+    assert set(found) | set(result["left out"]) >= set(RIVALS) - {"LightGCN", "SASRec"}
+    row = result["tasks"]["words"]["blocks"][0]["rows"][1]
+    assert (
+        row["behind"]["HR@10"]["low"]
+        <= row["behind"]["HR@10"]["mean"]
+        <= row["behind"]["HR@10"]["high"]
+    )
+    assert set(result["seconds"]) == {
+        "data",
+        "training",
+        "parts",
+        "baselines",
+        "evaluation",
+    }
+    assert 0 < result["memory"]["training"] <= result["memory"]["everything"]
+    assert (
+        result["seed"] == 0
+        and len(result["splits"][0]) == 64
+        and "path" not in result["recipe"]["source"]
+    )
+    assert (
+        result["published"][0]["source"] == "Nobody, 1999"
+        and not result["quick"]
+        and result["audit"] == []
+    )
+
+
+def test_the_tables_say_what_the_results_say(result):
+    short, long = summary([result]), details([result], [])
+    mean = result["tasks"]["words"]["blocks"][0]["rows"][0]["values"]["HR@10"]["mean"]
+    assert f"| HR@10 | {mean:.4f}" in short and "A paper 0.5000" in short
+    best = max(
+        r["values"]["HR@10"]["mean"]
+        for r in result["tasks"]["words"]["blocks"][0]["rows"][1:4]
+    )
+    assert f"| {best:.4f} " in short.splitlines()[2]
+    assert (
+        "A paper, published | 0.5000" in long
+        and "Nobody, 1999" in long
+        and result["splits"][0][:12] in long
+    )
+    for text in (short, long):
+        tables = [line for line in text.splitlines() if line.startswith("|")]
+        assert len({line.replace(r"\|", "").count("|") for line in tables}) <= 3
+    (kept,) = result["chosen"]["hybrid"]
+    assert (
+        kept.startswith("of what vectors add")
+        and f"Chosen on validation: hybrid: {kept}; " in long
+    )
+    assert long.count("\n| hybrid |") == 2 and "None | at all" in long
+
+
+def test_quick_runs_and_strangers_stay_out_of_the_tables(result, tmp_path):
+    (tmp_path / "a.json").write_text(json.dumps(result))
+    (tmp_path / "b.json").write_text(json.dumps({**result, "quick": True}))
+    assert [r["name"] for r in read_results(tmp_path)[0]] == ["board"] and read_results(
+        tmp_path
+    )[1] == []
+
+
+def test_between_the_markers_and_nowhere_else():
+    assert (
+        between(f"a\n{BEGIN}\nold\n{END}\nb", "new", "x")
+        == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
+    )
+    with pytest.raises(ValueError, match="x: wanted"):
+        between(f"a {BEGIN}", "new", "x")
+
+
+@pytest.mark.parametrize("name", documents(RESULTS))
+def test_the_documents_tables_are_those_of_the_results(name):
+    document = (ROOT / name).read_text(encoding="utf-8")
+    assert document == between(document, documents(RESULTS)[name], name), (
+        "write it anew: python -m eval tables"
+    )
+
+
+def test_variants_are_held_against_the_whole_and_equal_ones_not_trained_again(
+    tiny_text,
+):
+    few = [f"text.model={tiny_text}", *FAST]
+    names_ = ["whole", "concatenation", "without graph", "gate"]
+    variants = {
+        n: recipe_of(BOARD, Path("data"), [*few, *ABLATIONS[n]]) for n in names_
+    }
+    *before, found = ablate(BOARD, variants, device="cpu", bars=False)
+    assert [names(b["tasks"]["baskets"]) for b in before] == [
+        ["whole"],
+        ["whole", "concatenation"],
+    ]
+    assert names(found["tasks"]["baskets"]) == [
+        "whole",
+        "concatenation",
+        "without graph",
+    ]
+    assert found["equal"] == {"gate": "whole"} and set(found["seconds"]) == {
+        "whole",
+        "concatenation",
+        "without graph",
+    }
+    text = details([], [{"command": "x", **found}])
+    assert (
+        "concatenation ahead by" not in text
+        and "whole ahead by" in text
+        and "gate is whole" in text
+    )
+
+
+def test_every_variant_is_a_recipe():
+    for overrides in ABLATIONS.values():
+        assert isinstance(recipe_of(BOARD, Path("data"), overrides), Recipe)
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=BENCHMARKS)
+def test_every_entry_fits_its_recipe(benchmark, tmp_path):
+    if not (RECIPES / f"{benchmark.recipe}.toml").is_file():
+        pytest.skip(f"the recipe {benchmark.recipe} is not written yet")
+    recipe = recipe_of(benchmark, tmp_path)
+    assert set(benchmark.tasks) - {JUDGED} <= set(recipe.tasks)
+    assert JUDGED not in benchmark.tasks or hasattr(recipe.source, "judgments")
+    assert not benchmark.folder or vars(recipe.source)["path"] == str(
+        tmp_path / benchmark.folder
+    )
+    assert benchmark.folds == 1 or hasattr(recipe.split, "fold")
+    for figure in benchmark.published:
+        assert figure.metric in benchmark.tasks[figure.task] and figure.source
+    if benchmark.bar:
+        assert benchmark.bar[1] in benchmark.tasks[benchmark.bar[0]]
+
+
+def test_crossing_over_needs_a_known_value_on_both_sides(trained):
+    prepared = trained.prepared
+    item = prepared.graph.vocabs["item"].row
+    hands = [["i000", "i002"], ["i000", "i001"], ["i001"], []]
+    hand = Ragged.of([[item(i) for i in row] for row in hands])
+    targets = Ragged.of(
+        [[item("i003")], [item("i003")], [item("i003")], [item("i003")]]
+    )
+    asks = Asks(np.full(4, -1), hand, ("",) * 4, targets, np.arange(4))
+    assert slices_of(prepared, asks, "has_colour")["cross-category"].tolist() == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert "cross-category" not in slices_of(prepared, asks)
+    with pytest.raises(ValueError, match="no relation 'nosuch'"):
+        slices_of(prepared, asks, "nosuch")
+
+
+def test_folds_are_pooled_with_users_together_and_nobody_apart():
+    parts = [
+        (
+            Scores(
+                np.array([3, -1]),
+                {"a": {"HR@10": np.array([0.0, 1.0]) + n}},
+                {"a": 1.0},
+            ),
+            {"cold": np.array([n > 0] * 2)},
+        )
+        for n in range(2)
+    ]
+    scores, slices = pooled(parts)
+    assert scores.values["a"]["HR@10"].tolist() == [0, 1, 1, 2] and scores.seconds == {
+        "a": 2.0
+    }
+    assert slices["cold"].tolist() == [False, False, True, True]
+    assert scores.groups[0] == scores.groups[2] and scores.groups[1] != scores.groups[3]
+
+
+def test_rivals_that_do_not_fit_are_left_out_with_the_reason(trained):
+    prepared = trained.prepared
+    found, left_out = rivals(
+        prepared, trained.recipe, ["transitions", "BM25"], progress=False
+    )
+    assert list(found) == ["transitions", "BM25"] and left_out == {}
+    events = replace(
+        prepared.graph.events, time=np.full(len(prepared.graph.events), np.nan)
+    )
+    timeless = replace(prepared, graph=replace(prepared.graph, events=events))
+    at_once = replace(
+        prepared,
+        graph=replace(
+            prepared.graph, events=replace(events, time=np.zeros(len(events)))
+        ),
+    )
+    for untold in (timeless, at_once):
+        found, left_out = rivals(
+            untold, trained.recipe, ["transitions", "SASRec"], progress=False
+        )
+        assert (
+            found == {}
+            and set(left_out.values()) == {"no user took things at two times"}
+            and len(left_out) == 2
+        )
+    nobody = replace(events, user=np.full(len(events), -1))
+    alone = replace(prepared, graph=replace(prepared.graph, events=nobody))
+    assert rivals(alone, trained.recipe, ["UserKNN", "BPR"], progress=False)[1] == {
+        "UserKNN": "no users",
+        "BPR": "no users",
+    }
+    with pytest.raises(ValueError, match="no rival 'nosuch'"):
+        rivals(prepared, trained.recipe, ["nosuch"])
+
+
+def test_words_and_vectors_are_joined_where_both_are_there(trained):
+    prepared, recipe = trained.prepared, trained.recipe
+    with_words, _ = contenders(prepared, recipe, ["BM25"], progress=False)
+    joined = with_words["BM25 + untuned encoder"]
+    assert isinstance(joined, RankFusion)
+    assert [one.name for one in joined.rankers] == ["BM25", "untuned encoder"]
+    weighted = with_words["BM25 + untuned encoder, weighted"]
+    assert isinstance(weighted, Chosen) and isinstance(weighted.scorer, ScoreFusion)
+    assert weighted.setting == f"share {weighted.scorer.share:g}"
+    assert not any(
+        name.startswith("BM25 +")
+        for name in contenders(prepared, recipe, [], progress=False)[0]
+    )
+
+
+def test_a_rival_is_chosen_on_validation(trained):
+    prepared, recipe = trained.prepared, trained.recipe
+    test = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    blind = replace(prepared, split=replace(prepared.split, test=prepared.split.valid))
+    one, two = (
+        rivals(p, recipe, ["ItemKNN, decay"], progress=False)[0]["ItemKNN, decay"]
+        for p in (prepared, blind)
+    )
+    assert np.array_equal(one.score(test), two.score(test))
+
+
+def test_the_command_skips_what_is_not_there(tmp_path, capsys):
+    assert (
+        missing(BENCHMARKS["hm"], tmp_path) == f"{tmp_path / 'hm_fashion'} is not there"
+    )
+    assert (
+        command.main(["benchmark", "--only", "hm", "youshu", "--data", str(tmp_path)])
+        == 0
+    )
+    printed = capsys.readouterr().out
+    assert printed.count("skipped: ") == 2 and "hm_fashion is not there" in printed
+    wrong = {
+        "no benchmark 'nosuch'": ["benchmark", "--only", "nosuch"],
+        "hm_fashion is not there": ["ablate", "hm"],
+        "no variant 'x'": ["ablate", "completejourney", "--only", "x"],
+    }
+    for words, arguments in wrong.items():
+        assert command.main([*arguments, "--data", str(tmp_path)]) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_the_command_writes_a_file_and_leaves_the_documents_alone(
+    tiny_text, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setitem(BENCHMARKS, "board", BOARD)
+    monkeypatch.setattr(
+        command, "update", lambda: pytest.fail("the documents were written")
+    )
+    few = [
+        f"text.model={tiny_text}",
+        *FAST,
+        "evaluation.parts=false",
+        "evaluation.baselines=false",
+    ]
+    changes = [part for value in few for part in ("--set", value)]
+    arguments = [
+        "benchmark",
+        "--only",
+        "board",
+        "--out",
+        str(tmp_path),
+        "--quick",
+        "--quiet",
+        "--device",
+        "cpu",
+        *changes,
+    ]
+    assert command.main(arguments) == 0
+    found = json.loads((tmp_path / "board-quick.json").read_text())
+    assert found["quick"] and found["command"].startswith(
+        "python -m eval benchmark --only board --set"
+    )
+    assert f"saved    {tmp_path / 'board-quick.json'}" in capsys.readouterr().out
+    assert (
+        command.main(["ablate", "board", "--only", "without graph", *arguments[3:]])
+        == 0
+    )
+    found = json.loads((tmp_path / "board-ablation-quick.json").read_text())
+    assert "board --only whole 'without graph' --set" in found["command"]

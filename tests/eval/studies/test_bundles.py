@@ -1,0 +1,452 @@
+"""Whole bundles measured, on a checkerboard whose things are categories: against counting by hand and scoring anew."""
+
+import json
+from itertools import combinations
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from eval.__main__ import main
+from eval.bench.tables import combined
+from eval.studies.bundles import Bench, Held, held_bundles
+from eval.studies.compatibility import (
+    CHOICES,
+    SHUFFLES,
+    blanks,
+    complements,
+    diversity,
+    matched,
+    outfits,
+    ranked,
+)
+from fusion.bundles.judge import full_score
+from fusion.bundles.plan import Plan, Slot
+from fusion.query import Ask
+from fusion.recommender import Recommender
+from fusion.runs.artifacts import save
+from fusion.runs.folder import new_run
+from kg.schema import GraphSchema
+from kg.tables import DataError, Tables
+
+CHAIRS = [
+    0,
+    1,
+    20,
+    21,
+    40,
+    41,
+]  # the last two nobody took; of every other thing there are four
+REAL = [
+    Held(np.array(rows), user, "", user)
+    for user, rows in enumerate([[0, 2, 4], [6, 8], [0, 10, 12, 14], [4, 18]])
+]
+
+
+class Told:
+    """A baseline that gives the items that it is told of, or that the ask's words number, a score."""
+
+    name = "told"
+
+    def __init__(self, value, rows=()):
+        self.value, self.rows = value, list(rows)
+
+    def score(self, asks):
+        out = np.zeros((len(asks), 42), np.float32)
+        out[:, self.rows] = self.value
+        for line, text in zip(out, asks.texts, strict=True):
+            line[[int(word) for word in text.split()]] = self.value
+        return out
+
+
+@pytest.fixture(scope="module")
+def served(trained):
+    made = trained.recommender
+    schema = made.tables.schema.to_dict()
+    next(node for node in schema["nodes"] if node["name"] == "item")["properties"] = [
+        "category"
+    ]
+    items = made.tables.nodes["item"]
+    things = pa.array([title.split()[1] for title in items["title"].to_pylist()])
+    nodes = {**made.tables.nodes, "item": items.append_column("category", things)}
+    tables = Tables(GraphSchema.from_dict(schema), nodes, made.tables.edges)
+    return Recommender(made.model, made.world, made.bank, tables, made.counts)
+
+
+@pytest.fixture
+def bench(served):
+    return Bench(served, bars=False)
+
+
+@pytest.fixture
+def told(bench):
+    """With baselines that know the real items, know them and lie, and know nothing."""
+    real = {row for one in REAL for row in one.items.tolist()}
+    bench.rivals = {"knows": Told(1, real), "lies": Told(-1, real), "blind": Told(0)}
+    return bench
+
+
+def thing(served, row):
+    return served.title(row).split()[1]
+
+
+def test_bundles_are_those_of_a_fitting_size_with_what_the_graph_knows(
+    served, tmp_path
+):
+    rows = [
+        ("i002", "u001", "a", "a pair"),
+        ("i000", "u001", "a", "a pair"),
+        ("i004", "u001", "single", ""),
+        ("i006", "u001", "twice the same", ""),
+        ("i006", "u001", "twice the same", ""),
+        *((f"i{n:03d}", "u002", "nine", "") for n in range(9)),
+        ("i003", "nobody", "unknown", ""),
+        ("gone", "nobody", "unknown", ""),
+        ("i001", "nobody", "unknown", ""),
+        ("i008", "u003", None, None),
+    ]
+    file = tmp_path / "test.parquet"
+    table = pa.table(
+        list(map(list, zip(*rows, strict=True))), ["item", "user", "bundle", "words"]
+    )
+    pq.write_table(table.append_column("time", pa.array([5.0] * len(rows))), file)
+    found = held_bundles(served, file, 0, 0)
+    assert [(one.items.tolist(), one.user, one.words) for one in found] == [
+        ([0, 2], 1, "a pair"),
+        ([1, 3], -1, ""),
+    ]
+    assert found[0].group == 1 and found[1].group < 0
+    assert len(held_bundles(served, file, 1, 0)) == 1
+    assert (
+        held_bundles(served, file, 1, 3)[0].items.tolist()
+        == held_bundles(served, file, 1, 3)[0].items.tolist()
+    )
+    pq.write_table(pq.read_table(file).slice(2, 3), file)
+    with pytest.raises(DataError, match="no held-out bundle has 2 to 8 items"):
+        held_bundles(served, file, 0, 0)
+
+
+def test_built_bundles_are_counted_against_the_real_one(bench, served):
+    words = "black lamp"
+    (built,) = served.build(Plan(size=(3, 3), alternatives=1), text=words)
+    rows = served.items.rows([piece.id for piece in built.items])
+    other = next(row for row in range(42) if row not in rows)
+    bundles = [
+        Held(np.sort(rows), -1, words, 0),
+        Held(np.sort([*rows[:2], other]), -1, words, 1),
+    ]
+    scores = bench.build(bundles, "intent", slots=False)
+    assert {name: value.tolist() for name, value in scores.values["build"].items()} == {
+        "Precision": [1, 2 / 3],
+        "Recall": [1, 2 / 3],
+        "Jaccard": [1, 1 / 2],
+    }
+    ask = served.asks([Ask(text=words)])
+    assert set(scores.values) == {
+        "build",
+        "greedy",
+        "random",
+        "co-occurrence",
+        "text similarity",
+    }
+    for name, scorer in {"greedy": served, **bench.rivals}.items():
+        best = set(np.argsort(-scorer.score(ask)[0], kind="stable")[:3].tolist())
+        for n, one in enumerate(bundles):
+            hits = len(best & set(one.items.tolist()))
+            assert scores.values[name]["Precision"][n] == pytest.approx(hits / 3)
+            assert scores.values[name]["Jaccard"][n] == pytest.approx(hits / (6 - hits))
+    assert (
+        scores.groups.tolist() == [0, 1]
+        and scores.seconds["build"] > 0 == scores.seconds["greedy"]
+    )
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_seed_is_at_hand_and_counts_for_nothing(bench, served, slots):
+    rng = np.random.default_rng(0)
+    scores = bench.build(REAL, "seed", slots)
+    for n, one in enumerate(REAL):
+        (seed,) = rng.permutation(one.items)[:1].tolist()
+        rng.random(42)  # what the random baseline draws
+        names = [
+            name
+            for name in served.facts.values("category").names
+            if name in {thing(served, r) for r in one.items}
+        ]
+        places = (
+            tuple(Slot(name, (("category", (name,)),)) for name in names)
+            if slots
+            else ()
+        )
+        plan = Plan(size=(len(one.items),) * 2, alternatives=1, slots=places)
+        (built,) = served.build(plan, f"u{one.user:03d}", [f"i{seed:03d}"])
+        hits = len(
+            {p.id for p in built.items if not p.kept}
+            & {f"i{row:03d}" for row in one.items}
+        )
+        rest = len(one.items) - 1
+        found = {name: value[n] for name, value in scores.values["build"].items()}
+        assert found == pytest.approx(
+            {
+                "Precision": hits / rest,
+                "Recall": hits / rest,
+                "Jaccard": hits / (2 * rest - hits),
+            }
+        )
+        score = served.score(served.asks([Ask(f"u{one.user:03d}", (f"i{seed:03d}",))]))[
+            0
+        ]
+        score[seed] = -np.inf
+        order = np.argsort(-score, kind="stable").tolist()
+        wanted = [thing(served, row) for row in one.items if row != seed]
+        greedy = (
+            {next(r for r in order if thing(served, r) == w) for w in wanted}
+            if slots
+            else set(order[:rest])
+        )
+        assert scores.values["greedy"]["Recall"][n] == pytest.approx(
+            len(greedy & set(one.items.tolist())) / rest
+        )
+
+
+def test_an_item_is_matched_by_one_of_its_category_that_is_as_new(bench):
+    rng = np.random.default_rng(0)
+    assert {matched(bench, rng, 0, []) for _ in range(50)} == {1, 20, 21}
+    assert matched(bench, rng, 0, [1, 21]) == 20
+    assert matched(bench, rng, 40, []) == 41 and matched(bench, rng, 40, [41]) == -1
+
+
+class TestJudged:
+    def test_what_tells_real_from_false_wins_and_what_lies_loses(self, told):
+        lost = Held(
+            np.array([40, 41]), -1, "", -1
+        )  # nothing can stand in for these two
+        scores, area = outfits(told, [*REAL, lost])
+        assert scores.groups.tolist() == [0, 1, 2, 3]
+        for name, expected in (("knows", 1.0), ("lies", 0.0), ("blind", 0.5)):
+            assert (
+                scores.values[name]["Beats"].tolist() == [expected] * 4
+                and area[name] == expected
+            )
+        assert set(area) == {
+            "judge",
+            "knows",
+            "lies",
+            "blind",
+            "vectors alone",
+            "popularity",
+        }
+
+    def test_the_judges_say_of_each_outfit_what_they_would_say_alone(
+        self, bench, served
+    ):
+        (one,) = REAL[:1]
+        scores, area = outfits(bench, [one])
+        rng, sets = np.random.default_rng(0), [one.items]
+        for _ in range(SHUFFLES):
+            false: list[int] = []
+            for row in one.items.tolist():
+                false.append(matched(bench, rng, row, [*one.items, *false]))
+            sets.append(np.array(false))
+        taken = np.bincount(served.world.graph.events.item, minlength=42)
+        vectors = served.bank.items.fused.numpy()
+        judges = {
+            "judge": [
+                served.judge([f"i{row:03d}" for row in some]).combination.score
+                for some in sets
+            ],
+            "popularity": [
+                np.mean([np.log(1 + taken[row]) for row in some]) for some in sets
+            ],
+            "vectors alone": [
+                np.mean([vectors[a] @ vectors[b] for a, b in combinations(some, 2)])
+                for some in sets
+            ],
+        }
+        for name, (real, *others) in judges.items():
+            beaten = sum((real > other) + 0.5 * (real == other) for other in others)
+            assert scores.values[name]["Beats"].tolist() == [
+                pytest.approx(beaten / SHUFFLES)
+            ]
+            assert area[name] == pytest.approx(
+                beaten / SHUFFLES
+            )  # of one real outfit the same
+
+
+def test_blanks_are_one_of_four_and_ties_share(told, served):
+    scores = blanks(
+        told, [*REAL, Held(np.array([2, 40]), -1, "", -1)]
+    )  # of new chairs there are but two
+    kept = len(scores)
+    assert kept >= 4
+    means = {name: rows["Accuracy"] for name, rows in scores.means().items()}
+    assert (means["knows"], means["lies"], means["blind"], means["random"]) == (
+        1,
+        0,
+        1 / CHOICES,
+        1 / CHOICES,
+    )
+    rng = np.random.default_rng(0)
+    for n, one in enumerate(REAL):
+        target = int(rng.choice(one.items))
+        choices = [target]
+        for _ in range(CHOICES - 1):
+            choices.append(matched(told, rng, target, [*one.items, *choices]))
+        rest = tuple(f"i{row:03d}" for row in one.items if row != target)
+        right = np.argmax(full_score(served, Ask(items=rest), np.array(choices))) == 0
+        assert scores.values["hybrid"]["Accuracy"][n] == float(right)
+
+
+def test_a_bundle_is_ranked_among_all_by_its_items(bench, served):
+    bundles = [
+        Held(np.array([n, n + 12, n + 24]), -1, f"{n} {n + 12} {n + 24}", n)
+        for n in range(12)
+    ]
+    bench.rivals = {"reads": Told(1), "blind": Told(0)}
+    scores = ranked(bench, bundles)
+    assert scores.means()["reads"] == {"MRR": 1, "Recall@10": 1}
+    assert scores.values["blind"]["MRR"].tolist() == pytest.approx(
+        [1 / (n + 1) for n in range(12)]
+    )  # all tie
+    assert scores.values["blind"]["Recall@10"].sum() == 10
+    for n, one in enumerate(bundles):
+        mean = [
+            full_score(served, Ask(text=one.words), other.items).mean()
+            for other in bundles
+        ]
+        assert scores.values["hybrid"]["MRR"][n] == pytest.approx(
+            1 / (1 + sum(m > mean[n] for m in mean))
+        )
+    owned = ranked(bench, [Held(one.items, 5, "", 5) for one in bundles])
+    mean = [full_score(served, Ask("u005"), one.items).mean() for one in bundles]
+    assert owned.values["hybrid"]["MRR"][3] == pytest.approx(
+        1 / (1 + sum(m > mean[3] for m in mean))
+    )
+
+
+class TestCurves:
+    def test_diversity_costs_hits_and_brings_distance(self, bench, served):
+        scores = diversity(bench, REAL)
+        rng, vectors = np.random.default_rng(0), served.bank.items.fused.numpy()
+        first = scores.values["diversity 0"]
+        for n, one in enumerate(REAL):
+            target = int(rng.choice(one.items))
+            hand = tuple(f"i{row:03d}" for row in one.items if row != target)
+            found = [
+                served.items.row(r.id)
+                for r in served.answer(Ask(f"u{one.user:03d}", hand, k=10))
+            ]
+            apart = np.mean(
+                [1 - vectors[a] @ vectors[b] for a, b in combinations(found, 2)]
+            )
+            assert first["HR"][n] == float(target in found)
+            assert first["Distance"][n] == pytest.approx(apart, abs=1e-5)
+            assert first["Categories"][n] == len({thing(served, row) for row in found})
+        assert (scores.values["diversity 0.7"]["Distance"] > first["Distance"]).all()
+
+    def test_complements_are_of_other_categories(self, bench, served):
+        bundles = [*REAL, Held(np.array([0, 20]), 0, "", 0)]
+        scores, cross = complements(bench, bundles)
+        assert cross.tolist() == [True] * 4 + [False]
+        plain = scores.values["complements 0"]
+        assert (
+            plain["HR"].tolist()
+            == diversity(bench, bundles).values["diversity 0"]["HR"].tolist()
+        )
+        found = served.answer(
+            Ask("u000", ("i000",), k=10)
+        )  # one of the two chairs is at hand, whichever
+        other = served.answer(Ask("u000", ("i020",), k=10))
+        shares = [
+            sum("chair" not in r.title for r in answer) / 10
+            for answer in (found, other)
+        ]
+        assert plain["Other categories"][-1] in [
+            pytest.approx(share) for share in shares
+        ]
+        means = scores.means()
+        assert (
+            means["complements 2"]["Other categories"]
+            >= means["complements 0"]["Other categories"]
+        )
+
+
+@pytest.fixture
+def run_folder(served, trained, tmp_path):
+    with new_run(tmp_path / "runs", "tiny") as folder:
+        save(served, trained.recipe, folder)
+        (folder / "held_out").mkdir()
+        for name in ("valid", "test"):
+            pq.write_table(
+                getattr(trained.prepared.split, name).events,
+                folder / "held_out" / f"{name}.parquet",
+            )
+    return next((tmp_path / "runs").iterdir())
+
+
+def test_the_command_measures_a_run_and_its_file_becomes_tables(
+    run_folder, tmp_path, capsys
+):
+    out = tmp_path / "results"
+    out.mkdir()
+    assert combined(out) == "No results yet."
+    flags = ["--limit", "5", "--draws", "20", "--out", str(out), "--quiet"]
+    assert main(["combinations", str(run_folder), *flags]) == 0
+    assert main(["combinations", str(run_folder), "--split", "valid", *flags]) == 0
+    told = capsys.readouterr().out
+    saved = json.loads(
+        (out / "combinations.json").read_text(), parse_constant=pytest.fail
+    )  # NaN is no JSON
+    assert list(saved) == ["checkerboard", "checkerboard, valid"]
+    found = SimpleNamespace(**saved["checkerboard"])
+    assert found.bundles == 5 and found.split == "test" and 2 <= found.items <= 8
+    seeds = ["build from seed", "build from seed, slots given"]
+    assert list(found.tables) == [
+        *seeds,
+        "judge",
+        "blanks",
+        "rank",
+        "diversity",
+        "complements",
+    ]
+    for name, report in found.tables.items():
+        for block in report["blocks"]:
+            assert 1 <= block["asks"] <= 5
+            for n, row in enumerate(block["rows"]):
+                assert list(row["values"]) == report["metrics"] and bool(
+                    row["behind"]
+                ) == bool(n)
+                assert all(
+                    v["low"] is None or v["low"] <= v["mean"] <= v["high"]
+                    for v in row["values"].values()
+                )
+        first, metric = report["blocks"][0]["rows"][0], report["metrics"][0]
+        assert (
+            f"  {first['name']:16} {metric} {first['values'][metric]['mean']:.4f}"
+            in told
+        )
+        assert f"**{name}**: " in combined(out)
+    assert set(found.AUC) == {
+        row["name"] for row in found.tables["judge"]["blocks"][0]["rows"]
+    }
+    strengths = [
+        row["name"] for row in found.tables["complements"]["blocks"][0]["rows"]
+    ]
+    assert strengths[0] == "complements 0" and strengths[-1] == "complements 2"
+    text = combined(out)
+    assert text.count("\n## ") == 2 and "--split test --limit 5 --draws 20" in text
+    second = found.tables["build from seed"]["blocks"][0]["rows"][1]
+    assert (
+        f"| {second['name']} | " in text
+        and f"{second['values']['Jaccard']['mean']:.4f}" in text
+    )
+    lines = [
+        line.replace(r"\|", "") for line in text.splitlines() if line.startswith("|")
+    ]
+    assert len({line.count("|") for line in lines}) <= 3
+    assert (
+        main(["combinations", str(tmp_path), *flags]) == 2
+        and capsys.readouterr().err.count("\n") == 1
+    )

@@ -1,0 +1,153 @@
+"""Explanations measured on the checkerboard, and the command that does it."""
+
+import json
+
+import numpy as np
+import pytest
+
+import train
+from eval.__main__ import main
+from eval.bench.explanation_tables import PROTOCOL, SLICES, explained
+from eval.studies.explanations import _Known, _smoothed, held_asks, measure, warmed
+from fusion.pipeline import held_out
+from fusion.query import Ask
+
+
+def out_of(run, folder):
+    (folder / "explanations.json").write_text(json.dumps({"checkerboard": run}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def explainer(trained):
+    made, seconds = warmed(trained.recommender)
+    assert seconds > 0
+    return made
+
+
+def test_figures_of_a_trained_checkerboard(explainer, trained):
+    prepared, recipe = trained.prepared, trained.recipe
+    asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    report = measure(explainer, asks, 3, 2, progress=False)
+    assert report["asks"] == 3 and report["validity"] == 1 and report["paths"] >= 3
+    covered = report["coverage"]
+    assert (
+        covered["all"]["of"]
+        == covered["taken before"]["of"] + covered["new"]["of"]
+        > 10
+    )
+    assert 0 < covered["all"]["share"] <= 1
+    for name in ("best", "blind"):
+        figures = report[f"deletion, {name} path"]
+        assert figures["score lost"]["of"] == 3
+        pairs = [figures[part]["difference, score"]["of"] for part in SLICES]
+        assert 0 < sum(pairs) <= 3
+        for part in SLICES:
+            apart = figures[part]
+            assert (
+                apart["random, score lost"]["of"]
+                == apart["difference, score"]["of"]
+                == apart["score lost"]["of"]
+            )
+    # what is chosen for what it carries carries no less than what is chosen unseen
+    best, blind = (
+        report[f"deletion, {name} path"]["score lost"]["mean"]
+        for name in ("best", "blind")
+    )
+    assert best >= blind - 1e-6
+    assert set(report["parts"]) == {"paths", "popularity", "words", "vectors"}
+    assert all(part["of"] == 3 for part in report["parts"].values())
+    assert (
+        report["sufficiency"]["of"] == 2
+        and -1 <= report["estimate"]["rank correlation"] <= 1
+    )
+    assert all(
+        0 <= report[name]["mean"] <= 1 for name in ("carried", "language", "ETD")
+    )
+    for name, of in (("paths", covered["all"]["of"]), ("support", 3)):
+        seconds = report["seconds"][name]
+        assert 0 < seconds["p50"] <= seconds["p95"] and seconds["of"] == of
+    again = measure(explainer, asks, 3, 2, progress=False)
+    again["seconds"] = report["seconds"]
+    assert again == report
+
+
+def test_a_path_that_the_tables_do_not_have_is_not_valid(explainer):
+    made = explainer.explain(
+        Ask("u003"), explainer.recommender.answer(Ask("u003"))[0].id, support=False
+    )
+    known = _Known(explainer)
+    assert known.valid(made) == [True] * len(made.paths)
+    edge = made.paths[0].edges[0]
+    known.edges[edge.relation] = set()
+    assert not known.valid(made)[0]
+
+
+def test_where_a_value_stands_is_smoothed():
+    values = np.array([3.0, 1.0, 2.0, 2.0, np.nan])
+    assert _smoothed(values, 1.0) == 0 and _smoothed(values, 3.0) == 1
+    # averages 1, 1.3 and 1.81
+    assert _smoothed(values, 2.0) == pytest.approx(0.3 / 0.81)
+    assert _smoothed(np.array([2.0, 2.0]), 2.0) == 1
+
+
+def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other_runs(
+    command, one_run, trained, tmp_path, capsys
+):
+    assert train.main(command("--graph")) == 0
+    folder, out = one_run().folder, tmp_path / "results"
+    out.mkdir()
+    (out / "explanations.json").write_text('{"other": {}}')
+    asked = [
+        "explanations",
+        str(folder),
+        "--asks",
+        "2",
+        "--sufficient",
+        "1",
+        "--out",
+        str(out),
+        "--quiet",
+    ]
+    assert main(asked) == 0
+    saved = json.loads((out / "explanations.json").read_text())
+    assert (
+        list(saved) == ["other", "checkerboard"]
+        and saved["checkerboard"]["seconds until ready"] > 0
+    )
+    assert saved["checkerboard"]["command"].endswith(
+        f"runs/{folder.name} --asks 2 --sufficient 1 --seed 0"
+    )
+    assert saved["checkerboard"]["tasks"]["baskets"]["asks"] == 2
+    told = explained(out_of(saved["checkerboard"], tmp_path))
+    assert (
+        PROTOCOL in told
+        and "chosen by this very measure" in told
+        and saved["checkerboard"]["command"] in told
+    )
+    assert (
+        "## checkerboard" in told
+        and "| validity | 100.0% |" in told
+        and "| score lost without words |" in told
+        and "random of its length and source" in told
+    )
+    assert explained(tmp_path / "none") == "No results yet."
+    assert f"saved    {out / 'explanations.json'}" in capsys.readouterr().out
+    assert main(["explanations", str(tmp_path / "none")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+    assert main([*asked, "--on", "valid"]) == 0
+    saved = json.loads((out / "explanations.json").read_text())
+    assert list(saved) == ["other", "checkerboard", "checkerboard, valid"]
+    assert saved["checkerboard, valid"]["command"].endswith("--seed 0 --on valid")
+    found, early = (
+        held_asks(trained.recommender, folder),
+        held_asks(trained.recommender, folder, "valid"),
+    )
+    assert (
+        early["baskets"].targets.rows.tolist() != found["baskets"].targets.rows.tolist()
+    )
+    asks = held_out(trained.prepared, trained.recipe, trained.prepared.split.test, 0)
+    assert list(found) == list(asks)
+    for name, some in asks.items():
+        np.testing.assert_array_equal(found[name].targets.rows, some.targets.rows)

@@ -1,0 +1,182 @@
+"""The exact answer to whether a plan can be met, against trying everything."""
+
+from dataclasses import replace
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fusion.bundles.feasibility import InfeasibleError, Place, Problem
+from fusion.ranking.filters import Values
+
+
+def brute(problem):
+    """Least cost of all sets that meet a problem, inf where none does: by trying all of them."""
+    least, best = problem.sizes, np.inf
+    kept, allowed, places = (
+        set(problem.kept.tolist()),
+        problem.allowed(),
+        problem.standing(),
+    )
+    for count in range(least[0], min(least[1], problem.items) + 1):
+        for chosen in combinations(range(problem.items), count):
+            if not kept <= set(chosen) or not all(
+                allowed[i] for i in set(chosen) - kept
+            ):
+                continue
+            if not all(mask[list(chosen)].any() for mask in problem.wanted()):
+                continue
+            cost = 0.0 if problem.price is None else problem.price[list(chosen)].sum()
+            if (
+                any(c.startswith("a budget") for c in problem.conditions)
+                and cost > problem.budget
+            ):
+                continue
+            if problem.apart() is not None:
+                values = problem.apart().value[np.isin(problem.apart().item, chosen)]
+                if len(set(values.tolist())) < len(values):
+                    continue
+            if places and not seats(chosen, kept, places):
+                continue
+            best = min(best, cost)
+    return best
+
+
+def seats(chosen, kept, places):
+    """Whether every item finds its slot and every slot its items; what is at hand and fits none stands aside."""
+    options = []
+    for item in chosen:
+        fits = [s for s, place in enumerate(places) if place.mask[item]]
+        if not fits and item not in kept:
+            return False
+        options.append(fits or [-1])
+    return any(
+        all(
+            place.least <= seating.count(s) <= place.most
+            for s, place in enumerate(places)
+        )
+        for seating in product(*options)
+    )
+
+
+@st.composite
+def problems(draw):
+    items = draw(st.integers(2, 7))
+    bools = st.lists(st.booleans(), min_size=items, max_size=items).map(np.array)
+    low = draw(st.integers(1, 4))
+    places = []
+    for n in range(draw(st.integers(0, 3))):
+        least = draw(st.integers(0, 2))
+        places.append(
+            Place(f"slot {n}", draw(bools), least, draw(st.integers(max(least, 1), 3)))
+        )
+    shared = draw(
+        st.lists(
+            st.tuples(st.integers(0, items - 1), st.integers(0, 3)),
+            max_size=9,
+            unique=True,
+        )
+    )
+    shared = np.array(sorted(shared), np.int64).reshape(-1, 2)
+    different = (
+        Values(list("abcd"), list("abcd"), shared[:, 0], shared[:, 1], items)
+        if draw(st.booleans())
+        else None
+    )
+    return Problem(
+        items,
+        (low, draw(st.integers(low, 5))),
+        {f"filter {n}": draw(bools) for n in range(draw(st.integers(0, 2)))},
+        {
+            f"keep {row}": row
+            for row in draw(st.sets(st.integers(0, items - 1), max_size=2))
+        },
+        np.array(
+            draw(st.lists(st.integers(0, 9), min_size=items, max_size=items)), float
+        ),
+        draw(st.none() | st.integers(0, 20).map(float)),
+        {f"require {n}": draw(bools) for n in range(draw(st.integers(0, 2)))},
+        tuple(places),
+        different,
+        "kind",
+    )
+
+
+@given(problems())
+def test_the_cheapest_is_that_of_trying_everything(problem):
+    best, found = brute(problem), problem.cheapest()
+    assert (found is None) == np.isinf(best)
+    if found is not None:
+        assert problem.price[found].sum() == best
+        assert (
+            brute(
+                replace(
+                    problem,
+                    keep={**problem.keep, **{f"also {row}": row for row in found}},
+                )
+            )
+            <= best
+        )
+
+
+@given(problems())
+def test_conditions_at_odds_are_a_smallest_set(problem):
+    needed = problem.conflict()
+    assert bool(needed) == np.isinf(brute(problem))
+    if needed:
+        rest = set(problem.conditions) - set(needed)
+        alone = problem.without(list(rest))
+        assert np.isinf(brute(alone))
+        for name in needed:
+            assert np.isfinite(brute(alone.without([name])))
+        with pytest.raises(InfeasibleError) as told:
+            problem.check()
+        assert told.value.conditions == needed and all(
+            name in str(told.value) for name in needed
+        )
+    else:
+        problem.check()
+
+
+def test_a_budget_that_is_too_small_is_told_with_what_it_takes():
+    every = np.ones(3, bool)
+    places = (
+        Place("top", np.array([True, True, False]), 1, 1),
+        Place("shoes", np.array([False, False, True]), 1, 1),
+    )
+    problem = Problem(3, (1, 5), {}, {}, np.array([4.0, 3.0, 8.5]), 10.0, {}, places)
+    message = "no combination meets slot 'top' with 1, slot 'shoes' with 1 and a budget of 10 together; the cheapest"
+    with pytest.raises(
+        InfeasibleError, match=f"{message} that meets the rest costs 11.5"
+    ):
+        problem.check()
+    cheapest = replace(problem, budget=11.5).cheapest()
+    assert cheapest is not None and cheapest.tolist() == [1, 2]
+    with pytest.raises(
+        InfeasibleError, match=r"^no combination meets slot 'shoes' with 1$"
+    ):
+        replace(
+            problem, places=(places[0], Place("shoes", ~every, 1, 1)), budget=None
+        ).check()
+
+
+def test_a_large_catalogue_is_cut_down_to_what_matters():
+    rng = np.random.default_rng(0)
+    items = 20_000
+    kind = rng.integers(0, 500, items)
+    values = Values(
+        [str(n) for n in range(500)],
+        [str(n) for n in range(500)],
+        np.arange(items),
+        kind,
+        items,
+    )
+    places = tuple(Place(str(s), rng.random(items) < 0.2, 1, 2) for s in range(5))
+    problem = Problem(
+        items, (5, 8), {}, {}, rng.random(items), 0.5, {}, places, values, "kind"
+    )
+    assert len(problem._candidates()) <= 8 * 2**5
+    found = problem.cheapest()
+    assert found is not None and len(found) == 5 and len(set(kind[found].tolist())) == 5

@@ -1,0 +1,81 @@
+import pytest
+import torch
+
+from encoders.graph.layers import Attention, LightGCN, Sage
+from fusion.explain.messages import Masked, Messages
+from fusion.model.hybrid import Hybrid
+
+
+def draw(world, cases, seed):
+    """Some edges of some relations, each in a case."""
+    generator = torch.Generator().manual_seed(seed)
+    case, source, target, weight = {}, {}, {}, {}
+    for key, edge in world.edges.items():
+        chosen = torch.randperm(edge.size(1), generator=generator)[: 2 * cases]
+        case[key] = torch.randint(cases, (len(chosen),), generator=generator)
+        source[key], target[key] = edge[:, chosen]
+        weight[key] = torch.ones(len(chosen))
+    return Masked(case, source, target, weight)
+
+
+EVERY = [
+    Sage(),
+    Sage(layers=1),
+    LightGCN(),
+    LightGCN(layers=1),
+    Attention(heads=2),
+    Sage(layers=3),
+]
+
+
+@pytest.mark.parametrize("gnn", EVERY, ids=str)
+def test_masked_edges_are_edges_that_were_never_there(small, gnn):
+    made = small()
+    world = made.world
+    model = Hybrid(
+        made.model.config,
+        made.model.text,
+        gnn,
+        world.sizes,
+        list(world.edges),
+        (world.user, world.item),
+        3,
+    )
+    model.eval()
+    texts = made.source.encode_all()
+    messages = Messages(model, world, texts)
+    assert messages.local == (gnn.layers < 3 and not isinstance(gnn, Attention))
+    masked = draw(world, 4, 0)
+    wanted = {world.item: torch.tensor([3, 5, 7]), world.user: torch.tensor([1, 2])}
+    found = messages.without(masked, 5, wanted)
+    for case in range(5):
+        edges = {}
+        for key, edge in world.edges.items():
+            mine = masked.case[key] == case
+            gone = set(
+                zip(
+                    masked.source[key][mine].tolist(),
+                    masked.target[key][mine].tolist(),
+                    strict=True,
+                )
+            )
+            keep = torch.tensor(
+                [(s, t) not in gone for s, t in edge.T.tolist()], dtype=torch.bool
+            )
+            edges[key] = edge[:, keep]
+        with torch.no_grad():
+            out = model.message(world, world.all_rows, edges, texts)
+        for kind, rows in wanted.items():
+            torch.testing.assert_close(
+                found[kind][case], out[kind][rows], rtol=1e-4, atol=1e-5
+            )
+    whole = model.message(world, world.all_rows, world.edges, texts)
+    assert not torch.allclose(
+        found[world.item], whole[world.item][wanted[world.item]][None], atol=1e-4
+    )
+    torch.testing.assert_close(
+        found[world.item][4],
+        whole[world.item][wanted[world.item]],
+        rtol=1e-4,
+        atol=1e-5,
+    )

@@ -1,0 +1,215 @@
+"""What vectors add is kept as far as asks say that nothing was trained on."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from fusion.bundles.build import first_scores
+from fusion.bundles.judge import full_score
+from fusion.model.hybrid import encode_words
+from fusion.pipeline import held_out
+from fusion.query import Ask, Ragged, join
+from fusion.training.shrinkage import _best, shares_kept, temper
+
+WORDS = ("", "thing of kind 3")
+
+
+@pytest.fixture
+def mixed(small):
+    """A hybrid of noise, and asks by turns without words and with; what is right is what its counts put first and fifth
+    where there are words, and first in its whole score where there are none."""
+    made = small(each=14, by_vector=14)
+    for parameter in made.model.head.parameters():
+        parameter.data.normal_(std=0.5)
+    made.model.eval()
+    asks = replace(made.asks, texts=tuple(WORDS[b % 2] for b in range(len(made.asks))))
+    with torch.no_grad():
+        words = encode_words(made.model, asks, torch.device("cpu"))
+        found = made.model.score(
+            made.world, asks, made.bank.items, made.bank.users, words
+        )
+        counted = made.model.head.of_counts(found.phi).masked_fill(
+            found.rows < 0, -torch.inf
+        )
+    whole, alone = (
+        torch.take_along_dim(found.rows, s.argsort(1, descending=True), 1)
+        for s in (found.score, counted)
+    )
+    right = [
+        alone[b, [0, 4]].tolist() if text else whole[b, [0]].tolist()
+        for b, text in enumerate(asks.texts)
+    ]
+    return made, replace(
+        asks, targets=Ragged.of([sorted(r for r in rows if r >= 0) for rows in right])
+    )
+
+
+def ndcg(made, asks, kept):
+    """(B,) NDCG@10 by Hybrid.score, in a loop."""
+    made.model.eval()
+    made.model.kept.copy_(torch.tensor(kept))
+    found = []
+    with torch.no_grad():
+        words = encode_words(made.model, asks, torch.device("cpu"))
+        scores = made.model.score(
+            made.world, asks, made.bank.items, made.bank.users, words
+        )
+    for b in range(len(asks)):
+        order = scores.rows[b][scores.score[b].argsort(descending=True)][:10].tolist()
+        dcg = sum(
+            1 / np.log2(place + 2)
+            for place, row in enumerate(order)
+            if row in asks.targets[b]
+        )
+        found.append(
+            dcg / sum(1 / np.log2(place + 2) for place in range(len(asks.targets[b])))
+        )
+    return np.array(found)
+
+
+def test_it_is_the_best_share_for_each_kind_of_ask(mixed):
+    made, asks = mixed
+    spoken = np.array([bool(text) for text in asks.texts])
+    temper(made.model, made.world, made.bank, asks, batch=7, progress=False)
+    silent, worded = made.model.kept.tolist()
+    assert silent == 1  # nothing is better than all of it
+    grid = np.linspace(0, 1, 11)
+    table = np.array(
+        [
+            ndcg(made, asks.take(np.flatnonzero(spoken)), (share, share))
+            for share in grid
+        ]
+    )
+    assert worded == pytest.approx(grid[table.mean(1).argmax()]) and worded < 0.5
+    assert table.mean(1).max() > table.mean(1)[-1] + 0.1
+
+
+def test_what_may_be_chance_is_passed_over():
+    """As far apart on average, told by asks that agree and by asks that do not."""
+    better, worse = torch.zeros(11), torch.zeros(11)
+    better[3], worse[3] = 0.2, -0.1
+    agree, differ = (
+        (better + worse).expand(40, -1),
+        torch.stack([better, worse] * 3 + [better * 0] * 34),
+    )
+    assert _best(agree) == pytest.approx(0.3)
+    assert differ[:, 3].mean() > 0 and _best(differ) == 1
+
+
+def test_all_is_kept_where_nobody_says_otherwise(mixed):
+    made, asks = mixed
+    made.model.train()
+    for few in (np.arange(0), np.arange(1)):
+        made.model.kept.fill_(0.5)
+        temper(made.model, made.world, made.bank, asks.take(few), progress=False)
+        assert made.model.kept.tolist() == [1, 1] and made.model.training
+
+
+def test_where_nothing_is_kept_the_counts_speak_alone(mixed):
+    made, asks = mixed
+    made.model.eval()
+    made.model.kept.copy_(torch.tensor([0.0, 1.0]))
+    with torch.no_grad():
+        words = encode_words(made.model, asks, torch.device("cpu"))
+        found = made.model.score(
+            made.world, asks, made.bank.items, made.bank.users, words
+        )
+        counted = made.model.head.of_counts(found.phi).masked_fill(
+            found.rows < 0, -torch.inf
+        )
+    silent = torch.tensor([not text for text in asks.texts])
+    assert torch.equal(found.score[silent], counted[silent])
+    assert not torch.allclose(found.score[~silent], counted[~silent])
+
+
+def test_a_training_ends_with_it(trainer_of, tmp_path):
+    """Nothing else is changed, and it is said by validation asks alone."""
+    made = {
+        n: trainer_of(tmp_path / str(n), "training.epochs=1", f"training.temper={n}")
+        for n in (0, 500)
+    }
+    for one in made.values():
+        one.trainer.fit(progress=False)
+    plain, tempered = (one.trainer.model.state_dict() for one in made.values())
+    assert plain["kept"].tolist() == [1, 1]
+    assert all(
+        torch.equal(tempered[name], value)
+        for name, value in plain.items()
+        if name != "kept"
+    )
+    one = made[500]
+    asks = join(
+        list(held_out(one.prepared, one.recipe, one.prepared.split.valid, 500).values())
+    )
+    model, trainer = made[0].trainer.model, made[0].trainer
+    temper(
+        model,
+        trainer.serving,
+        model.encode(trainer.serving, trainer.texts()),
+        asks,
+        progress=False,
+    )
+    assert torch.equal(model.kept, tempered["kept"])
+
+
+def test_made_up_queries_do_not_say_it(trainer_of, tmp_path):
+    made = trainer_of(
+        tmp_path, "tasks.typed.class=fusion.tasks.synthetic_queries:CatalogueQueries"
+    )
+    asked = held_out(made.prepared, made.recipe, made.prepared.split.valid, 10_000)
+    typed = asked.pop("typed")
+    assert (
+        len(typed) and made.trainer.held_out.texts == join(list(asked.values())).texts
+    )
+
+
+def test_single_scores_keep_as_much_as_answers_do(trained):
+    recommender = trained.recommender
+    model, old = recommender.model, recommender.world.taken
+    model.kept.copy_(torch.tensor([0.25, 0.75]))
+    try:
+        for ask in (
+            Ask("u003", ("i001", "i005")),
+            Ask("u003", ("i001", "i005"), "black lamp"),
+        ):
+            scores = recommender.scores(recommender.asks([ask]))
+            known = (scores.rows[0] >= 0) & old[scores.rows[0]]
+            rows, wanted = scores.rows[0][known].numpy(), scores.score[0][known].numpy()
+            assert len(rows) > 20
+            np.testing.assert_allclose(
+                full_score(recommender, ask, rows), wanted, atol=2e-4
+            )
+            np.testing.assert_allclose(
+                first_scores(recommender, ask)[rows], wanted, atol=2e-4
+            )
+    finally:
+        model.kept.fill_(1.0)
+
+
+@pytest.mark.parametrize(
+    ("kept", "told"),
+    [
+        (
+            [1, 1],
+            "of what vectors add, all for asks without words and all for asks with",
+        ),
+        (
+            [0.2, 0],
+            "of what vectors add, 0.2 for asks without words and 0.0 for asks with",
+        ),
+    ],
+)
+def test_what_is_kept_is_told(trained, kept, told):
+    model = trained.recommender.model
+    model.kept.copy_(torch.tensor(kept))
+    try:
+        assert shares_kept(model) == told
+    finally:
+        model.kept.fill_(1.0)
+
+
+def test_nothing_is_told_where_there_is_nothing_to_weigh(trainer_of, tmp_path):
+    made = trainer_of(tmp_path, "fusion.paths=false")
+    assert made.trainer.held_out is None and shares_kept(made.trainer.model) == ""

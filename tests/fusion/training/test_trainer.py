@@ -1,0 +1,404 @@
+import numpy as np
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from fusion.model.hybrid import encode_words
+from fusion.model.losses import losses as loss_of
+from fusion.pipeline import finish
+from fusion.query import Constraints, join
+from fusion.training.schedule import TrainingConfig, schedule
+from fusion.training.trainer import CHECKPOINT
+
+# Nothing drawn by chance but the order of the asks: the same loss and gradient however a batch
+# is cut up.
+CERTAIN = (
+    "fusion.modality_drop=0",
+    "fusion.id_drop=0",
+    "fusion.head_dropout=0",
+    "training.text_budget=-1",
+    "training.hand=-1",
+)
+SAMPLED = ("training.whole_edges=0", "fusion.fanout=[-1, -1]", "training.refresh=1")
+SHORT = ("training.epochs=1", "training.validations=2")
+
+
+def weights(trainer):
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+
+
+def gradients(trainer):
+    return {
+        name: p.grad.clone()
+        for name, p in trainer.model.named_parameters()
+        if p.grad is not None
+    }
+
+
+def logged(folder, name):
+    events = EventAccumulator(str(folder / "logs"))
+    events.Reload()
+    return [e.value for e in events.Scalars(name)]
+
+
+def test_the_loss_falls_and_tensorboard_has_it(trained):
+    loss, retrieved = (
+        logged(trained.trainer.folder, f"train/{name}")
+        for name in ("loss", "retrieved")
+    )
+    assert len(loss) == len(trained.trainer.plan)
+    # What is left is chance: which item of its colour it was.
+    assert np.mean(loss[-10:]) < np.mean(loss[:5]) - 0.5
+    assert min(retrieved) > 0.8
+    assert logged(trained.trainer.folder, "valid/metric") == pytest.approx(
+        [r["metric"] for r in trained.history]
+    )
+
+
+def test_the_withheld_item_comes_first(trained):
+    graph, right = trained.prepared.graph, 0
+    users, items = graph.vocabs["user"], graph.vocabs["item"]
+    for user, item in trained.recipe.source.withheld.items():
+        had = [
+            items.key(int(row))
+            for row in graph.events.item[graph.events.user == users.row(user)]
+        ]
+        assert len(set(had)) == trained.recipe.source.items / 2 - 1 and item not in had
+        right += (
+            trained.recommender.recommend(
+                user, k=1, where=Constraints(exclude=tuple(had))
+            )[0].id
+            == item
+        )
+    assert right >= 0.95 * len(users)
+
+
+def test_equal_seeds_give_equal_weights(trainer_of, tmp_path):
+    ends = []
+    for number, seed in enumerate((3, 3, 4)):
+        trainer = trainer_of(tmp_path / str(number), *SHORT, f"seed={seed}").trainer
+        history = trainer.fit(progress=False)
+        ends.append((weights(trainer), history))
+    assert ends[0][1] == ends[1][1] != ends[2][1]
+    assert all(torch.equal(ends[0][0][name], ends[1][0][name]) for name in ends[0][0])
+    assert not all(
+        torch.equal(ends[0][0][name], ends[2][0][name]) for name in ends[0][0]
+    )
+
+
+def test_a_resumed_training_ends_as_one_that_was_not_stopped(trainer_of, tmp_path):
+    """Stopped some steps after every checkpoint, in both halves of a two-step recipe, with refreshes in between."""
+    often = (
+        "training.refresh=3",
+        "training.text_refreshes=5",
+        "training.validations=3",
+    )
+    settings = (*SAMPLED, *often, "training.language_epochs=1", "training.epochs=1")
+    whole = trainer_of(tmp_path / "whole", *settings).trainer
+    history = whole.fit(progress=False)
+    for done in (0, 8):
+        trainer = trainer_of(tmp_path / "stopped", *settings).trainer
+        assert trainer.resume() == (done > 0) and trainer.done == done
+        step = trainer._step
+
+        def killed(number, stop=done + 10, step=step):
+            if number == stop:
+                raise KeyboardInterrupt
+            return step(number)
+
+        trainer._step = killed
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit(progress=False)
+    trainer = trainer_of(tmp_path / "stopped", *settings).trainer
+    assert trainer.resume() and trainer.done == 16 and len(trainer.plan) == 24
+    assert trainer.fit(progress=False) == history
+    assert all(
+        torch.equal(value, weights(trainer)[name])
+        for name, value in weights(whole).items()
+    )
+
+
+def test_a_checkpoint_of_another_training_is_refused(trainer_of, tmp_path):
+    trainer_of(tmp_path, *SHORT).trainer.fit(progress=False)
+    with pytest.raises(
+        ValueError,
+        match=r"checkpoint.pt is of 12 steps, this training of 24: the data changed",
+    ):
+        trainer_of(tmp_path, *SHORT, "training.epochs=2").trainer.resume()
+
+
+def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
+    trainer_of, tmp_path
+):
+    settings = (
+        "training.epochs=4",
+        "training.validations=8",
+        "training.patience=2",
+        "training.settle.passes=0",
+    )
+    trainer = trainer_of(tmp_path, *settings).trainer
+    values, states = iter([0.1, 0.5, 0.4, 0.3, 0.9]), []
+
+    def validate(model, bank):
+        states.append(weights(trainer))
+        return next(values)
+
+    trainer.validate = validate
+    history = trainer.fit(progress=False)
+    assert [row["metric"] for row in history] == [0.1, 0.5, 0.4, 0.3]
+    assert trainer.done == len(trainer.plan) // 2
+    kept = weights(trainer)
+    assert all(torch.equal(kept[name], states[1][name]) for name in kept)
+    assert not all(torch.equal(kept[name], states[3][name]) for name in kept)
+    assert torch.equal(
+        trainer.texts(), trainer.source.encode_all()
+    )  # of the best weights, not of the last
+
+
+def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
+    """Hardly any of it, and it: the settled head is better on the asks set aside, and all else is equal."""
+    kept, losses = [], []
+    for rate in ("1e-9", "3e-3"):
+        settings = (*SHORT, f"training.settle.lr={rate}", "training.settle_share=0.25")
+        made = trainer_of(tmp_path / rate, *settings)
+        made.trainer.fit(progress=False)
+        kept.append(weights(made.trainer))
+        scored = finish(made.trainer, made.prepared).model
+        fold = made.trainer.folds[0]
+        assert fold.settling is not None and len(fold.settling) == round(
+            0.25 * (len(fold.asks) + len(fold.settling))
+        )
+        bank = scored.encode(fold.world, made.trainer.texts())
+        with torch.no_grad():
+            words = encode_words(scored, fold.settling, torch.device("cpu"))
+            found = scored.score(
+                fold.world, fold.settling, bank.items, bank.users, words
+            )
+            losses.append(
+                float(
+                    loss_of(
+                        found, torch.as_tensor(fold.settling.targets.rows), True
+                    ).candidates
+                )
+            )
+    assert losses[1] < losses[0]
+    changed = {
+        name
+        for name in kept[0]
+        if not torch.allclose(kept[0][name], kept[1][name], atol=1e-6)
+    }
+    assert changed and all(
+        name == "log_weight" or name.startswith("head.mix.") for name in changed
+    )
+
+
+@pytest.mark.parametrize("mode", [(), SAMPLED], ids=["whole", "sampled"])
+def test_a_batch_in_parts_gives_the_same_loss_and_gradient(trainer_of, tmp_path, mode):
+    """Sampled, a part carries no gradient to the items of the other parts: there the loss alone is the same."""
+    found = []
+    for parts in (1, 3):
+        trainer = trainer_of(
+            tmp_path,
+            *CERTAIN,
+            *mode,
+            f"training.accumulate={parts}",
+            "training.clip=1e9",
+        ).trainer
+        assert trainer.step_module.whole == (not mode)
+        trainer._warm()
+        trainer.refresh(texts=True)
+        found.append((trainer._step(0), gradients(trainer)))
+    (loss, one), (again, three) = found
+    assert again == pytest.approx(loss, rel=1e-5)
+    assert one.keys() == three.keys()
+    for name, gradient in one.items() if not mode else ():
+        assert torch.allclose(gradient, three[name], rtol=1e-3, atol=1e-6), name
+
+
+def test_sampling_all_neighbours_is_the_whole_graph(trainer_of, tmp_path):
+    """The loss is the same; the gradient need not be, as only the asks' own items and users carry it."""
+    found = []
+    for mode in ((), SAMPLED):
+        trainer = trainer_of(tmp_path, *CERTAIN, *mode).trainer
+        trainer._warm()
+        trainer.refresh(texts=True)
+        found.append(trainer._step(0)["loss"])
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_a_step_starts_from_no_gradient(trainer_of, tmp_path):
+    """The second step's gradient is what a trainer finds that starts with the first one's weights."""
+    options = (
+        *CERTAIN,
+        "training.lr=1e-30",
+        "training.lr_text=1e-30",
+        "training.weight_decay=0",
+    )
+    trainer = trainer_of(tmp_path, *options).trainer
+    trainer._step(0)
+    trainer._step(1)
+    other = trainer_of(tmp_path, *options).trainer
+    other._step(1)
+    for name, gradient in gradients(other).items():
+        assert torch.allclose(gradient, gradients(trainer)[name], atol=1e-6), name
+
+
+def test_every_part_that_is_tuned_learns(trainer_of, tmp_path):
+    trainer = trainer_of(tmp_path, *SHORT).trainer
+    before = weights(trainer)
+    trainer.fit(progress=False)
+    after = weights(trainer)
+    for part in (
+        "text.model.encoder.layer.1.",
+        "text.projection",
+        "inputs",
+        "gnn",
+        "gate",
+        "context",
+        "head",
+    ):
+        moved = [
+            not torch.equal(before[name], after[name])
+            for name in before
+            if name.startswith(part)
+        ]
+        assert moved and any(moved), part
+    for name in before:
+        if name.startswith(("text.model.embeddings", "text.model.encoder.layer.0.")):
+            assert torch.equal(before[name], after[name]), name
+
+
+def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_path):
+    trainer = trainer_of(
+        tmp_path,
+        "training.language_epochs=1",
+        "training.epochs=1",
+        "training.validations=4",
+    ).trainer
+    texts, rest = [], []
+
+    def validate(model, bank):
+        texts.append(trainer.source.encode_all())
+        rest.append(weights(trainer)["gate.linear.weight"])
+        return float(len(texts))
+
+    start = trainer.source.encode_all()
+    trainer.validate = validate
+    trainer.fit(progress=False)
+    assert trainer.language_steps == len(trainer.plan) // 2
+    assert not torch.equal(start, texts[0]) and not torch.equal(texts[0], texts[1])
+    assert torch.equal(texts[1], texts[2]) and torch.equal(texts[2], texts[3])
+    assert torch.equal(rest[0], rest[1]) and not torch.equal(rest[1], rest[2])
+    for fold in trainer.folds:
+        assert torch.allclose(fold.bank.text, texts[3], atol=1e-6)
+
+
+def test_what_the_language_half_alone_reached_is_not_the_best_run(trainer_of, tmp_path):
+    """Validations fall from the first on: those of the first step must neither be kept nor stop the second."""
+    settings = (
+        "training.language_epochs=2",
+        "training.epochs=1",
+        "training.validations=6",
+        "training.patience=1",
+    )
+    trainer = trainer_of(tmp_path, *settings).trainer
+    values = iter(range(100, 0, -1))
+    trainer.validate = lambda model, bank: float(next(values))
+    history = trainer.fit(progress=False)
+    assert trainer.done > trainer.language_steps
+    kept = next(
+        row["metric"] for row in history if row["step"] > trainer.language_steps
+    )
+    assert trainer.best == kept < history[0]["metric"]
+
+
+def test_mixed_precision_trains_and_keeps_the_texts_up_to_date(trainer_of, tmp_path):
+    trainer = trainer_of(
+        tmp_path, "training.epochs=2", "training.precision=bf16-mixed"
+    ).trainer
+    before = [fold.bank.text.clone() for fold in trainer.folds]
+    trainer._warm()
+    assert trainer._step(0)["loss"] > 0
+    changed = [
+        not torch.equal(old, fold.bank.text)
+        for old, fold in zip(before, trainer.folds, strict=True)
+    ]
+    assert sum(changed) == 1  # that of the step's fold
+    trainer.fit(progress=False)
+    loss = logged(tmp_path, "train/loss")
+    assert np.mean(loss[-5:]) < np.mean(loss[:5])
+    assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+
+
+def test_a_gradient_that_is_no_number_stops_the_training(trainer_of, tmp_path):
+    trainer = trainer_of(tmp_path, *SHORT).trainer
+    trainer.model.gate.linear.bias.register_hook(lambda gradient: gradient * torch.nan)
+    before = weights(trainer)
+    with pytest.raises(
+        FloatingPointError,
+        match=r"the gradient is not finite at step 0; lower training.lr",
+    ):
+        trainer.fit(progress=False)
+    after = weights(trainer)
+    assert {n for n, value in before.items() if not torch.equal(value, after[n])} == {
+        n
+        for n in before
+        if n.startswith("head.net.")  # which learnt the counts before the first step
+    }
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_part_that_is_switched_off_is_not_trained(trainer_of, tmp_path):
+    for part, absent in (("words", "text."), ("graph", "gnn."), ("paths", "head.")):
+        trainer = trainer_of(tmp_path, *SHORT, f"fusion.{part}=false").trainer
+        assert trainer.fit(progress=False)[-1]["loss"] > 0
+        assert not [name for name in weights(trainer) if name.startswith(absent)]
+
+
+def test_the_schedule_asks_everything_once_an_epoch():
+    steps = list(schedule([10, 7], 3, 2, seed=0))
+    assert len(steps) == 2 * (3 + 2)
+    for epoch in (steps[:5], steps[5:]):
+        for fold, count in ((0, 9), (1, 6)):
+            asked = np.concatenate(
+                [chosen for number, chosen in epoch if number == fold]
+            )
+            assert (
+                len(asked) == len(set(asked)) == count
+            )  # a short last batch is left out
+    again = list(schedule([10, 7], 3, 2, seed=0))
+    assert all(
+        a[0] == b[0] and (a[1] == b[1]).all() for a, b in zip(steps, again, strict=True)
+    )
+    assert [len(chosen) for _, chosen in schedule([2, 0], 3, 1, seed=0)] == [2]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", -1),
+        ("batch", 0),
+        ("accumulate", 0),
+        ("lr", 0.0),
+        ("text_budget", -2),
+        ("clip", 0.0),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(key, value):
+    with pytest.raises(ValueError, match=f"training.{key} must be"):
+        TrainingConfig(**{key: value})
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_what_is_set_aside_for_settling_is_not_in_the_joint_training(
+    trainer_of, tmp_path, share
+):
+    made = trainer_of(tmp_path, f"training.settle_share={share}")
+    for fold, (_, _, asks) in zip(made.trainer.folds, made.prepared.folds, strict=True):
+        kept = 0 if fold.settling is None else len(fold.settling)
+        assert kept == round(share * len(asks)) and len(fold.asks) + kept == len(asks)
+        both = fold.asks if fold.settling is None else join([fold.asks, fold.settling])
+        assert sorted(both.targets.rows) == sorted(asks.targets.rows)
+    assert sum(len(chosen) for _, chosen in made.trainer.plan) <= 6 * sum(
+        len(f.asks) for f in made.trainer.folds
+    )

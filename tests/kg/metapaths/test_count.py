@@ -1,0 +1,341 @@
+"""Counted paths against loops over the events, on small random graphs, and by hand."""
+
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+import kg.metapaths.count
+import kg.metapaths.sparse
+from kg.graph import build_graph
+from kg.metapaths.count import PathConfig, count_paths, widen
+from kg.metapaths.saved import load_counts, save_counts
+from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.tables import Tables
+
+CONFIG = PathConfig(half_life=2.0, recent=3.0)
+SEEDS = range(3)
+
+
+def rows(events):
+    return list(
+        zip(
+            *(
+                c.tolist()
+                for c in (events.user, events.bundle, events.item, events.time)
+            ),
+            strict=True,
+        )
+    )
+
+
+def together(groups, items):
+    """By loops: how many groups hold both items, and how many hold each."""
+    count, degree = np.zeros((items, items)), np.zeros(items)
+    for members in groups:
+        for a in members:
+            degree[a] += 1
+            for b in members - {a}:
+                count[a, b] += 1
+    return count, np.maximum(degree, 1)
+
+
+def every_matrix(counts):
+    named = {**counts.user_item, **counts.item_item}
+    return named | {
+        f"{a.name} {p}": getattr(a, p)
+        for a in counts.attributes
+        for p in ("items", "users", "together")
+    }
+
+
+def assert_same(left, right):
+    assert list(every_matrix(left)) == list(every_matrix(right))
+    for name, matrix in every_matrix(left).items():
+        assert (matrix != every_matrix(right)[name]).nnz == 0, name
+    for kind in ("item", "user"):
+        assert list(getattr(left, kind)) == list(getattr(right, kind))
+        for name, values in getattr(left, kind).items():
+            assert values.tolist() == getattr(right, kind)[name].tolist()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_user_item_counts_are_those_of_a_loop(shop, seed):
+    graph = build_graph(shop(seed))
+    count, recent, last = (np.zeros((6, 14)) for _ in range(3))
+    latest = max(time for *_, time in rows(graph.events))
+    for user, _, item, time in rows(graph.events):
+        if user >= 0:
+            worth = 0.5 ** ((latest - time) / 2)
+            count[user, item] += 1
+            recent[user, item] += worth
+            last[user, item] = max(last[user, item], worth)
+    counts = count_paths(graph, CONFIG)
+    assert (counts.user_item["user-item"].toarray() == count).all()
+    assert np.allclose(
+        counts.user_item["user-item recent"].toarray(), recent, rtol=1e-6
+    )
+    assert np.allclose(counts.user_item["user-item last"].toarray(), last, rtol=1e-6)
+    profile = recent / np.maximum(recent.sum(1, keepdims=True), 1e-9)
+    expected = profile @ counts.item_item["item-bundle-item cosine"].toarray()
+    assert np.allclose(
+        counts.user_item["user-item-item"].toarray(), expected, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("path", ["bundle", "user"])
+def test_item_item_counts_are_those_of_a_loop(shop, seed, path):
+    graph = build_graph(shop(seed))
+    groups = defaultdict(set)
+    for user, bundle, item, _ in rows(graph.events):
+        if (key := user if path == "user" else bundle) >= 0:
+            groups[key].add(item)
+    count, degree = together(groups.values(), 14)
+    found = count_paths(graph, CONFIG).item_item
+    assert (found[f"item-{path}-item"].toarray() == count).all()
+    assert np.allclose(
+        found[f"item-{path}-item share"].toarray(), count / degree, rtol=1e-6
+    )
+    cosine = count / np.sqrt(np.outer(degree, degree))
+    assert np.allclose(found[f"item-{path}-item cosine"].toarray(), cosine, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_facts_of_items_and_users_are_those_of_a_loop(shop, seed):
+    graph = build_graph(shop(seed))
+    events = rows(graph.events)
+    counts = count_paths(graph, CONFIG)
+    latest = max(time for *_, time in events)
+    for item in range(14):
+        mine = [e for e in events if e[2] == item]
+        takers = {user for user, *_ in mine if user >= 0}
+        assert counts.item["popularity"][item] == len(mine)
+        assert counts.item["recent popularity"][item] == sum(
+            time > latest - 3 for *_, time in mine
+        )
+        assert counts.item["repeats"][item] == pytest.approx(
+            len(mine) / max(len(takers), 1)
+        )
+    for user in range(6):
+        assert counts.user["history"][user] == sum(u == user for u, *_ in events)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_attribute_paths_are_those_of_a_loop(shop, seed):
+    graph = build_graph(shop(seed))
+    edge = graph.edges[("item", "by", "brand")]
+    values = np.zeros((14, 4))
+    values[edge.source, edge.target] = 1
+    latest = max(time for *_, time in rows(graph.events))
+    users = np.zeros((6, 4))
+    bundles: dict[int, set[int]] = defaultdict(set)
+    for user, bundle, item, time in rows(graph.events):
+        if user >= 0:
+            users[user] += values[item] * 0.5 ** ((latest - time) / 2)
+        if bundle >= 0:
+            bundles[bundle] |= set(np.flatnonzero(values[item]))
+    count, degree = together(bundles.values(), 4)
+    (found,) = count_paths(graph, CONFIG).attributes
+    assert found.name == "by"
+    assert (found.items.toarray() == values).all()
+    assert np.allclose(found.users.toarray(), users, rtol=1e-6)
+    lift = count * len(bundles) / np.outer(degree, degree)
+    assert np.allclose(found.together.toarray(), np.log1p(lift), rtol=1e-5)
+    assert not found.together.toarray()[3].any()  # nobody takes that brand
+
+
+def shelf(*bundles):
+    """A graph of bundles only, made of items a, b, c, ..."""
+    pairs = [(f"b{n}", item) for n, items in enumerate(bundles) for item in items]
+    schema = GraphSchema(
+        (NodeType("item", "item"), NodeType("bundle", "bundle")),
+        (EdgeType("holds", "bundle", "item", "membership"),),
+    )
+    nodes = {
+        "item": sorted({i for _, i in pairs}),
+        "bundle": sorted({b for b, _ in pairs}),
+    }
+    edges = pa.table([list(c) for c in zip(*pairs, strict=True)], ["source", "target"])
+    return build_graph(
+        Tables(
+            schema,
+            {k: pa.table({"id": ids}) for k, ids in nodes.items()},
+            {"holds": edges},
+        )
+    )
+
+
+def test_by_hand_without_users_or_times():
+    counts = count_paths(
+        shelf("ab", "ab", "ac", "bc", "b")
+    )  # a in 3 bundles, b in 4, c in 2
+    assert counts.user_item == {} and counts.user == {}
+    assert list(counts.item_item) == [
+        "item-bundle-item",
+        "item-bundle-item share",
+        "item-bundle-item cosine",
+    ]
+    count, share, cosine = (m.toarray() for m in counts.item_item.values())
+    assert count.tolist() == [[0, 2, 1], [2, 0, 1], [1, 1, 0]]
+    assert share[0, 1] == 2 / 4 and share[1, 0] == pytest.approx(
+        2 / 3
+    )  # of the target's bundles
+    assert cosine[0, 1] == cosine[1, 0] == pytest.approx(2 / np.sqrt(12))
+    assert (
+        counts.item["recent popularity"].tolist()
+        == counts.item["popularity"].tolist()
+        == [3, 4, 2]
+    )
+
+
+def test_the_latest_event_counts_whole_and_one_half_life_before_half(shop):
+    tables = shop().with_tables(
+        edges={
+            "bought": pa.table(
+                {"source": ["u0"] * 3, "target": ["i0"] * 3, "time": [9.0, 7, 5]}
+            ),
+            "holds": shop().edges["holds"].slice(0, 0),
+        }
+    )
+    found = count_paths(build_graph(tables), CONFIG).user_item
+    assert found["user-item recent"][0, 0] == 1 + 0.5 + 0.25
+    assert found["user-item last"][0, 0] == 1
+
+
+def test_without_times_nothing_decays(shop):
+    counts = count_paths(build_graph(shop(timed=False)), CONFIG)
+    plain = counts.user_item["user-item"].toarray()
+    assert (counts.user_item["user-item recent"].toarray() == plain).all()
+    assert (counts.user_item["user-item last"].toarray() == (plain > 0)).all()
+    assert (counts.item["recent popularity"] == counts.item["popularity"]).all()
+
+
+@pytest.mark.parametrize("keep", [1, 2, 5])
+def test_pruning_keeps_the_strongest_of_every_row(shop, keep):
+    graph = build_graph(shop())
+    whole = count_paths(graph, CONFIG)
+    pruned = count_paths(graph, PathConfig(2.0, 3.0, keep))
+    for name in (
+        "item-bundle-item",
+        "item-bundle-item cosine",
+        "item-user-item",
+        "item-user-item cosine",
+    ):
+        for full, left in zip(
+            whole.item_item[name].toarray(),
+            pruned.item_item[name].toarray(),
+            strict=True,
+        ):
+            assert (left > 0).sum() == min(keep, (full > 0).sum())
+            assert (left[left > 0] == full[left > 0]).all()
+            assert full[left == 0].max() <= left[left > 0].min(initial=np.inf)
+
+
+def test_between_equal_counts_the_larger_cosine_stays():
+    for often, expected in (
+        ("b", [0, 0, 1]),
+        ("c", [0, 1, 0]),
+    ):  # both are once beside a, one is elsewhere too
+        counts = count_paths(
+            shelf("ab", "ac", often, often), PathConfig(keep=1)
+        ).item_item["item-bundle-item"]
+        assert counts.toarray()[0].tolist() == expected
+
+
+@pytest.mark.parametrize("keep", [3, 300])
+def test_blocks_make_no_difference(shop, monkeypatch, keep):
+    graph, config = build_graph(shop()), PathConfig(2.0, 3.0, keep)
+    at_once = count_paths(graph, config)
+    for module in (kg.metapaths.count, kg.metapaths.sparse):
+        monkeypatch.setattr(
+            module, "BLOCK", 3 * 14
+        )  # three rows at a time, and a last block of two
+    assert_same(count_paths(graph, config), at_once)
+
+
+def test_the_order_of_events_makes_no_difference(shop):
+    tables = shop()
+    backwards = {
+        name: table.take(np.arange(len(table))[::-1])
+        for name, table in tables.edges.items()
+    }
+    one, other = (
+        count_paths(build_graph(t), CONFIG)
+        for t in (tables, tables.with_tables(edges=backwards))
+    )
+    for name, matrix in every_matrix(one).items():
+        assert np.allclose(
+            matrix.toarray(), every_matrix(other)[name].toarray(), rtol=1e-5
+        ), name
+
+
+def test_what_is_later_does_not_count(shop):
+    graph = build_graph(shop()).until(5)
+    assert count_paths(graph, CONFIG).item["popularity"].sum() == len(graph.events)
+    assert (graph.events.time <= 5).all() and len(graph.events)
+
+
+def test_saved_counts_come_back_whatever_the_order_of_names(shop):
+    counts = count_paths(build_graph(shop()), CONFIG)
+    arrays = save_counts(counts)
+    assert_same(load_counts(arrays, CONFIG), counts)
+    shuffled = load_counts(dict(sorted(arrays.items(), reverse=True)), CONFIG)
+    assert shuffled.config == counts.config
+    for name, matrix in every_matrix(counts).items():
+        assert (matrix != every_matrix(shuffled)[name]).nnz == 0
+
+
+def test_widened_counts_know_new_items_by_their_attributes_only(shop):
+    tables = shop()
+    counts = count_paths(build_graph(tables), CONFIG)
+    nodes = {
+        "item": pa.concat_tables(
+            [tables.nodes["item"], pa.table({"id": ["new"], "title": ["new"]})]
+        ),
+        "brand": pa.concat_tables([tables.nodes["brand"], pa.table({"id": ["fresh"]})]),
+        "user": pa.concat_tables(
+            [tables.nodes["user"], pa.table({"id": ["anna", "otto"]})]
+        ),
+    }
+    by = pa.concat_tables(
+        [
+            tables.edges["by"],
+            pa.table({"source": ["new"] * 2, "target": ["b1", "fresh"]}),
+        ]
+    )
+    wide = widen(counts, build_graph(tables.with_tables(nodes, {"by": by})))
+    shapes = {"user_item": (8, 15), "item_item": (15, 15)}
+    for kind, shape in shapes.items():
+        for name, matrix in getattr(wide, kind).items():
+            old = getattr(counts, kind)[name].toarray()
+            new = matrix.toarray()
+            assert new.shape == shape
+            assert (
+                new[: len(old), : old.shape[1]] == old
+            ).all() and new.sum() == pytest.approx(old.sum())
+    assert wide.item["popularity"].tolist() == [*counts.item["popularity"], 0]
+    assert wide.user["history"].tolist() == [*counts.user["history"], 0, 0]
+    (path,) = wide.attributes
+    assert path.items.shape == (15, 5) and path.items.toarray()[14].tolist() == [
+        0,
+        1,
+        0,
+        0,
+        1,
+    ]
+    assert path.users.shape == (8, 5) and path.together.shape == (5, 5)
+    assert counts.item_item["item-bundle-item"].shape == (
+        14,
+        14,
+    )  # the old ones stay as they are
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"half_life": 0}, {"recent": -1}, {"keep": 0}, {"rank": -1}, {"neighbours": -1}],
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValueError, match="paths"):
+        PathConfig(**wrong)

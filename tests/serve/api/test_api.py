@@ -1,0 +1,356 @@
+"""The API answers what the recommender answers, says which run, and refuses with problems that name the field."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from fusion.query import Ask, Constraints
+from serve.api.answers import ProblemOut
+from serve.problems import Problem, refused
+
+BLACK = ["i002", "i004"]
+
+
+def ask(api, path, **body):
+    answer = api.post(f"/v1/{path}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(answer):
+    return [item["id"] for item in answer["items"]]
+
+
+def test_the_answers_are_the_recommenders(api, trained, runs):
+    direct = trained.recommender
+    for path, body, found in (
+        ("recommend", {"user": "u003"}, direct.recommend("u003")),
+        (
+            "complete",
+            {"items": BLACK, "user": "u003", "text": "vase"},
+            direct.complete(BLACK, "u003", "vase"),
+        ),
+        ("search", {"text": "black chair", "k": 7}, direct.search("black chair", k=7)),
+        ("similar", {"item": "i001", "k": 3}, direct.similar("i001", 3)),
+    ):
+        answer = ask(api, path, **body)
+        assert ids(answer) == [one.id for one in found]
+        assert [item["score"] for item in answer["items"]] == pytest.approx(
+            [one.score for one in found], abs=1e-4
+        )
+        assert answer["run"] == runs[0].name and answer["request_id"]
+        assert answer["language"] == pytest.approx(
+            sum(one.language for one in found) / len(found)
+        )
+
+
+def test_answers_are_narrowed(api, trained):
+    answer = ask(
+        api,
+        "recommend",
+        user="u003",
+        where={"exclude": ["i001"], "only": ["i001", "i003", "i005"]},
+    )
+    assert set(ids(answer)) == {"i003", "i005"}
+    new = trained.recommender.recommend("u003", where=Constraints(new=True))
+    assert ids(ask(api, "recommend", user="u003", where={"new": True})) == [
+        one.id for one in new
+    ]
+    assert ids(ask(api, "recommend", user="u003")) != [one.id for one in new]
+    direct = trained.recommender.complete(BLACK, k=5, diversity=0.5)
+    assert ids(ask(api, "complete", items=BLACK, k=5, diversity=0.5)) == [
+        one.id for one in direct
+    ]
+
+
+def test_what_of_an_ask_is_not_known_is_told(api):
+    user, nobody = (
+        "There is no user 424242 in the graph",
+        "the answer is what is popular",
+    )
+    told = [
+        ask(api, "recommend", user="424242"),
+        ask(api, "complete", user="424242", items=["none"]),
+    ]
+    assert [len(answer["notes"]) for answer in told] == [2, 3]
+    assert all(
+        answer["notes"][0].startswith(user) and nobody in answer["notes"][-1]
+        for answer in told
+    )
+    assert told[1]["notes"][1].endswith("passed over: none.")
+    (note,) = ask(api, "search", text="black chair", user="424242")["notes"]
+    assert note.startswith(user)
+    (note,) = ask(api, "build", items=BLACK, user="424242")["notes"]
+    assert note.startswith(user)
+    known = (
+        ask(api, "recommend", user="u003"),
+        ask(api, "similar", item="i001"),
+        ask(api, "build", items=BLACK),
+    )
+    assert all(answer["notes"] == [] for answer in known)
+    schemas = api.get("/openapi.json").json()["components"]["schemas"]
+    for name in ("ItemsAnswer", "BuildAnswer"):
+        assert "not known" in schemas[name]["properties"]["notes"]["description"]
+        assert "notes" not in schemas[name]["required"]
+
+
+def test_paths_come_when_they_are_asked_for(api):
+    plain = ask(api, "recommend", user="u003", k=2)
+    assert all(item["paths"] is None for item in plain["items"])
+    told = ask(api, "recommend", user="u003", k=2, paths=2)
+    assert ids(told) == ids(plain)
+    path = told["items"][0]["paths"][0]
+    assert (
+        path["sentence"]
+        and path["cypher"].startswith("MATCH")
+        and len(path["nodes"]) == len(path["edges"]) + 1
+    )
+
+
+def test_combinations(api):
+    built = ask(api, "build", items=BLACK, plan={"size": [4, 4], "alternatives": 2})
+    assert 1 <= len(built["combinations"]) <= 2
+    best = built["combinations"][0]
+    assert len(best["items"]) == 4 and {
+        p["id"] for p in best["items"] if p["kept"]
+    } == set(BLACK)
+    assert all(0 <= piece["language"] <= 1 for piece in best["items"])
+    judged = ask(api, "judge", items=["i002", "i004", "i001"])
+    assert judged["combination"]["weakest"] == "i001"  # the white one
+    assert judged["swap"]["out"] == "i001" and judged["swap"]["gain"] > 0
+    ranked = ask(
+        api,
+        "bundles/rank",
+        bundles={"black": ["i006", "i008"], "white": ["i005", "i007"]},
+        items=BLACK,
+    )
+    assert [bundle["id"] for bundle in ranked["bundles"]] == ["black", "white"]
+
+
+def test_an_explanation(api):
+    best = ids(ask(api, "complete", items=BLACK, user="u002", k=1))[0]
+    told = ask(api, "explain", item=best, items=BLACK, user="u002")
+    assert (
+        told["rank"] == 1
+        and told["paths"]
+        and told["paths"][0]["support"]["lost"] is not None
+    )
+    assert set(told["parts"]) >= {"paths", "words", "vectors"}
+    chinese = ask(api, "explain", item=best, items=BLACK, support=False, language="zh")
+    assert any("一" <= letter <= "鿿" for letter in chinese["paths"][0]["sentence"])
+
+
+def test_an_item_and_what_is_served(api, trained):
+    item = api.get("/v1/items/i002").json()
+    assert item["title"] == trained.recommender.title(
+        trained.recommender.items.row("i002")
+    )
+    assert item["properties"]["title"] == item["title"] and 0 <= item["language"] <= 1
+    about = api.get("/v1/about").json()
+    assert about["items"] == 42 and len(about["example_users"]) == 20
+    assert about["types"] == [
+        node.name for node in trained.recommender.tables.schema.nodes
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("recommend", {"user": 3}, "user"),
+        ("recommend", {"user": "u1", "k": 0}, "k"),
+        ("recommend", {"user": "u1", "k": "5"}, "k"),
+        ("recommend", {"user": "u1", "colour": "red"}, "colour"),
+        ("recommend", {}, "user"),
+        ("recommend", {"user": "x" * 201}, "user"),
+        ("complete", {"items": []}, "items"),
+        ("complete", {"items": ["i1"] * 201}, "items"),
+        ("complete", {"items": ["i002"], "season": 13}, "season"),
+        ("complete", {"items": ["i002"], "one_per": "nothing"}, "where"),
+        ("search", {"text": "a" * 1001}, "text"),
+        (
+            "search",
+            {"text": "a", "where": {"between": {"price": [3, 1]}}},
+            "where.between",
+        ),
+        ("search", {"text": "a", "where": {"within": {"nothing": ["a"]}}}, "where"),
+        ("build", {"plan": {"slots": ["nothing-like-it"]}}, "plan.slots"),
+        ("build", {"plan": {"slots": ["  "]}}, "plan.slots"),
+        ("build", {"plan": {"size": [5, 3]}}, "plan.size"),
+        ("build", {"plan": {"variety": 2}}, "plan.variety"),
+        ("build", {"plan": {"budget": -1}}, "plan.budget"),
+        (
+            "build",
+            {"plan": {"slots": ["2 black", "white"], "size": [1, 2]}},
+            "plan.slots",
+        ),
+        ("build", {"plan": {"slots": ["black", "black"]}}, "plan.slots"),
+        ("build", {"items": ["nothing"]}, "items"),
+        ("build", {"items": [f"i{n}" for n in range(10_000)]}, "items"),
+        ("judge", {"items": [f"i{n}" for n in range(10_000)]}, "items"),
+        ("judge", {"items": ["i002", "i002"]}, "items"),
+        ("judge", {"items": ["i002", "nothing"]}, "items"),
+        ("explain", {"item": "i002", "items": ["i002"]}, "item"),
+        ("explain", {"item": "i002", "verify": True}, "verify"),
+        ("explain", {"item": "i002", "language": "xx"}, "language"),
+        (
+            "events",
+            {"events": [{"user": "u1", "item": "i1", "kind": "stole"}]},
+            "events.0.kind",
+        ),
+        (
+            "events",
+            {"events": [{"user": "u1", "item": "i1", "kind": "view", "time": -1}]},
+            "events.0.time",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_a_problem_that_names_the_field(api, path, body, field):
+    answer = api.post(f"/v1/{path}", json=body)
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert problem["detail"] and problem["request_id"] == answer.headers["x-request-id"]
+
+
+def test_what_is_impossible_names_the_conditions_at_odds(api):
+    answer = api.post(
+        "/v1/build", json={"plan": {"size": [3, 3], "where": {"only": ["i002"]}}}
+    )
+    assert answer.status_code == 422 and "in stock" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v1/items/nothing", 404),
+        ("GET", "/nothing", 404),
+        ("GET", "/v1/recommend", 405),
+        ("PUT", "/v1/recommend", 405),
+        ("PATCH", "/health/live", 405),
+        ("POST", "/health/live", 405),
+        ("POST", "/nothing", 404),
+        ("GET", "/explorer/../app.py", 404),
+        ("GET", "/explorer/%2e%2e/app.py", 404),
+        ("POST", "/v1/similar", 404),
+        ("POST", "/v1/explain", 404),
+    ],
+)
+def test_what_is_not_there_is_a_problem(api, method, path, status):
+    asked = {"json": {"item": "nothing"}} if method == "POST" else {}
+    for sent in (
+        asked,
+        asked if path.startswith("/v1/") else {},
+    ):  # without JSON, too, where none is taken
+        answer = api.request(method, path, **sent)
+        assert answer.status_code == status
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_what_a_library_refuses_is_not_the_callers_fault():
+    with pytest.raises(ValueError, match="equal division"), refused():
+        np.split(np.arange(5), 3)
+    with pytest.raises(Problem) as told, refused():
+        Ask(k=0)
+    assert told.value.status == 422
+
+
+def test_a_body_that_is_not_json_is_a_problem(api):
+    for headers in ({}, {"content-type": "text/plain"}):
+        answer = api.post("/v1/recommend", content=b"user=u001", headers=headers)
+        assert (
+            answer.status_code == 415 and "application/json" in answer.json()["detail"]
+        )
+
+
+def test_a_whole_number_may_have_a_point(api):
+    assert len(ask(api, "search", text="chair", k=4.0)["items"]) == 4
+    for k in (4.5, True, "4", 1e300):
+        assert api.post("/v1/search", json={"text": "chair", "k": k}).status_code == 422
+
+
+def test_a_request_id_is_kept_or_made(api):
+    assert (
+        api.get("/health/live", headers={"X-Request-ID": "mine-1"}).headers[
+            "x-request-id"
+        ]
+        == "mine-1"
+    )
+    for odd in ("a b", "x" * 65, "<script>"):
+        assert (
+            api.get("/health/live", headers={"X-Request-ID": odd}).headers[
+                "x-request-id"
+            ]
+            != odd
+        )
+
+
+def test_health_and_metrics(api, runs):
+    assert api.get("/health/live").json()["status"] == "live"
+    ready = api.get("/health/ready").json()
+    assert ready["status"] == "ready" and ready["run"] == runs[0].name
+    api.post("/v1/search", json={"text": "something new"})
+    told = api.get("/metrics").text
+    assert (
+        'trousseau_requests_total{method="POST",route="/v1/search",status="200"}'
+        in told
+    )
+    assert "trousseau_seconds_bucket" in told
+
+
+def test_every_question_is_described_with_an_example(api):
+    described = api.get("/openapi.json").json()
+    posts = {
+        path for path, operations in described["paths"].items() if "post" in operations
+    }
+    wanted = {
+        "recommend",
+        "complete",
+        "search",
+        "similar",
+        "build",
+        "judge",
+        "bundles/rank",
+        "explain",
+        "events",
+    }
+    assert posts == {f"/v1/{name}" for name in wanted} | {"/v1/admin/reload"}
+    page = api.get("/docs").text
+    for path in posts:
+        name = described["paths"][path]["post"]["requestBody"]["content"][
+            "application/json"
+        ]["schema"]["$ref"]
+        assert described["components"]["schemas"][name.rpartition("/")[2]]["examples"]
+        assert path in page
+
+
+def test_errors_are_described_as_they_are(api):
+    described = api.get("/openapi.json").json()
+    operations = [
+        operation for path in described["paths"].values() for operation in path.values()
+    ]
+    assert len(operations) == 16
+    for operation in operations:
+        for status in ("4XX", "5XX"):
+            assert operation["responses"][status]["content"] == {
+                "application/problem+json": {
+                    "schema": {"$ref": "#/components/schemas/ProblemOut"}
+                }
+            }
+        assert "422" not in operation["responses"]
+    text = json.dumps(described)
+    assert "HTTPValidationError" not in text
+    for name in re.findall(r'"#/components/schemas/(\w+)"', text):
+        assert name in described["components"]["schemas"]
+    for body in (
+        {"text": 3},
+        {"text": "chair", "colour": "red"},
+        {"text": "chair", "where": {"within": {"no": ["x"]}}},
+    ):
+        problem = api.post("/v1/search", json=body).json()
+        assert ProblemOut.model_validate(problem).model_dump() == problem
+    assert list(
+        described["paths"]["/metrics"]["get"]["responses"]["200"]["content"]
+    ) == ["text/plain"]

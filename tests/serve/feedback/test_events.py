@@ -1,0 +1,360 @@
+"""Events are on the disk before they are acknowledged, in answers at once, and in the graph in batches."""
+
+import asyncio
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+import pyarrow as pa
+import pytest
+
+from fusion.query import Ask
+from kg.stores.base import write_tables
+from kg.stores.open import open_store
+from serve.feedback.events import Event, Events
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def ids(answer):
+    return [item["id"] for item in answer.json()["items"]]
+
+
+def ids_of(found):
+    return [one.id for one in found]
+
+
+@contextmanager
+def sqlite_of(folder):
+    made = Events(folder / "events.sqlite")
+    yield made
+    made.close()
+
+
+def test_an_event_changes_the_next_answer_of_its_user_alone(serving):
+    api = serving()
+    ask = {"user": "u003", "k": 5}
+    before, other = (
+        api.post("/v1/recommend", json=ask),
+        api.post("/v1/recommend", json={**ask, "user": "u005"}),
+    )
+    taken = ids(before)[0]
+    event = {"user": "u003", "item": taken, "kind": "purchase"}
+    assert api.post("/v1/events", json={"events": [event]}).status_code == 202
+    after = api.post("/v1/recommend", json=ask)
+    assert after.json()["session"] == [taken] and taken not in ids(after)
+    assert ids(api.post("/v1/recommend", json={**ask, "session": False})) == ids(before)
+    assert ids(api.post("/v1/recommend", json={**ask, "user": "u005"})) == ids(other)
+
+
+def test_a_new_user_is_known_by_what_was_done_just_now(serving):
+    api = serving()
+    for items, colour in ((["i002", "i004"], 0), (["i001", "i003"], 1)):
+        user = f"new-{colour}"
+        done = [{"user": user, "item": item, "kind": "view"} for item in items]
+        api.post("/v1/events", json={"events": done})
+        found = ids(api.post("/v1/recommend", json={"user": user, "k": 5}))
+        assert all(int(item[1:]) % 2 == colour for item in found)
+
+
+def test_the_same_event_twice_is_once(serving):
+    api = serving()
+    body = {"events": [{"user": "u1", "item": "i1", "kind": "view", "id": "mine"}] * 2}
+    assert api.post("/v1/events", json=body).json()["accepted"] == 1
+    again = api.post("/v1/events", json=body).json()
+    assert (again["accepted"], again["again"]) == (0, 2)
+
+
+def test_ids_are_each_keys_own(serving, keys):
+    api = serving(keys=keys.file)
+    for headers, user in ((keys.reader, "ann"), (keys.operator, "bob")):
+        event = {"user": user, "item": "i1", "kind": "view", "id": "1"}
+        for accepted in (1, 0):
+            assert (
+                api.post(
+                    "/v1/events", headers=headers, json={"events": [event]}
+                ).json()["accepted"]
+                == accepted
+            )
+        assert api.post("/v1/recommend", headers=headers, json={"user": user}).json()[
+            "session"
+        ] == ["i1"]
+
+
+def test_a_file_from_before_ids_were_each_keys_own_is_read_on(tmp_path):
+    with sqlite3.connect(tmp_path / "events.sqlite") as connection:
+        connection.execute(
+            "CREATE TABLE event (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, user TEXT NOT NULL, "
+            "item TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL, written INTEGER NOT NULL DEFAULT 0)"
+        )
+        connection.execute("CREATE INDEX of_user ON event (user, time)")
+        connection.execute("CREATE INDEX unwritten ON event (number) WHERE written = 0")
+        rows = [
+            ("1", "ann", "i1", 5.0, 1),
+            ("2", "ann", "i2", 9e10, 0),
+            (None, "ann", "i3", 6.0, 0),
+        ]
+        connection.executemany(
+            "INSERT INTO event (id, user, item, kind, time, written) "
+            "VALUES (?, ?, ?, 'purchase', ?, ?)",
+            rows,
+        )
+    connection.close()
+    again, other = (
+        Event(user, "i1", "purchase", 7.0, "1", "shop") for user in ("ann", "bob")
+    )
+    for new in (1, 0):
+        with sqlite_of(tmp_path) as events:
+            assert events.add([again, other]) == new
+            assert [(row.number, row.user) for row in events.purchases(0)] == [
+                (n, "ann") for n in (1, 2, 3)
+            ] + [(4, "bob")]
+            assert events.waiting() == 3 and events.purchases(1)[0].time <= time.time()
+            assert events.session("ann", 20, 0) == (
+                "i1",
+                "i3",
+                "i2",
+            ) and events.session("bob", 20, 0) == ("i1",)
+
+
+def test_a_session_is_the_latest_first_forgotten(events):
+    did = [
+        ("i1", "view", 1),
+        ("i2", "cart", 2),
+        ("i3", "view", 3),
+        ("i1", "purchase", 4),
+        ("i3", "dislike", 5),
+    ]
+    events.add([Event("u", item, kind, time) for item, kind, time in did])
+    assert events.session("u", 20, 0) == ("i2", "i1")
+    assert events.session("u", 1, 0) == ("i1",)
+    assert events.session("u", 20, 4) == ("i1",)
+    assert events.session("nobody", 20, 0) == ()
+
+
+def test_a_time_to_come_is_now(serving):
+    api = serving()
+    first = {"user": "u1", "item": "i1", "kind": "view", "time": 9e10}
+    for event in (first, {"user": "u1", "item": "i2", "kind": "view"}):
+        assert api.post("/v1/events", json={"events": [event]}).status_code == 202
+    assert api.post("/v1/recommend", json={"user": "u1"}).json()["session"] == [
+        "i1",
+        "i2",
+    ]
+
+
+def test_what_cannot_be_kept_is_not_acknowledged(serving, monkeypatch):
+    api = serving()
+
+    def full(events):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    event = {"events": [{"user": "u1", "item": "i1", "kind": "view"}]}
+    with monkeypatch.context() as broken:
+        broken.setattr(api.app.state.held.events, "add", full)
+        answer = api.post("/v1/events", json=event)
+        assert answer.status_code == 503 and "disk" not in answer.text
+        assert api.get("/health/ready").json()["status"] == "degraded"
+        assert api.post("/v1/search", json={"text": "chair"}).status_code == 200
+    assert api.post("/v1/events", json=event).status_code == 202
+    assert api.get("/health/ready").json()["status"] == "ready"
+
+
+def test_events_are_all_or_none(events):
+    with pytest.raises(sqlite3.Error):
+        events.add([Event("u", "i1", "view", 1.0), Event("u", None, "view", 2.0)])  # type: ignore[arg-type]
+    assert events.waiting() == 0 and events.session("u", 9, 0) == ()
+
+
+def test_events_wait_while_the_graph_is_away(serving, trained, tmp_path, caplog):
+    graph = tmp_path / "graph.duckdb"
+    api = serving(graph=str(graph))
+    state = api.app.state.held
+    api.post(
+        "/v1/events",
+        json={"events": [{"user": "u003", "item": "i001", "kind": "purchase"}]},
+    )
+    assert state.graph.look() == "down" and state.write_out() == 0
+    assert (
+        f"the graph store does not answer: {graph}: there is no such file"
+        in caplog.text
+    )
+    ready = api.get("/health/ready")
+    assert ready.status_code == 200
+    assert (
+        ready.json()["status"] == "degraded"
+        and ready.json()["parts"]["graph"] == "down"
+    )
+    away = api.post(
+        "/v1/explain", json={"item": "i001", "user": "u003", "verify": True}
+    )
+    assert (
+        away.status_code == 503
+        and "graph" in away.json()["detail"]
+        and str(graph) not in away.text
+    )
+    assert (
+        api.post("/v1/explain", json={"item": "i001", "user": "u003"}).status_code
+        == 200
+    )
+    with open_store(str(graph), create=True) as store:
+        write_tables(store, trained.recommender.tables)
+    assert state.graph.look() == "up"
+    state.write_out()
+    assert state.events.waiting() == 0
+    assert api.get("/health/ready").json()["status"] == "ready"
+    told = api.post(
+        "/v1/explain", json={"item": "i003", "user": "u003", "verify": True}
+    )
+    assert {edge["now"] for path in told.json()["paths"] for edge in path["edges"]} == {
+        "there"
+    }
+
+
+def test_purchases_are_folded_in_and_no_longer_in_the_session(serving, trained):
+    api = serving(fold_minutes=0)
+    state = api.app.state.held
+    did = [
+        {"user": "anna", "item": item, "kind": "purchase", "time": time.time() - 9 + n}
+        for n, item in enumerate(["i002", "i004", "i006"])
+    ]
+    seen = {"user": "anna", "item": "i008", "kind": "view"}
+    unknown = {"user": "anna", "item": "nothing", "kind": "purchase"}
+    api.post("/v1/events", json={"events": [*did, seen, unknown]})
+    ask = {"user": "anna", "k": 5}
+    first = api.post("/v1/recommend", json=ask).json()
+    assert first["session"] == ["i002", "i004", "i006", "i008", "nothing"]
+    before = state.engine.now
+    asyncio.run(state.engine.fold(state.events))
+    after = state.engine.now
+    told = api.post("/v1/recommend", json=ask).json()
+    assert told["session"] == ["i008"] and told["run"] == first["run"]
+    wanted = trained.recommender.with_events(
+        pa.table(
+            {
+                "user": ["anna"] * 3,
+                "item": ["i002", "i004", "i006"],
+                "bundle": ["x", "y", "z"],
+            }
+        )
+    )
+    assert [item["id"] for item in told["items"]] == ids_of(
+        wanted.answer(Ask(user="anna", items=("i008",), k=5))
+    )
+    assert after.recommender.world.users == before.recommender.world.users + 1
+    assert after.known is before.known  # what the store has did not change
+    asyncio.run(state.engine.fold(state.events))
+    assert state.engine.now.recommender is after.recommender  # nothing new
+    api.post("/v1/events", json={"events": [{**did[0], "time": time.time() + 60}]})
+    assert api.post("/v1/recommend", json=ask).json()["session"] == ["i008", "i002"]
+
+
+def test_purchases_are_folded_in_at_a_start_and_after_a_reload(serving, runs, tmp_path):
+    with sqlite_of(tmp_path) as events:
+        events.add([Event("anna", "i002", "purchase", time.time())])
+    api = serving(fold_minutes=0.001)
+    state = api.app.state.held
+
+    def wait_for(run):
+        deadline = time.monotonic() + 120
+        while state.engine.now.run != run or not state.engine.now.folded:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert state.engine.now.recommender.world.graph.vocabs["user"].row("anna") >= 0
+
+    wait_for(runs[0].name)
+    assert api.post("/v1/admin/reload", json={"run": runs[1].name}).status_code == 200
+    wait_for(runs[1].name)
+
+
+def test_no_request_is_dropped_while_purchases_are_folded_in(serving):
+    api = serving(fold_minutes=0)
+    state = api.app.state.held
+    stop, seen = threading.Event(), []
+
+    def ask():
+        while not stop.is_set():
+            seen.append(
+                api.post(
+                    "/v1/search", json={"text": "chair", "user": "u003"}
+                ).status_code
+            )
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    try:
+        for n in range(3):
+            api.post(
+                "/v1/events",
+                json={
+                    "events": [{"user": f"new{n}", "item": "i002", "kind": "purchase"}]
+                },
+            )
+            asyncio.run(state.engine.fold(state.events))
+    finally:
+        stop.set()
+        asker.join()
+    assert set(seen) == {200} and state.engine.now.recommender.world.users == 43
+    assert (
+        state.engine.now.recommender.encoded == 4
+    )  # "", "a", "a b" when it was loaded; "chair" once
+
+
+@pytest.mark.slow
+def test_kill_9_loses_no_acknowledged_event(runs, tmp_path):
+    """Writers post as fast as they can, the server is killed; all that was acknowledged is there afterwards."""
+    file = tmp_path / "events.sqlite"
+    command = [
+        sys.executable,
+        "-m",
+        "serve",
+        "--run",
+        str(runs[0]),
+        "--insecure",
+        "--port",
+        "0",
+        "--state",
+        str(file),
+    ]
+    log = (
+        tmp_path / "server.log"
+    )  # not a pipe: the server would wait for it once it is full
+    with log.open("w") as written:
+        server = subprocess.Popen(command, cwd=ROOT, stderr=written, text=True)
+    try:
+        while (
+            found := re.search(r"running on (http://\S+)\s", log.read_text())
+        ) is None:
+            assert server.poll() is None, log.read_text()
+            time.sleep(0.1)
+        address = found.group(1)
+        acknowledged: list[str] = []
+        until = time.monotonic() + 20
+        with httpx.Client(base_url=address, timeout=30) as client:
+            while len(acknowledged) < 300 and time.monotonic() < until:
+                name = f"e{len(acknowledged)}"
+                body = {
+                    "events": [
+                        {"user": "u1", "item": "i001", "kind": "view", "id": name}
+                    ]
+                }
+                assert client.post("/v1/events", json=body).status_code == 202
+                acknowledged.append(name)
+            os.kill(server.pid, signal.SIGKILL)
+        server.wait(30)
+    finally:
+        server.kill()
+        server.communicate()
+    assert len(acknowledged) > 10
+    with sqlite3.connect(file) as connection:
+        kept = {row[0] for row in connection.execute("SELECT id FROM event")}
+    connection.close()
+    assert set(acknowledged) <= kept
