@@ -20,7 +20,7 @@ import torch
 from lightning.fabric import Fabric
 
 from encoders.text.encoder import TextError
-from eval.examples import worked_asks
+from eval.examples import worked_queries
 from eval.leakage import audit
 from eval.measure.report import Report
 from eval.parts import PARTS, RECIPES, load_recipe, train_parts
@@ -176,7 +176,7 @@ def run(options: argparse.Namespace) -> int:
     )
     prepared = prepare(split, recipe, bars)
     say(
-        f"asks     {sum(len(asks) for _, _, asks in prepared.folds):,} to train on in {len(prepared.folds)} folds"
+        f"asks     {sum(len(queries) for _, _, queries in prepared.folds):,} to train on in {len(prepared.folds)} folds"
     )
     if fabric.is_global_zero:
         say(
@@ -208,7 +208,7 @@ def run(options: argparse.Namespace) -> int:
     parts = train_parts(prepared, recipe, work, fabric, bars, later)
     if not fabric.is_global_zero:
         return 0
-    name = "hybrid" if recipe.fusion.graph and recipe.fusion.words else "model"
+    name = "hybrid" if recipe.fusion.graph and recipe.fusion.text else "model"
     rivals = (
         baselines(prepared, recipe, bars, later) if recipe.evaluation.baselines else {}
     )
@@ -218,7 +218,7 @@ def run(options: argparse.Namespace) -> int:
         say(f"\n{report.to_text()}")
     if kept := shares_kept(recommender.model):
         say(f"\nkept     {kept}")
-    say("\n" + worked_asks(recommender, later))
+    say("\n" + worked_queries(recommender, later))
     spent = f"training {trained - started:.0f} s, evaluation {time.monotonic() - trained:.0f} s"
     say(f"\nsaved    {folder}   ({spent}, at most {peak_memory() / 2**30:.1f} GiB)")
     return 0
@@ -339,7 +339,7 @@ def save(
     tables, made = prepared.split.train, environment()
     markdown = "\n\n".join(report.to_markdown() for report in reports.values())
     if kept := shares_kept(recommender.model):
-        markdown += f"\n\nKept {kept} (`training.temper`)."
+        markdown += f"\n\nKept {kept} (`training.shrinkage`)."
     with new_run(out, recipe.name) as folder:
         artifacts.save(recommender, recipe, folder)
         metrics = {

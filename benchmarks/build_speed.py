@@ -1,4 +1,4 @@
-"""How long a whole combination takes: 5 slots under a budget over 100,000 items, from words and one item at hand.
+"""How long a whole combination takes: 5 slots under a budget over 100,000 items, from words and one context item.
 
 python benchmarks/build_speed.py [--items N] [--asks N] [--threads N]
 
@@ -24,9 +24,9 @@ import torch
 from encoders.text.encoder import TextConfig, TextEncoder
 from fusion.bundles.plan import Plan, Slot
 from fusion.model.config import FusionConfig
-from fusion.model.hybrid import Bank, Hybrid, Nodes
-from fusion.model.snapshot import NodeTexts, World, edge_keys
-from fusion.query import Ask
+from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
+from fusion.model.snapshot import GraphSnapshot, NodeTexts, edge_keys
+from fusion.query import Query
 from fusion.recommender import Recommender
 from kg.graph import build_graph
 from kg.metapaths.count import count_paths
@@ -112,29 +112,33 @@ def untrained(tables: Tables) -> Recommender:
     torch.manual_seed(0)
     graph, config = build_graph(tables), FusionConfig()
     counts, texts = count_paths(graph), NodeTexts.of(tables)
-    world = World(
+    snapshot = GraphSnapshot(
         graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu")
     )
-    text = TextEncoder(TextConfig(), config.width)
-    types = (world.user, world.item)
+    text = TextEncoder(TextConfig(), config.embedding_dim)
+    types = (snapshot.user, snapshot.item)
     model = Hybrid(
         config,
         text,
         None,
-        world.sizes,
+        snapshot.sizes,
         edge_keys(graph, counts),
         types,
-        len(world.evidence.names),
+        len(snapshot.features.names),
     )
 
     def drawn(size: int) -> torch.Tensor:
-        return torch.nn.functional.normalize(torch.randn(size, config.width), dim=1)
+        return torch.nn.functional.normalize(
+            torch.randn(size, config.embedding_dim), dim=1
+        )
 
     def vectors(size: int) -> Nodes:
         return Nodes(drawn(size), drawn(size), drawn(size), torch.rand(size))
 
-    bank = Bank(drawn(len(texts.texts)), vectors(world.items), vectors(world.users))
-    return Recommender(model, world, bank, tables, counts)
+    embeddings = EmbeddingCache(
+        drawn(len(texts.texts)), vectors(snapshot.items), vectors(snapshot.users)
+    )
+    return Recommender(model, snapshot, embeddings, tables, counts)
 
 
 def timed(work: Callable[[int], object], times: int) -> tuple[np.ndarray, float]:
@@ -166,7 +170,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     recommender = untrained(catalogue(options.items))
     rng = np.random.default_rng(1)
-    asks = [
+    queries = [
         (
             f"i{rng.integers(options.items)}",
             f"soft{n} blue{n}",
@@ -182,15 +186,15 @@ def main() -> None:
         )
 
     def answer(n: int) -> object:
-        item, words, _ = asks[n % len(asks)]
-        return recommender.answer(Ask(items=(item,), text=words))
+        item, words, _ = queries[n % len(queries)]
+        return recommender.answer(Query(items=(item,), text=words))
 
     def one(n: int) -> object:
-        item, words, kinds = asks[n % len(asks)]
+        item, words, kinds = queries[n % len(queries)]
         return recommender.build(plan(kinds), items=(item,), text=f"{words} {n}")
 
     def words_alone(n: int) -> object:
-        _, words, kinds = asks[n % len(asks)]
+        _, words, kinds = queries[n % len(queries)]
         return recommender.build(plan(kinds), text=f"{words} {n}")
 
     for name, work in (
@@ -198,7 +202,7 @@ def main() -> None:
         ("build from an item and words", one),
         ("from words", words_alone),
     ):
-        spent, busy = timed(work, options.asks)
+        spent, busy = timed(work, options.queries)
         median, most = np.quantile(spent, [0.5, 0.95])
         print(
             f"{name:30} median {median:7.1f} ms, 95 % within {most:7.1f} ms; processor {busy:7.1f} ms"

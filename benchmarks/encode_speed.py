@@ -23,7 +23,7 @@ import torch
 
 from encoders.text.export import FILE, OnnxEncoder, export, quicken
 from fusion.model.hybrid import encode_words
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.recommender import Recommender
 
 
@@ -34,9 +34,11 @@ def spent(
     took, vectors = [], []
     with torch.inference_mode():
         for n, text in enumerate([*texts[:10], *texts]):
-            asks = recommender.asks([Ask(text=text)])
+            queries = recommender.queries([Query(text=text)])
             start = time.process_time()
-            (vector,) = encode_words(recommender.model, asks, recommender.world.device)
+            (vector,) = encode_words(
+                recommender.model, queries, recommender.snapshot.device
+            )
             if n >= 10:
                 took.append(1000 * (time.process_time() - start))
                 vectors.append(vector)
@@ -86,7 +88,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     words = [
         word
-        for title in recommender.tables.titles(recommender.world.item)
+        for title in recommender.tables.titles(recommender.snapshot.item)
         for word in title.split()
     ]
     texts = [

@@ -1,11 +1,11 @@
-"""How long explanations take, beside the answer to the same ask and beside a search for paths by networkx.
+"""How long explanations take, beside the answer to the same query and beside a search for paths by networkx.
 
     python benchmarks/explain_speed.py runs/<id> --asks 20
 
 Asks are users drawn at random, and by task what the run held out for the test: baskets, words.
-Every ask is answered, explained without and with support, and those of users are searched by
+Every query is answered, explained without and with support, and those of users are searched by
 networkx, one after the other, so that what else the machine does falls on all alike; nothing
-of an ask is kept from one to the next. The ratios are medians of the ratios of an ask, of the
+of a query is kept from one to the next. The ratios are medians of the ratios of a query, of the
 processor's time. networkx looks for the first simple paths of at most three hops between the
 same user and item, which is less than what explaining looks for.
 """
@@ -27,7 +27,7 @@ import numpy as np
 
 from eval.studies.explanations import held_asks, named, warmed
 from fusion.explain.explainer import Explainer
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.recommender import Recommender
 
 HOPS = 3  # networkx looks one way; four hops over hubs take it minutes
@@ -43,25 +43,25 @@ def undirected(explainer: Explainer) -> nx.Graph:
 
 
 def drawn(
-    recommender: Recommender, folder: Path, asks: int, seed: int
-) -> dict[str, list[Ask]]:
+    recommender: Recommender, folder: Path, queries: int, seed: int
+) -> dict[str, list[Query]]:
     """Asks to explain, by what they are."""
-    graph, rng = recommender.world.graph, np.random.default_rng(seed)
-    found: dict[str, list[Ask]] = {}
+    graph, rng = recommender.snapshot.graph, np.random.default_rng(seed)
+    found: dict[str, list[Query]] = {}
     if graph.user:
         known = np.unique(graph.events.user[graph.events.user >= 0])
-        rows = rng.choice(known, min(asks, len(known)), replace=False)
+        rows = rng.choice(known, min(queries, len(known)), replace=False)
         found["users"] = [
-            Ask(graph.vocabs[graph.user].key(row)) for row in rows.tolist()
+            Query(graph.vocabs[graph.user].key(row)) for row in rows.tolist()
         ]
     for task, held in held_asks(recommender, folder).items():
-        rows = rng.choice(len(held), min(asks, len(held)), replace=False)
+        rows = rng.choice(len(held), min(queries, len(held)), replace=False)
         found[task] = [named(recommender, held, int(row)) for row in rows]
     return found
 
 
 def measured(
-    explainer: Explainer, asks: list[Ask], whole: nx.Graph | None, most: int
+    explainer: Explainer, queries: list[Query], whole: nx.Graph | None, most: int
 ) -> dict[str, Any]:
     """Seconds by what was timed, and how they compare; networkx searches where it has the whole graph."""
     recommender, graph = explainer.recommender, explainer.graph
@@ -69,8 +69,8 @@ def measured(
 
     def timed(name: str, what: Callable[..., Any], *given: Any) -> Any:
         explainer.occlusion.spot(
-            Ask(), 0
-        )  # the latest ask's scores are kept, and these are none of these asks'
+            Query(), 0
+        )  # the latest query's scores are kept, and these are none of these queries'
         began = time.perf_counter(), time.process_time()
         made = what(*given)
         found.setdefault(name, []).append(
@@ -82,15 +82,15 @@ def measured(
         paths = nx.all_simple_paths(whole, (graph.user, user), (graph.item, item), HOPS)
         return sum(1 for _ in zip(range(most), paths, strict=False))
 
-    for ask in asks:
-        item = timed("answer", recommender.answer, ask)[0].id
-        timed("paths", explainer.explain, ask, item, 3, False)
-        timed("paths and support", explainer.explain, ask, item)
-        if whole is not None and ask.user is not None and graph.user:
+    for query in queries:
+        item = timed("answer", recommender.answer, query)[0].id
+        timed("paths", explainer.explain, query, item, 3, False)
+        timed("paths and support", explainer.explain, query, item)
+        if whole is not None and query.user is not None and graph.user:
             timed(
                 "networkx",
                 search,
-                graph.vocabs[graph.user].row(ask.user),
+                graph.vocabs[graph.user].row(query.user),
                 recommender.items.row(item),
             )
     seconds = {name: np.array(values) for name, values in found.items()}
@@ -113,7 +113,7 @@ def measured(
         )
         if name in seconds
     }
-    return {"asks": len(asks), "seconds": report, "ratios": ratios}
+    return {"asks": len(queries), "seconds": report, "ratios": ratios}
 
 
 def main() -> None:
@@ -134,14 +134,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the draw (default: 0)")
     options = parser.parse_args()
     recommender = Recommender.load(options.run)
-    every = drawn(recommender, Path(options.run), options.asks, options.seed)
+    every = drawn(recommender, Path(options.run), options.queries, options.seed)
     explainer, ready = warmed(recommender)
     whole = undirected(explainer) if options.most else None
     found = {
         kind: measured(
-            explainer, asks, whole if kind == "users" else None, options.most
+            explainer, queries, whole if kind == "users" else None, options.most
         )
-        for kind, asks in every.items()
+        for kind, queries in every.items()
     }
     print(json.dumps({"seconds until ready": ready, **found}, indent=2))
 

@@ -26,7 +26,7 @@ WORDS = (
 
 
 class Shopper(FastHttpUser):  # type: ignore[misc]
-    """Asks, a second or so between asks; the shares of the questions are those of `task`."""
+    """Asks, a second or so between queries; the shares of the questions are those of `task`."""
 
     wait_time = between(0.5, 1.5)
 
@@ -37,9 +37,9 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
         about = self.client.get("/v1/about", headers=self.headers).json()
         self.user = random.choice(about["example_users"] or ["nobody"])
         self.seen: list[str] = []
-        self.ask("search", text=random.choice(WORDS))
+        self.query("search", text=random.choice(WORDS))
 
-    def ask(self, path: str, **body: Any) -> None:
+    def query(self, path: str, **body: Any) -> None:
         """Ask, and remember what was shown."""
         with self.client.post(
             f"/v1/{path}", json=body, headers=self.headers, catch_response=True
@@ -55,13 +55,13 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
     @task(10)
     def recommend(self) -> None:
         """The front page."""
-        self.ask("recommend", user=self.user)
+        self.query("recommend", user=self.user)
 
     @task(6)
     def search(self) -> None:
         """Half of the words are new, so that the encoder works."""
         text = random.choice(WORDS)
-        self.ask(
+        self.query(
             "search",
             text=text
             if random.random() < 0.5
@@ -73,7 +73,7 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
     def complete(self) -> None:
         """The basket's page."""
         if self.seen:
-            self.ask(
+            self.query(
                 "complete",
                 items=random.sample(self.seen, min(3, len(self.seen))),
                 user=self.user,
@@ -83,7 +83,7 @@ class Shopper(FastHttpUser):  # type: ignore[misc]
     def similar(self) -> None:
         """An item's page."""
         if self.seen:
-            self.ask("similar", item=random.choice(self.seen))
+            self.query("similar", item=random.choice(self.seen))
 
     @task(2)
     def buy(self) -> None:

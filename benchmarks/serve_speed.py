@@ -1,4 +1,4 @@
-"""How fast asks are answered over loopback, beside a FastAPI that says hello and beside the same ask on implicit.
+"""How fast asks are answered over loopback, beside a FastAPI that says hello and beside the same query on implicit.
 
     python benchmarks/serve_speed.py runs/<id> --rate 50 --seconds 20
     python benchmarks/serve_speed.py --items 100000 --rate 25 --onnx
@@ -79,7 +79,7 @@ class Server(NamedTuple):
         return 1000 * (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def made_up(items: int, folder: Path) -> str:
+def synthetic(items: int, folder: Path) -> str:
     """A run over a catalogue of this many items."""
     from benchmarks.build_speed import catalogue, untrained
     from fusion.experiment import Recipe
@@ -192,7 +192,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     found: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        run = options.run or made_up(options.items, Path(folder) / "runs")
+        run = options.run or synthetic(options.items, Path(folder) / "runs")
         if options.onnx:
             from encoders.text.export import export
 

@@ -144,18 +144,18 @@ def explanations(options: argparse.Namespace) -> int:
         found = {
             task: measure(
                 explainer,
-                asks,
-                options.asks,
+                queries,
+                options.queries,
                 options.sufficient,
                 options.seed,
                 not options.quiet,
             )
-            for task, asks in every.items()
+            for task, queries in every.items()
         }
         before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         flags = [
             "--asks",
-            str(options.asks),
+            str(options.queries),
             "--sufficient",
             str(options.sufficient),
             "--seed",

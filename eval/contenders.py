@@ -11,7 +11,7 @@ from eval.baselines.neural import LightGCN, SASRec
 from eval.baselines.packaged import ALS, BM25, BPR, LightGBMRanker
 from eval.baselines.text import LexicalMatch, RankFusion, ScoreFusion, UntunedEncoder
 from eval.measure.protocol import Scorer
-from eval.suite import Make, baselines, best, boosted, first_asks
+from eval.suite import Make, baselines, best, boosted, first_queries
 from fusion.experiment import Recipe
 from fusion.pipeline import Prepared
 from kg.graph import Graph
@@ -47,7 +47,7 @@ def contenders(
     """The baselines and the rivals; by name, and by name why one was left out.
 
     Where nobody ever took anything, only what reads words has something to say; there the
-    hybrid's own match of words stands beside it.
+    hybrid's own BM25 score stands beside it.
     """
     found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
     texts = prepared.split.train.texts(prepared.graph.item)
@@ -63,7 +63,7 @@ def contenders(
             for share in _SHARES
         }
         found[ScoreFusion.name] = best(
-            choices, first_asks(prepared, recipe), prepared, later or prepared
+            choices, first_queries(prepared, recipe), prepared, later or prepared
         )
     return found, left_out
 
@@ -118,7 +118,7 @@ def rivals(
             elif not why:
                 choices = _choices(prepared, recipe, name, quick, progress)
                 found[name] = best(
-                    choices, first_asks(prepared, recipe), prepared, later
+                    choices, first_queries(prepared, recipe), prepared, later
                 )
         except (ImportError, MemoryError) as error:
             why = str(error) or "out of memory"

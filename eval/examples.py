@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from fusion.pipeline import Prepared
-from fusion.query import Ask, Constraints, Recommendation
+from fusion.query import Constraints, Query, Recommendation
 from fusion.recommender import Recommender
 from fusion.tasks.folds import held_events
 
 SHOWN = 5
 
 
-def worked_asks(recommender: Recommender, prepared: Prepared) -> str:
+def worked_queries(recommender: Recommender, prepared: Prepared) -> str:
     """Up to three asks, answered: a user, a held-out basket to complete, and words; those that the graph has."""
     graph, titles = prepared.graph, prepared.split.train.titles(prepared.graph.item)
     events = held_events(graph, prepared.split.test.events)
@@ -21,12 +21,14 @@ def worked_asks(recommender: Recommender, prepared: Prepared) -> str:
     if graph.user is not None and len(users):
         name = graph.vocabs[graph.user].key(int(users[len(users) // 2]))
         new = any(
-            asks.masked is not None for *_, asks in prepared.folds
+            queries.masked is not None for *_, queries in prepared.folds
         )  # what users have was never an answer
         where = ", where=Constraints(new=True)" if new else ""
         lines += [f'{graph.user} {name} -> recommend(user="{name}"{where})']
         lines += _answer(
-            recommender.answer(Ask(user=name, k=SHOWN, where=Constraints(new=new)))
+            recommender.answer(
+                Query(user=name, k=SHOWN, where=Constraints(exclude_seen=new))
+            )
         )
     # A bundle that two users took is here twice.
     bundle, item = np.unique(
@@ -43,7 +45,7 @@ def worked_asks(recommender: Recommender, prepared: Prepared) -> str:
             if graph.user is not None and owner >= 0
             else None
         )
-        asked = Ask(
+        asked = Query(
             user, tuple(graph.vocabs[graph.item].key(row) for row in hand), k=SHOWN
         )
         whose = f', user="{user}"' if user is not None else ""

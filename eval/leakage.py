@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fusion.experiment import Splitter, Task
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from fusion.tasks.folds import held_events
 from kg.graph import Events, Graph
 from kg.split.time import GroupedSplit, LeaveLast, Split
@@ -29,27 +29,27 @@ AHEAD = 3.0  # times the best of all that does not use the edge type
 ALL, FEW = 0.9, 0.02  # nearly all targets within so small a share of the catalogue
 TWINS = 0.25  # share of the held-out bundles that stand in training item by item
 LEAST = 20  # asks that a share of them says anything about
-_HUBS = 300  # nodes kept half-way for an ask, those with the fewest edges first: a hub gives nothing away
+_HUBS = 300  # nodes kept half-way for a query, those with the fewest edges first: a hub gives nothing away
 
 
 @dataclass(frozen=True)
 class Reach:
-    """What one path of one or two edges brings from the asks to their targets.
+    """What one path of one or two edges brings from the queries to their targets.
 
     Attributes:
         path: The edge types' names, one or two, in the order walked.
-        start: "user" or "items": what of the ask it starts from.
+        start: "user" or "items": what of the query it starts from.
         task: Whose asks.
         asks: How many have such a start.
         recall: Recall@10 of ranking by the path alone; ties in random order.
-        reached: Share of the asks whose target the path reaches at all.
+        reached: Share of the queries whose target the path reaches at all.
         spread: Median share of the catalogue that it reaches.
     """
 
     path: tuple[str, ...]
     start: str
     task: str
-    asks: int
+    queries: int
     recall: float
     reached: float
     spread: float
@@ -88,7 +88,7 @@ def audit(
     seed: int = 0,
     limit: int = 500,
 ) -> Audit:
-    """Measure what each edge type alone tells about the validation asks.
+    """Measure what each edge type alone tells about the validation queries.
 
     An edge type is flagged where a path over it has a recall@10 above 0.6, and either that is
     3 times what the best path without it reaches (popularity included), or it reaches nine of
@@ -99,29 +99,31 @@ def audit(
         graph: Of its training tables.
         tasks: How held-out events become asks.
         seed: Of the draws.
-        limit: Most asks a task.
+        limit: Most queries a task.
     """
     events = held_events(graph, split.valid.events)
     leaks: dict[str, None] = {}
     notes, paths = [], []
     for name, task in tasks.items():
-        asks = task.held_out(graph, events, seed)
-        if len(asks) > limit:
-            asks = asks.take(
+        queries = task.held_out(graph, events, seed)
+        if len(queries) > limit:
+            queries = queries.take(
                 np.sort(
-                    np.random.default_rng(seed).choice(len(asks), limit, replace=False)
+                    np.random.default_rng(seed).choice(
+                        len(queries), limit, replace=False
+                    )
                 )
             )
-        if not len(asks):
+        if not len(queries):
             continue
-        found = list(_paths(graph, name, asks))
+        found = list(_paths(graph, name, queries))
         popularity = np.bincount(
             graph.events.item, minlength=graph.size(graph.item)
         ).astype(np.float32)
-        base = float(np.mean(_hits(np.tile(popularity, (len(asks), 1)), asks)))
+        base = float(np.mean(_hits(np.tile(popularity, (len(queries), 1)), queries)))
         leaks |= dict.fromkeys(_suspects(found, base))
         paths += found
-        notes += _notes(split, graph, name, asks)
+        notes += _notes(split, graph, name, queries)
     for what, held in (("validation", split.valid), ("test", split.test)):
         twins, total = _twins(graph, held_events(graph, held.events))
         if total:
@@ -154,15 +156,15 @@ def usual(tables: Tables) -> tuple[Splitter, dict[str, Task]]:
     tasks: dict[str, Task] = (
         {"bundles": BasketCompletion(min_items=2)}
         if bundles
-        else {"next": NextItem(new=False)}
+        else {"next": NextItem(exclude_seen=False)}
     )
     return LeaveLast() if timed else GroupedSplit(
         0.1, 0.1, group="bundle" if bundles else "user"
     ), tasks
 
 
-def _paths(graph: Graph, task: str, asks: Asks) -> list[Reach]:
-    """Every way of one or two edges from the asks' users and items to items."""
+def _paths(graph: Graph, task: str, queries: QueryBatch) -> list[Reach]:
+    """Every way of one or two edges from the queries' users and items to items."""
     steps: list[tuple[str, str, str, Any]] = []
     for (source, name, target), edge in graph.edges.items():
         shape = (graph.size(source), graph.size(target))
@@ -173,7 +175,7 @@ def _paths(graph: Graph, task: str, asks: Asks) -> list[Reach]:
             (source, name, target, matrix),
             (target, name, source, matrix.T.tocsr()),
         ]
-    count = len(asks)
+    count = len(queries)
 
     def given_by(owners: IntArray, rows: IntArray, kind: str) -> Any:
         return sp.csr_matrix(
@@ -182,19 +184,23 @@ def _paths(graph: Graph, task: str, asks: Asks) -> list[Reach]:
         )
 
     starts = [
-        ("items", graph.item, given_by(asks.items.owners, asks.items.rows, graph.item))
+        (
+            "items",
+            graph.item,
+            given_by(queries.items.owners, queries.items.rows, graph.item),
+        )
     ]
     if graph.user is not None:
-        known = np.flatnonzero(asks.users >= 0)
+        known = np.flatnonzero(queries.users >= 0)
         starts.append(
-            ("user", graph.user, given_by(known, asks.users[known], graph.user))
+            ("user", graph.user, given_by(known, queries.users[known], graph.user))
         )
     found: dict[tuple[str, tuple[str, ...]], Reach] = {}
     for start, kind, given in starts:
         which = np.flatnonzero(np.diff(given.indptr))
         if not len(which):
             continue
-        given, some_asks = given[which], asks.take(which)
+        given, some_asks = given[which], queries.take(which)
         for source, name, target, matrix in steps:
             if source != kind:
                 continue
@@ -232,13 +238,13 @@ def _specific(first: Any, matrix: Any) -> Any:
 
 
 def _measure(
-    path: tuple[str, ...], start: str, task: str, scores: Any, asks: Asks
+    path: tuple[str, ...], start: str, task: str, scores: Any, queries: QueryBatch
 ) -> Reach:
     items = scores.shape[1]
     step = max(1, (1 << 24) // items)
     hits, reached, spread = [], [], []
-    for begin in range(0, len(asks), step):
-        some = asks.take(np.arange(begin, min(begin + step, len(asks))))
+    for begin in range(0, len(queries), step):
+        some = queries.take(np.arange(begin, min(begin + step, len(queries))))
         dense = np.asarray(scores[begin : begin + step].toarray(), np.float32)
         hits.append(_hits(dense, some))
         reached.append(
@@ -253,22 +259,24 @@ def _measure(
         path,
         start,
         task,
-        len(asks),
+        len(queries),
         recall,
         share,
         float(np.median(np.concatenate(spread))),
     )
 
 
-def _hits(scores: npt.NDArray[np.float32], asks: Asks) -> npt.NDArray[np.float64]:
+def _hits(
+    scores: npt.NDArray[np.float32], queries: QueryBatch
+) -> npt.NDArray[np.float64]:
     """(B,) the chance that the first target is among the best ten, its ties in random order; scores are changed.
 
     The mid-rank that metrics use would put each of nineteen tied items tenth, and call that a
     recall of one.
     """
-    target = asks.targets.rows[asks.targets.offsets[:-1]]
-    scores[asks.items.owners, asks.items.rows] = -1
-    own = scores[np.arange(len(asks)), target][:, None]
+    target = queries.targets.rows[queries.targets.offsets[:-1]]
+    scores[queries.items.owners, queries.items.rows] = -1
+    own = scores[np.arange(len(queries)), target][:, None]
     above, tied = (
         np.count_nonzero(scores > own, axis=1),
         np.count_nonzero(scores == own, axis=1),
@@ -281,7 +289,7 @@ def _suspects(paths: list[Reach], base: float) -> list[str]:
     """The edge types to drop: single edges are blamed before pairs, which are blamed only where no single one is."""
     said, blamed = [], set[str]()
     for path in sorted(paths, key=lambda p: (len(set(p.path)), len(p.path), -p.recall)):
-        if blamed & set(path.path) or path.recall <= HIGH or path.asks < LEAST:
+        if blamed & set(path.path) or path.recall <= HIGH or path.queries < LEAST:
             continue
         elsewhere = max(
             [base, *(p.recall for p in paths if not set(p.path) & set(path.path))]
@@ -305,16 +313,16 @@ def _named(path: Reach) -> str:
     return f"{path.task}: {' + '.join(path.path)} from the {path.start} has recall@{TOP} {path.recall:.2f}"
 
 
-def _notes(split: Split, graph: Graph, task: str, asks: Asks) -> list[str]:
-    target = asks.targets.rows[asks.targets.offsets[:-1]]
+def _notes(split: Split, graph: Graph, task: str, queries: QueryBatch) -> list[str]:
+    target = queries.targets.rows[queries.targets.offsets[:-1]]
     notes = [
-        f"{task}: {split.cold[target].mean():.1%} of {len(asks):,} targets are in no training event"
+        f"{task}: {split.cold[target].mean():.1%} of {len(queries):,} targets are in no training event"
     ]
-    worded = np.flatnonzero([bool(text.strip()) for text in asks.texts])
+    worded = np.flatnonzero([bool(text.strip()) for text in queries.texts])
     if len(worded):
         texts = split.train.texts(graph.item)
         inside = sum(
-            asks.texts[n].strip().lower() in texts[target[n]].lower() for n in worded
+            queries.texts[n].strip().lower() in texts[target[n]].lower() for n in worded
         )
         notes.append(
             f"{task}: the query stands word by word in the target's text in {inside:,} of {len(worded):,} asks"

@@ -17,14 +17,14 @@ from kg import config as recipes
 
 RECIPES = Path(fusion.__file__).parent / "recipes"
 PARTS: dict[str, Part] = {
-    "text": {"words": True, "graph": False, "paths": False, "match": False},
-    "graph": {"words": False, "graph": True, "paths": False, "match": False},
-    "counted paths": {"words": False, "graph": False, "paths": True, "match": False},
+    "text": {"text": True, "graph": False, "paths": False, "bm25": False},
+    "graph": {"text": False, "graph": True, "paths": False, "bm25": False},
+    "counted paths": {"text": False, "graph": False, "paths": True, "bm25": False},
     "counts and word match": {
-        "words": False,
+        "text": False,
         "graph": False,
         "paths": True,
-        "match": True,
+        "bm25": True,
     },  # all but vectors
 }
 
@@ -51,21 +51,21 @@ def train_parts(
 ) -> dict[str, Recommender]:
     """The parts of the model, each trained alone, to serve what later gives; by the name in the tables.
 
-    Where nobody ever took anything there is nothing to count but the match of words.
+    Where nobody ever took anything there is nothing to count but the BM25 score.
     """
     found = {}
     texts = prepared.texts.of_type(prepared.graph.item)
     whole = {
-        side for side in ("words", "graph", "paths") if getattr(recipe.fusion, side)
+        side for side in ("text", "graph", "paths") if getattr(recipe.fusion, side)
     }
     whole |= (
-        {"match"}
-        if recipe.fusion.paths and recipe.fusion.matches and Lexical.fits(texts)
+        {"bm25"}
+        if recipe.fusion.paths and recipe.fusion.uses_bm25 and Lexical.fits(texts)
         else set()
     )
     for part, switches in PARTS.items() if recipe.evaluation.parts else ():
         counted = (
-            len(prepared.graph.events) or switches["match"] or not switches["paths"]
+            len(prepared.graph.events) or switches["bm25"] or not switches["paths"]
         )
         if counted and {side for side, on in switches.items() if on} < whole:
             folder = work / part.replace(" ", "-")

@@ -1,4 +1,4 @@
-"""The table that every run ends with: the hybrid, its parts alone, and the baselines, on the same held-out asks."""
+"""The table that every run ends with: the hybrid, its parts alone, and the baselines, on the same held-out queries."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from eval.baselines.text import TfIdf, UntunedEncoder
 from eval.measure.protocol import Scorer, evaluate
 from eval.measure.report import Report, make_report
 from fusion.experiment import Recipe
-from fusion.model.features import Evidence
+from fusion.model.features import MetapathFeatures
 from fusion.pipeline import Prepared, held_out
-from fusion.query import Asks, join
+from fusion.query import QueryBatch, join
 from fusion.recommender import Recommender
 from kg.graph import Graph
 from kg.tables import IntArray
@@ -33,7 +33,7 @@ _TREES = (100, 200, 300, 400)
 
 def judge(prepared: Prepared, recipe: Recipe, recommender: Recommender) -> float:
     """The recipe's metric on the validation asks of its first task."""
-    asks = _first(
+    queries = _first(
         held_out(
             prepared, recipe, prepared.split.valid, recipe.evaluation.validation_limit
         ),
@@ -42,22 +42,26 @@ def judge(prepared: Prepared, recipe: Recipe, recommender: Recommender) -> float
     metric = recipe.evaluation.metric
     k = int(metric.partition("@")[2] or 10)
     scores = evaluate(
-        {"hybrid": recommender}, asks, len(recommender.items), ks=(k,), progress=False
+        {"hybrid": recommender},
+        queries,
+        len(recommender.items),
+        ks=(k,),
+        progress=False,
     )
     return scores.means()["hybrid"][metric]
 
 
-def _first(asks: Mapping[str, Asks], recipe: Recipe) -> Asks:
+def _first(queries: Mapping[str, QueryBatch], recipe: Recipe) -> QueryBatch:
     name = next(iter(recipe.tasks))
-    if name not in asks:
+    if name not in queries:
         raise ValueError(
             f"the first task, {name!r}, finds no asks among the validation events"
         )
-    return asks[name]
+    return queries[name]
 
 
-def first_asks(prepared: Prepared, recipe: Recipe) -> Asks:
-    """The validation asks that baselines are chosen on: those of the first task, 2,000 of them where all are meant."""
+def first_queries(prepared: Prepared, recipe: Recipe) -> QueryBatch:
+    """The validation queries that baselines are chosen on: those of the first task, 2,000 of them where all are meant."""
     return _first(
         held_out(
             prepared,
@@ -84,15 +88,15 @@ class Chosen:
         """The scorer's."""
         return self.scorer.name
 
-    def score(self, asks: Asks) -> npt.NDArray[np.float32]:
+    def score(self, queries: QueryBatch) -> npt.NDArray[np.float32]:
         """(B, I) scores."""
-        return self.scorer.score(asks)
+        return self.scorer.score(queries)
 
 
 def best(
-    choices: Mapping[str, Make], valid: Asks, prepared: Prepared, later: Prepared
+    choices: Mapping[str, Make], valid: QueryBatch, prepared: Prepared, later: Prepared
 ) -> Scorer:
-    """The one with the highest NDCG@10 on validation asks, made anew of what is tested where that is another graph."""
+    """The one with the highest NDCG@10 on validation queries, made anew of what is tested where that is another graph."""
     if len(choices) == 1:
         return next(iter(choices.values()))(later.graph)
     highest = -1.0
@@ -116,7 +120,7 @@ def baselines(
     progress: bool = True,
     later: Prepared | None = None,
 ) -> dict[str, Scorer]:
-    """Every baseline; what they have to choose is chosen on the validation asks.
+    """Every baseline; what they have to choose is chosen on the validation queries.
 
     Args:
         prepared: The training graph.
@@ -127,7 +131,7 @@ def baselines(
     """
     later = later or prepared
     graph, texts = later.graph, later.split.train.texts(later.graph.item)
-    valid = first_asks(prepared, recipe)
+    valid = first_queries(prepared, recipe)
     found: dict[str, Scorer] = {}
 
     def chosen(choices: Mapping[str, Make]) -> Scorer:
@@ -180,7 +184,9 @@ def untuned(
     prepared: Prepared, recipe: Recipe, texts: list[str], progress: bool = True
 ) -> UntunedEncoder:
     """The recipe's encoder as it was downloaded."""
-    encoder = TextEncoder(replace(recipe.text, tune="frozen"), recipe.fusion.width)
+    encoder = TextEncoder(
+        replace(recipe.text, tune="frozen"), recipe.fusion.embedding_dim
+    )
 
     def encode(words: list[str]) -> npt.NDArray[np.float32]:
         table = encoder.table(words)
@@ -203,39 +209,39 @@ def boosted(
     kind: type[BoostedRanker] = BoostedRanker,
     later: Prepared | None = None,
 ) -> BoostedRanker:
-    """The rival: trees over the same counted paths and candidates, of all of the folds' asks.
+    """The rival: trees over the same metapath counts and candidates, of all of the folds' asks.
 
     How many trees is chosen on validation.
     """
-    each = recipe.fusion.each
+    each = recipe.fusion.candidates_per_path
 
     def candidates(
-        evidence: Evidence, asks: Asks
+        features: MetapathFeatures, queries: QueryBatch
     ) -> tuple[IntArray, npt.NDArray[np.float32]]:
-        rows, phi = evidence(asks, each)
+        rows, phi = features(queries, each)
         return rows.numpy(), phi.numpy()
 
     texts = prepared.texts.of_type(prepared.graph.item)
     folds = [
-        (Evidence(counts, texts=texts), asks)
-        for _, counts, asks in prepared.folds
-        if len(asks)
+        (MetapathFeatures(counts, texts=texts), queries)
+        for _, counts, queries in prepared.folds
+        if len(queries)
     ]
-    bounds = np.cumsum([0, *(len(asks) for _, asks in folds)])
-    # An ask's fold is told by its number, which rides along as its group.
-    every = join([asks for _, asks in folds])
+    bounds = np.cumsum([0, *(len(queries) for _, queries in folds)])
+    # An query's fold is told by its number, which rides along as its group.
+    every = join([queries for _, queries in folds])
     every = replace(every, groups=np.arange(len(every)))
 
-    def training(asks: Asks) -> tuple[IntArray, npt.NDArray[np.float32]]:
+    def training(queries: QueryBatch) -> tuple[IntArray, npt.NDArray[np.float32]]:
         parts = []
-        fold = np.searchsorted(bounds, asks.groups, side="right") - 1
-        for number, (evidence, _) in enumerate(folds):
+        fold = np.searchsorted(bounds, queries.groups, side="right") - 1
+        for number, (features, _) in enumerate(folds):
             which = np.flatnonzero(fold == number)
             if len(which):
-                parts.append((which, *candidates(evidence, asks.take(which))))
+                parts.append((which, *candidates(features, queries.take(which))))
         width = max(rows.shape[1] for _, rows, _ in parts)
-        rows_all = np.full((len(asks), width), -1, np.int64)
-        phi_all = np.zeros((len(asks), width, parts[0][2].shape[2]), np.float32)
+        rows_all = np.full((len(queries), width), -1, np.int64)
+        phi_all = np.zeros((len(queries), width, parts[0][2].shape[2]), np.float32)
         for which, rows, phi in parts:
             rows_all[which, : rows.shape[1]], phi_all[which, : rows.shape[1]] = (
                 rows,
@@ -250,11 +256,15 @@ def boosted(
         seed=recipe.seed,
     )
     ranker.fit(every, progress)
-    ranker.candidates = partial(candidates, Evidence(prepared.counts, texts=texts))
-    ranker.keep(_TREES, first_asks(prepared, recipe))
+    ranker.candidates = partial(
+        candidates, MetapathFeatures(prepared.counts, texts=texts)
+    )
+    ranker.keep(_TREES, first_queries(prepared, recipe))
     log.info("chosen on validation: %s, %d trees", ranker.name, ranker.kept)
     if later is not None and later is not prepared:
-        ranker.candidates = partial(candidates, Evidence(later.counts, texts=texts))
+        ranker.candidates = partial(
+            candidates, MetapathFeatures(later.counts, texts=texts)
+        )
     return ranker
 
 
@@ -264,15 +274,18 @@ def measure(
     scorers: Mapping[str, Scorer],
     progress: bool = True,
 ) -> dict[str, Report]:
-    """Each task's test asks, by every scorer, the first against the others; warm and cold targets apart."""
+    """Each task's test queries, by every scorer, the first against the others; warm and cold targets apart."""
     config, reports = recipe.evaluation, {}
-    for task, asks in held_out(
+    for task, queries in held_out(
         prepared, recipe, prepared.split.test, config.limit
     ).items():
         scores = evaluate(
-            scorers, asks, prepared.graph.size(prepared.graph.item), progress=progress
+            scorers,
+            queries,
+            prepared.graph.size(prepared.graph.item),
+            progress=progress,
         )
-        slices = slices_of(prepared, asks)
+        slices = slices_of(prepared, queries)
         reports[task] = make_report(
             f"{task}, test", scores, slices, draws=config.draws, seed=recipe.seed
         )
@@ -280,21 +293,21 @@ def measure(
 
 
 def slices_of(
-    prepared: Prepared, asks: Asks, cross: str = ""
+    prepared: Prepared, queries: QueryBatch, cross: str = ""
 ) -> dict[str, npt.NDArray[np.bool_]]:
-    """By name, (B,) which asks: warm and cold targets, and those whose target crosses over.
+    """By name, (B,) which queries: warm and cold targets, and those whose target crosses over.
 
     Args:
         prepared: Whose training events tell what is cold.
         asks: B asks with targets; the first target of each is looked at.
-        cross: A relation from items to attributes. An ask crosses over where the target has
-            values of it and shares none with any item at hand, of which one at least has a
+        cross: A relation from items to attributes. A query crosses over where the target has
+            values of it and shares none with any context item, of which one at least has a
             value, too; "" leaves these out.
 
     Raises:
         ValueError: The graph has no such relation.
     """
-    target = asks.targets.rows[asks.targets.offsets[:-1]]
+    target = queries.targets.rows[queries.targets.offsets[:-1]]
     cold = prepared.split.cold[target]
     found = {"warm": ~cold, "cold": cold}
     if cross:
@@ -312,9 +325,11 @@ def slices_of(
         values = sp.csr_array(
             (np.ones(len(edges[0])), (edges[0].source, edges[0].target)), shape=shape
         )
-        ones, hand = np.ones(len(asks.items.rows)), asks.items
+        ones, hand = np.ones(len(queries.items.rows)), queries.items
         held = (
-            sp.csr_array((ones, hand.rows, hand.offsets), shape=(len(asks), shape[0]))
+            sp.csr_array(
+                (ones, hand.rows, hand.offsets), shape=(len(queries), shape[0])
+            )
             @ values
         )
         own = values[target]

@@ -1,1 +1,1 @@
-"""Meaning: the gate, the context, the counted paths, the model and the recommender. Imports kg and encoders."""
+"""Meaning: the gate, the context, the metapath counts, the model and the recommender. Imports kg and encoders."""

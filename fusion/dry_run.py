@@ -19,9 +19,7 @@ ENOUGH = 30  # steps; with the demo's 32, vectors bring more of its searches, by
 
 def too_few(steps: int, recipe: Recipe) -> str:
     """What to change where a schedule has hardly any steps; "" where it has enough, or none is wanted."""
-    if steps >= ENOUGH or not (
-        recipe.training.epochs or recipe.training.language_epochs
-    ):
+    if steps >= ENOUGH or not (recipe.training.epochs or recipe.training.text_epochs):
         return ""
     return (
         f"warning: {steps} steps are too few for vectors to learn from (below {ENOUGH}); raise folds.count, "
@@ -46,9 +44,9 @@ def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
                 started = time.monotonic()
                 with torch.no_grad():
                     trainer.step_module(
-                        fold.world,
-                        fold.asks.take(chosen),
-                        fold.bank,
+                        fold.snapshot,
+                        fold.queries.take(chosen),
+                        fold.embeddings,
                         trainer.source,
                         torch.Generator(),
                         False,

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from encoders.graph.layers import GraphConfig, Sage
 from encoders.text.encoder import TextConfig
 from fusion.model.config import FusionConfig
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig
 from fusion.training.schedule import TrainingConfig
@@ -52,15 +52,15 @@ class Task(Protocol):
     """How (ask, target) pairs are drawn.
 
     What a task may have beside: `needs`, what it finds nothing to ask without; and `made_up`,
-    whether its held-out asks are of nobody's, so that they do not say how far to trust vectors
+    whether its held-out queries are of nobody's, so that they do not say how far to trust vectors
     (fusion.training.shrinkage).
     """
 
-    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """Asks about events that the graph does not hold, one target each."""
+    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """Queries about events that the graph does not hold, one target each."""
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """Asks to measure on."""
+    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """Queries to measure on."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ class EvaluationConfig:
     """How a run is measured.
 
     Attributes:
-        limit: Most held-out asks a task and part, a seeded draw; 0 takes all.
-        validation_limit: Most validation asks at the stops in training.
+        limit: Most held-out queries a task and part, a seeded draw; 0 takes all.
+        validation_limit: Most validation queries at the stops in training.
         draws: Of the bootstrap.
         baselines: Whether the table holds the baselines.
-        boosted: Whether the table holds the boosted ranker over the same counted paths.
+        boosted: Whether the table holds the boosted ranker over the same metapath counts.
         parts: Whether the parts are trained alone and stand in the table.
         ease: Penalties of EASE that validation chooses from.
         metric: What validation maximises: MRR, HR@k, NDCG@k or Recall@k.
@@ -117,9 +117,9 @@ class Recipe:
         tasks: By name; the first is the one that validation looks at.
         text: BERT.
         gnn: The GNN.
-        paths: The counted paths.
+        paths: The metapath counts.
         fusion: The hybrid's shape.
-        folds: How training asks are kept out of the graph they are asked of.
+        folds: How training queries are kept out of the graph they are asked of.
         training: How it is trained.
         evaluation: How it is measured.
     """

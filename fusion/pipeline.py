@@ -17,11 +17,11 @@ from tqdm import tqdm
 from encoders.text.encoder import TextConfig, TextEncoder, TextSource
 from fusion.experiment import Recipe, Task
 from fusion.model.config import FusionConfig
-from fusion.model.features import Evidence
-from fusion.model.hybrid import Bank, Hybrid
-from fusion.model.snapshot import NodeTexts, World
+from fusion.model.features import MetapathFeatures
+from fusion.model.hybrid import EmbeddingCache, Hybrid
+from fusion.model.snapshot import GraphSnapshot, NodeTexts
 from fusion.model.spectral import spectral_vectors
-from fusion.query import Asks, join
+from fusion.query import QueryBatch, join
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import make_model
 from fusion.tasks.folds import Fold, held_events, make_folds
@@ -39,10 +39,10 @@ Judge = Callable[[Recommender], float]
 class Part(TypedDict):
     """Which sides of the hybrid a part of it uses; as in FusionConfig."""
 
-    words: bool
+    text: bool
     graph: bool
     paths: bool
-    match: bool
+    bm25: bool
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class Prepared:
     Attributes:
         split: The training tables and what is held out.
         graph: Of the training tables.
-        counts: Its counted paths.
+        counts: Its metapath counts.
         folds: (graph, counts, asks) of each fold.
-        earliest: The fold whose graph holds nothing that any training ask is about; None where
+        earliest: The fold whose graph holds nothing that any training query is about; None where
             there is no such.
         texts: What there is to read.
         sources: By encoder, what lies under its tuned layers, for all models that read these texts.
@@ -63,14 +63,14 @@ class Prepared:
     split: Split
     graph: Graph
     counts: PathCounts
-    folds: list[tuple[Graph, PathCounts, Asks]]
+    folds: list[tuple[Graph, PathCounts, QueryBatch]]
     texts: NodeTexts
     earliest: Graph | None = None
     sources: dict[TextConfig, TextSource] = field(default_factory=dict, repr=False)
 
 
 def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
-    """Count the paths of every fold's graph and draw the training asks.
+    """Count the paths of every fold's graph and draw the training queries.
 
     Raises:
         DataError: The tasks find nothing to ask in the training events, what is asked stands
@@ -95,14 +95,14 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
                 for n, t in recipe.tasks.items()
             }
             found.update({name: len(some) for name, some in drawn.items()})
-            asks = join(list(drawn.values()))
+            queries = join(list(drawn.values()))
             counts = count_paths(fold.graph, recipe.paths)
             check_fold(fold, counts)
-            if (asks.targets.lengths != 1).any():
+            if (queries.targets.lengths != 1).any():
                 raise DataError(
                     "a training ask must have one target; a task gave another number"
                 )
-            made.append((fold.graph, counts, asks))
+            made.append((fold.graph, counts, queries))
             bar.update()
         counts = count_paths(graph, recipe.paths)
         bar.update()
@@ -126,7 +126,7 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
                 name,
                 _needs(task),
             )
-    if not any(len(asks.items.rows) for _, _, asks in made):
+    if not any(len(queries.items.rows) for _, _, queries in made):
         remedy = (
             "; BasketCompletion has such asks, and NextItem with history"
             if len(graph.events)
@@ -175,22 +175,22 @@ def catalogue_fold(graph: Graph, split: Split) -> Fold:
 
 def held_out(
     prepared: Prepared, recipe: Recipe, held: Held, limit: int
-) -> dict[str, Asks]:
+) -> dict[str, QueryBatch]:
     """By task, the asks about held-out events; at most `limit` a task, a seeded draw, 0 for all."""
     graph, found = prepared.graph, {}
     events = held_events(graph, held.events)
     for name, task in recipe.tasks.items():
-        asks = task.held_out(graph, events, recipe.seed)
-        if limit and limit < len(asks):
-            asks = asks.take(
+        queries = task.held_out(graph, events, recipe.seed)
+        if limit and limit < len(queries):
+            queries = queries.take(
                 np.sort(
                     np.random.default_rng(recipe.seed).choice(
-                        len(asks), limit, replace=False
+                        len(queries), limit, replace=False
                     )
                 )
             )
-        if len(asks):
-            found[name] = asks
+        if len(queries):
+            found[name] = queries
     return found
 
 
@@ -198,12 +198,14 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     """An untrained model and its texts; the same weights by seed."""
     torch.manual_seed(recipe.seed)
     text = (
-        TextEncoder(recipe.text, recipe.fusion.width) if recipe.fusion.words else None
+        TextEncoder(recipe.text, recipe.fusion.embedding_dim)
+        if recipe.fusion.text
+        else None
     )
     item_texts = (
-        prepared.texts.of_type(prepared.graph.item) if recipe.fusion.matches else None
+        prepared.texts.of_type(prepared.graph.item) if recipe.fusion.uses_bm25 else None
     )
-    paths = len(Evidence(prepared.counts, texts=item_texts).names)
+    paths = len(MetapathFeatures(prepared.counts, texts=item_texts).names)
     model = make_model(recipe, text, prepared.split.train, prepared.counts, paths)
     if (
         model.inputs is not None
@@ -211,7 +213,7 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
         and prepared.earliest is not None
     ):
         for kind, vectors in spectral_vectors(
-            prepared.earliest, recipe.fusion.width, recipe.seed
+            prepared.earliest, recipe.fusion.embedding_dim, recipe.seed
         ).items():
             if len(vectors):
                 model.inputs.nodes.get_parameter(f"of {kind}.weight").data.copy_(
@@ -238,39 +240,41 @@ def make_trainer(
     config = recipe.fusion
     folds = []
     texts = source.encode_all(progress) if source is not None else None
-    for graph, counts, asks in prepared.folds:
-        if len(asks):
-            world = World(
+    for graph, counts, queries in prepared.folds:
+        if len(queries):
+            snapshot = GraphSnapshot(
                 graph,
                 counts,
                 prepared.texts,
                 config.fanout,
                 config.neighbours,
                 fabric.device,
-                config.matches,
+                config.uses_bm25,
             )
-            asks, settling = _set_aside(asks, recipe)
+            queries, settling = _set_aside(queries, recipe)
             folds.append(
-                TrainingFold(world, asks, model.encode(world, texts), settling)
+                TrainingFold(snapshot, queries, model.encode(snapshot, texts), settling)
             )
-    serving = make_world(prepared, config, fabric.device)
+    serving = make_snapshot(prepared, config, fabric.device)
 
-    def validate(trained: Hybrid, bank: Bank) -> float:
+    def validate(trained: Hybrid, embeddings: EmbeddingCache) -> float:
         value = judge(
-            Recommender(trained, serving, bank, prepared.split.train, prepared.counts)
+            Recommender(
+                trained, serving, embeddings, prepared.split.train, prepared.counts
+            )
         )
         trained.train()
         return value
 
-    tempered = recipe.training.temper and recipe.fusion.vectors and recipe.fusion.paths
+    shrunk = recipe.training.shrinkage and recipe.fusion.vectors and recipe.fusion.paths
     asked = (
-        held_out(prepared, recipe, prepared.split.valid, recipe.training.temper)
-        if tempered
+        held_out(prepared, recipe, prepared.split.valid, recipe.training.shrinkage)
+        if shrunk
         else {}
     )
     real = [
-        asks
-        for name, asks in asked.items()
+        queries
+        for name, queries in asked.items()
         if not getattr(recipe.tasks[name], "made_up", False)
     ]
     kept = join(real) if real else None
@@ -289,43 +293,47 @@ def make_trainer(
     )
 
 
-def _set_aside(asks: Asks, recipe: Recipe) -> tuple[Asks, Asks | None]:
+def _set_aside(
+    queries: QueryBatch, recipe: Recipe
+) -> tuple[QueryBatch, QueryBatch | None]:
     """The asks of the joint training, and those that only the settling sees."""
     training = recipe.training
-    count = round(training.settle_share * len(asks))
+    count = round(training.finetune_share * len(queries))
     if not (
         recipe.fusion.vectors
         and recipe.fusion.paths
-        and training.settle.passes
+        and training.finetune_head.epochs
         and count
     ):
-        return asks, None
-    order = np.random.default_rng(recipe.seed).permutation(len(asks))
-    return asks.take(np.sort(order[count:])), asks.take(np.sort(order[:count]))
+        return queries, None
+    order = np.random.default_rng(recipe.seed).permutation(len(queries))
+    return queries.take(np.sort(order[count:])), queries.take(np.sort(order[:count]))
 
 
 def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
     """The trained model over a whole graph: that of the training, or what `refit` gives."""
-    world = trainer.serving
-    if world.graph is not prepared.graph:
-        world = make_world(prepared, trainer.model.config, world.device)
-        world.learned_from(trainer.serving.taken)
-    bank = trainer.model.encode(world, trainer.texts())
+    snapshot = trainer.serving
+    if snapshot.graph is not prepared.graph:
+        snapshot = make_snapshot(prepared, trainer.model.config, snapshot.device)
+        snapshot.seen_in_training(trainer.serving.taken)
+    embeddings = trainer.model.encode(snapshot, trainer.texts())
     return Recommender(
-        trainer.model, world, bank, prepared.split.train, prepared.counts
+        trainer.model, snapshot, embeddings, prepared.split.train, prepared.counts
     )
 
 
-def make_world(prepared: Prepared, config: FusionConfig, device: torch.device) -> World:
+def make_snapshot(
+    prepared: Prepared, config: FusionConfig, device: torch.device
+) -> GraphSnapshot:
     """The whole graph, ready for a model."""
-    return World(
+    return GraphSnapshot(
         prepared.graph,
         prepared.counts,
         prepared.texts,
         config.fanout,
         config.neighbours,
         device,
-        config.matches,
+        config.uses_bm25,
     )
 
 

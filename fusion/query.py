@@ -38,8 +38,8 @@ class Constraints:
         between: Name of a numeric property and the least and the most it may be, both
             included, None where open; an item of which it is not known is left out.
         only: The only item ids to return: what is in stock; all where None.
-        new: Whether only to return what the user has not taken; to somebody unknown everything
-            is new.
+        exclude_seen: Whether only to return what the user has not taken; to somebody unknown
+            everything is new.
     """
 
     exclude: tuple[str, ...] = ()
@@ -47,7 +47,7 @@ class Constraints:
     without: tuple[tuple[str, tuple[str, ...]], ...] = ()
     between: tuple[tuple[str, tuple[float | None, float | None]], ...] = ()
     only: tuple[str, ...] | None = None
-    new: bool = False
+    exclude_seen: bool = False
 
     def __post_init__(self) -> None:
         for name in ("within", "without", "between"):
@@ -91,12 +91,12 @@ def named_values(named: Any, what: str) -> tuple[tuple[str, Any], ...]:
 
 
 @dataclass(frozen=True)
-class Ask:
+class Query:
     """Given some of user, items and words: which items come next?
 
     Attributes:
-        user: A user's id; an unknown one is answered as nobody in particular.
-        items: Ids of the items at hand; unknown ones are passed over. They are never returned.
+        user: A user's id; an unknown one is answered as an anonymous user.
+        items: Ids of the context items; unknown ones are passed over. They are never returned.
             Where the graph has users who take items one after the other, the latest comes last.
         text: Words: a query, or the intent of a bundle.
         k: How many items to return, at least 1; more than there are returns all.
@@ -127,13 +127,13 @@ class Recommendation:
         id: The item's id.
         title: What people read.
         score: Higher is better; comparable within one answer.
-        language: Share of language in the item's vector, 0..1; the rest is the graph's.
+        text_weight: Share of the text in the item's vector, 0..1; the rest is the graph's.
     """
 
     id: str
     title: str
     score: float
-    language: float
+    text_weight: float
 
 
 @dataclass(frozen=True)
@@ -186,15 +186,15 @@ class Ragged:
 
 
 @dataclass(frozen=True)
-class Asks:
-    """B asks in rows of the graph's vocabularies.
+class QueryBatch:
+    """B queries in rows of the graph's vocabularies.
 
     Attributes:
         users: (B,) user rows, -1 where nobody is known.
         items: B lists of item rows at hand.
         texts: (B,) words, "" where there are none.
         targets: B lists of the item rows that are right; empty when serving.
-        groups: (B,) which asks stand together in the bootstrap (the user, the query).
+        groups: (B,) which queries stand together in the bootstrap (the user, the query).
         masked: B lists of item rows that are no answer, beside those at hand; None where there
             are none.
     """
@@ -218,12 +218,12 @@ class Asks:
             else known
         )
 
-    def take(self, which: IntArray) -> Asks:
-        """The chosen asks."""
+    def take(self, which: IntArray) -> QueryBatch:
+        """The chosen queries."""
         texts = tuple(self.texts[i] for i in which)
         items, targets = self.items.take(which), self.targets.take(which)
         masked = None if self.masked is None else self.masked.take(which)
-        return Asks(
+        return QueryBatch(
             self.users[which], items, texts, targets, self.groups[which], masked
         )
 
@@ -232,13 +232,13 @@ class Asks:
         """B lists of the item rows that are no answer: those at hand, and those masked."""
         return self.items if self.masked is None else beside(self.items, self.masked)
 
-    def batches(self, size: int) -> Iterator[Asks]:
-        """All asks in order, at most `size` at a time."""
+    def batches(self, size: int) -> Iterator[QueryBatch]:
+        """All queries in order, at most `size` at a time."""
         for start in range(0, len(self), size):
             yield self.take(np.arange(start, min(start + size, len(self))))
 
 
-def join(parts: list[Asks]) -> Asks:
+def join(parts: list[QueryBatch]) -> QueryBatch:
     """All asks of several tasks."""
     users = np.concatenate([p.users for p in parts])
     items, targets = (
@@ -248,7 +248,7 @@ def join(parts: list[Asks]) -> Asks:
     masked = None
     if any(p.masked is not None for p in parts):
         masked = _end_to_end([p.masked or Ragged.of([[]] * len(p)) for p in parts])
-    return Asks(
+    return QueryBatch(
         users, items, texts, targets, np.concatenate([p.groups for p in parts]), masked
     )
 

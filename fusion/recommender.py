@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from fusion.bundles import build, judge
-from fusion.bundles.judge import Judgement, RankedBundle
+from fusion.bundles.judge import Compatibility, RankedBundle
 from fusion.bundles.plan import Combination, Plan
 from fusion.explain import explainer
 from fusion.explain.explanation import Explanation
-from fusion.query import Ask, Constraints, Recommendation, ids_of
+from fusion.query import Constraints, Query, Recommendation, ids_of
 from fusion.ranking import incremental
 from fusion.ranking.ranker import ANYTHING, Ranker
 from fusion.runs.artifacts import load_parts
@@ -25,8 +25,8 @@ ANY_PLAN = Plan()
 class Recommender(Ranker):
     """Answers asks over one catalogue.
 
-    What it does not know is no error: an unknown user is nobody in particular, unknown items
-    at hand are passed over, and an ask of which nothing is known is answered by recent
+    What it does not know is no error: an unknown user is an anonymous user, unknown items
+    at hand are passed over, and a query of which nothing is known is answered by recent
     popularity.
     """
 
@@ -43,17 +43,17 @@ class Recommender(Ranker):
             parts.tables,
             parts.counts,
             device,
-            parts.bank.to(device),
+            parts.embeddings.to(device),
         )
         made.store = parts.store
-        made.world.learned_from(parts.taken)
+        made.snapshot.seen_in_training(parts.taken)
         return made
 
     def recommend(
         self, user: str, k: int = 10, where: Constraints = ANYTHING
     ) -> list[Recommendation]:
         """What this user may want next."""
-        return self.answer(Ask(user=user, k=k, where=where))
+        return self.answer(Query(user=user, k=k, where=where))
 
     def complete(
         self,
@@ -73,11 +73,11 @@ class Recommender(Ranker):
         hand has; diversity, 0..1, is how unlike each other the items should be; complements
         and season as in Plan.
         """
-        ask = Ask(user, ids_of(items), text, k, where)
+        query = Query(user, ids_of(items), text, k, where)
         if season is None and not (one_per or diversity or complements):
-            return self.answer(ask)
+            return self.answer(query)
         rows, scores = judge.complete(
-            self, ask, one_per, diversity, complements, season
+            self, query, one_per, diversity, complements, season
         )
         return self._listed(rows, scores[rows])
 
@@ -89,7 +89,7 @@ class Recommender(Ranker):
         where: Constraints = ANYTHING,
     ) -> list[Recommendation]:
         """What these words mean, for this user where one is given."""
-        return self.answer(Ask(user=user, text=text, k=k, where=where))
+        return self.answer(Query(user=user, text=text, k=k, where=where))
 
     def similar(
         self, item: str, k: int = 10, where: Constraints = ANYTHING
@@ -99,15 +99,18 @@ class Recommender(Ranker):
         An unknown item has none, and so has one without a vector: every item where the model
         counts paths only.
         """
-        ask = Ask(items=(item,), k=k, where=where)
+        query = Query(items=(item,), k=k, where=where)
         row = self.items.row(item)
-        if row < 0 or not self.bank.items.fused[row].any():
+        if row < 0 or not self.embeddings.items.fused[row].any():
             return []
         scores = (
-            (self.bank.items.fused @ self.bank.items.fused[row]).cpu().numpy().copy()
+            (self.embeddings.items.fused @ self.embeddings.items.fused[row])
+            .cpu()
+            .numpy()
+            .copy()
         )
         scores[row] = -np.inf
-        return self._top(scores, ask.k, ask.where)
+        return self._top(scores, query.k, query.where)
 
     def build(
         self,
@@ -116,7 +119,7 @@ class Recommender(Ranker):
         items: Sequence[str] = (),
         text: str | None = None,
     ) -> list[Combination]:
-        """Whole combinations under a plan, the items at hand kept; see fusion.bundles.build.build for what it raises."""
+        """Whole combinations under a plan, the context items kept; see fusion.bundles.build.build for what it raises."""
         return build.build(self, plan, user, items, text)
 
     def judge(
@@ -126,7 +129,7 @@ class Recommender(Ranker):
         text: str | None = None,
         plan: Plan = ANY_PLAN,
         category: str | None = None,
-    ) -> Judgement:
+    ) -> Compatibility:
         """How well items go together, and the best single swap; see fusion.bundles.judge.judge."""
         return judge.judge(self, items, user, text, plan, category)
 
@@ -143,14 +146,14 @@ class Recommender(Ranker):
 
     def explain(
         self,
-        ask: Ask,
+        query: Query,
         item: str,
         k: int = 3,
         support: bool = True,
         verify: str | bool = False,
     ) -> Explanation:
         """Why an item is where it is in an answer; fusion.explain.explainer.explain has more settings."""
-        return explainer.explain(self, ask, item, k, support, verify)
+        return explainer.explain(self, query, item, k, support, verify)
 
     def add_items(
         self, items: pa.Table, edges: Mapping[str, pa.Table] | None = None
@@ -174,7 +177,7 @@ class Recommender(Ranker):
     def with_events(self, events: pa.Table) -> Self:
         """A recommender that knows what users did since, without training.
 
-        Its graph, counted paths and vectors are those that the weights give over the graph
+        Its graph, metapath counts and vectors are those that the weights give over the graph
         with these events. What is in the graph already changes nothing.
 
         Args:

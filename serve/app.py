@@ -15,8 +15,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
-from serve.access.middleware import Around
-from serve.access.security import Guard, KeyFileError, revoke_key
+from serve.access.middleware import RequestMiddleware
+from serve.access.security import Authorizer, KeyFileError, revoke_key
 from serve.api import answers, schemas
 from serve.api.description import describe
 from serve.api.reference import page
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         KeyFileError: The keys cannot be read.
     """
-    guard, metrics = Guard(settings.keys, 1 / settings.workers), Metrics()
+    guard, metrics = Authorizer(settings.keys, 1 / settings.workers), Metrics()
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
@@ -87,7 +87,9 @@ def create_app(settings: Settings) -> FastAPI:
             max_age=600,
         )
     describe(app)
-    app.add_middleware(Around, settings=settings, guard=guard, metrics=metrics)
+    app.add_middleware(
+        RequestMiddleware, settings=settings, guard=guard, metrics=metrics
+    )
     return app
 
 

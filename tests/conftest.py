@@ -71,7 +71,7 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkerboard(tiny_text: Path) -> Callable[..., Any]:
     """The shipped checkerboard recipe with the tiny text model, changed as on a command line: "key=value", ...
 
-    No asks are set aside, so that every joint step and every ask can be counted.
+    No asks are set aside, so that every joint step and every query can be counted.
     """
     from fusion.experiment import Recipe
     from kg import config as recipes
@@ -80,7 +80,7 @@ def checkerboard(tiny_text: Path) -> Callable[..., Any]:
     return lambda *overrides: recipes.load(
         Recipe,
         file,
-        [f"text.model={tiny_text}", "training.settle_share=0.0", *overrides],
+        [f"text.model={tiny_text}", "training.finetune_share=0.0", *overrides],
     )
 
 
@@ -144,7 +144,7 @@ def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[s
     ]
     quick = [
         "training.epochs=1",
-        "training.settle_share=0.0",
+        "training.finetune_share=0.0",
         "evaluation.parts=false",
         "evaluation.baselines=false",
         "evaluation.draws=10",

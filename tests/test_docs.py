@@ -155,7 +155,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "source.min_purchases": 60,
         "tasks.baskets.limit": 100,
         "tasks.search.limit": 20,
-        "fusion.width": 32,
+        "fusion.embedding_dim": 32,
         "text.tune": "frozen",
         "training.epochs": 1,
         "training.validations": 1,

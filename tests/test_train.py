@@ -10,7 +10,7 @@ import pytest
 
 from eval.measure.protocol import evaluate
 from fusion.pipeline import held_out, prepare
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import load_parts
 from fusion.runs.folder import list_runs
@@ -72,10 +72,10 @@ def test_a_run_from_recipe_to_folder(command, one_run, capsys):
         and f"Kept {kept} (" in (folder / "README.md").read_text()
     )
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-    asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
-    means = evaluate({"it": loaded}, asks, len(loaded.items), progress=False).means()[
-        "it"
-    ]
+    queries = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    means = evaluate(
+        {"it": loaded}, queries, len(loaded.items), progress=False
+    ).means()["it"]
     for metric, value in run.metrics["test"]["baskets"]["blocks"][0]["rows"][0][
         "values"
     ].items():
@@ -103,14 +103,14 @@ def test_explanations_are_checked_in_the_store_that_was_trained_on(
     assert main(command("--graph")) == 0
     loaded = Recommender.load(one_run().folder)
     assert loaded.store == str(next(data.glob("*.duckdb")).resolve())
-    ask = Ask(user=loaded.world.graph.vocabs["user"].key(0))
-    made = loaded.explain(ask, loaded.answer(ask)[0].id, support=False, verify=True)
+    query = Query(user=loaded.snapshot.graph.vocabs["user"].key(0))
+    made = loaded.explain(query, loaded.answer(query)[0].id, support=False, verify=True)
     assert made.paths and all(
         edge.now == "there" for path in made.paths for edge in path.edges
     )
     loaded.store = ""
     with pytest.raises(StoreError, match="does not say which graph"):
-        loaded.explain(ask, loaded.answer(ask)[0].id, support=False, verify=True)
+        loaded.explain(query, loaded.answer(query)[0].id, support=False, verify=True)
 
 
 def test_the_store_is_built_once(command, data, monkeypatch):
@@ -158,7 +158,7 @@ def test_without_a_graph_the_language_half_trains_alone(command, one_run):
         and loaded.model.head is None
         and loaded.model.text is not None
     )
-    assert all(r.language == 1 for r in loaded.recommend("u003"))
+    assert all(r.text_weight == 1 for r in loaded.recommend("u003"))
 
 
 def test_a_recipe_without_a_source_needs_the_address_of_a_graph(

@@ -109,7 +109,7 @@ def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
         "fusion.id_drop=0",
         "fusion.head_dropout=0",
         "training.text_budget=-1",
-        "training.hand=-1",
+        "training.context_texts=-1",
     ]
     settings += ["training.lr=1e-3", "training.accumulate=2"]
     if sampled:

@@ -13,10 +13,10 @@ from tqdm import tqdm
 
 from eval.baselines.counts import FloatScores
 from eval.measure.protocol import evaluate
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from kg.tables import IntArray
 
-Candidates = Callable[[Asks], tuple[IntArray, npt.NDArray[np.float32]]]
+Candidates = Callable[[QueryBatch], tuple[IntArray, npt.NDArray[np.float32]]]
 _BATCH = 256
 
 
@@ -26,10 +26,10 @@ class BoostedRanker:
     Ke et al., LightGBM, 2017, in scikit-learn's histogram form.
 
     Args:
-        candidates: An ask batch to distinct item rows (B, C), padded with -1, and their
+        candidates: A query batch to distinct item rows (B, C), padded with -1, and their
             features (B, C, F).
         items: How many the catalogue has (I).
-        negatives: Wrong candidates drawn for each training ask.
+        negatives: Wrong candidates drawn for each training query.
         trees: Boosting rounds; fewer can be kept afterwards.
         seed: Of the draw and of the trees.
     """
@@ -54,8 +54,8 @@ class BoostedRanker:
             random_state=seed,
         )
 
-    def fit(self, asks: Asks, progress: bool = True) -> Self:
-        """Learn from training asks; those none of whose targets is a candidate are left out, never added by hand.
+    def fit(self, queries: QueryBatch, progress: bool = True) -> Self:
+        """Learn from training queries; those none of whose targets is a candidate are left out, never added by hand.
 
         Raises:
             ValueError: No ask has a target among its candidates, or the candidates have wrong
@@ -64,13 +64,13 @@ class BoostedRanker:
         rng = np.random.default_rng(self.seed)
         features, labels, sizes = [], [], []
         bar = tqdm(
-            total=len(asks),
+            total=len(queries),
             desc=self.name,
             unit="ask",
             leave=False,
             disable=not progress,
         )
-        for some in asks.batches(_BATCH):
+        for some in queries.batches(_BATCH):
             rows, phi = self._candidates(some)
             owners = np.broadcast_to(np.arange(len(some))[:, None], rows.shape)
             wanted = some.targets.owners * self.items + some.targets.rows
@@ -107,12 +107,12 @@ class BoostedRanker:
         stages = self.model.staged_decision_function(features)
         return np.asarray(next(islice(stages, self.kept - 1, None)), np.float32)
 
-    def keep(self, choices: Sequence[int], asks: Asks) -> Self:
-        """Score by as many of the trees as order these asks best, by NDCG@10."""
+    def keep(self, choices: Sequence[int], queries: QueryBatch) -> Self:
+        """Score by as many of the trees as order these queries best, by NDCG@10."""
         found = {}
         for self.kept in choices:
             found[self.kept] = evaluate(
-                {self.name: self}, asks, self.items, (10,), progress=False
+                {self.name: self}, queries, self.items, (10,), progress=False
             ).means()
         self.kept = max(found, key=lambda kept: found[kept][self.name]["NDCG@10"])
         return self
@@ -122,24 +122,28 @@ class BoostedRanker:
         """What was chosen, for people."""
         return f"{self.kept} trees"
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) log-odds; the least float where an item is no candidate."""
-        rows, features = self._candidates(asks)
+        rows, features = self._candidates(queries)
         real = rows >= 0
-        scores = np.full((len(asks), self.items), np.finfo(np.float32).min, np.float32)
+        scores = np.full(
+            (len(queries), self.items), np.finfo(np.float32).min, np.float32
+        )
         if real.any():
             scores[np.nonzero(real)[0], rows[real]] = self._predict(features[real])
         return scores
 
-    def _candidates(self, asks: Asks) -> tuple[IntArray, npt.NDArray[np.float32]]:
-        rows, features = self.candidates(asks)
+    def _candidates(
+        self, queries: QueryBatch
+    ) -> tuple[IntArray, npt.NDArray[np.float32]]:
+        rows, features = self.candidates(queries)
         if (
-            rows.shape[:1] != (len(asks),)
+            rows.shape[:1] != (len(queries),)
             or rows.shape != features.shape[:2]
             or features.ndim != 3
         ):
             raise ValueError(
-                f"{self.name}: candidates {rows.shape} with features {features.shape} for {len(asks)} asks; "
+                f"{self.name}: candidates {rows.shape} with features {features.shape} for {len(queries)} asks; "
                 "(B, C) and (B, C, F) wanted"
             )
         return rows, features

@@ -1,7 +1,7 @@
 """What counting alone achieves: popularity, own frequency, ItemKNN and EASE, from the training graph.
 
 What a baseline knows nothing about comes last, in the order of popularity; so does everything
-where an ask has no user, items or words that the training graph knows.
+where a query has no user, items or words that the training graph knows.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from kg.graph import Graph
 from kg.metapaths.ease import ease_weights
 from kg.tables import FloatArray, IntArray
@@ -58,24 +58,29 @@ class Counts:
             (weight[known].astype(np.float32), pair), shape=(users + 1, self.items)
         )
 
-    def at_hand(self, asks: Asks) -> Any:
-        """(B, I) csr of 0 and 1: the items of each ask, in arrays of its own, so that it may be changed."""
+    def at_hand(self, queries: QueryBatch) -> Any:
+        """(B, I) csr of 0 and 1: the items of each query, in arrays of its own, so that it may be changed."""
         parts = (
-            np.ones(len(asks.items.rows), np.float32),
-            asks.items.rows,
-            asks.items.offsets,
+            np.ones(len(queries.items.rows), np.float32),
+            queries.items.rows,
+            queries.items.offsets,
         )
-        return _binary(sp.csr_array(parts, shape=(len(asks), self.items), copy=True))
+        return _binary(sp.csr_array(parts, shape=(len(queries), self.items), copy=True))
 
-    def or_history(self, given: Any, asks: Asks, blank: npt.NDArray[np.bool_]) -> Any:
+    def or_history(
+        self, given: Any, queries: QueryBatch, blank: npt.NDArray[np.bool_]
+    ) -> Any:
         """The given (B, I) csr with the user's history in the blank (B,) rows."""
         return (
-            given + sp.diags_array(blank.astype(np.float32)) @ self.history[asks.users]
+            given
+            + sp.diags_array(blank.astype(np.float32)) @ self.history[queries.users]
         )
 
-    def inputs(self, asks: Asks) -> Any:
-        """(B, I) csr of 0 and 1: the items of each ask, the user's history where it has none."""
-        return self.or_history(self.at_hand(asks), asks, asks.items.lengths == 0)
+    def inputs(self, queries: QueryBatch) -> Any:
+        """(B, I) csr of 0 and 1: the items of each query, the user's history where it has none."""
+        return self.or_history(
+            self.at_hand(queries), queries, queries.items.lengths == 0
+        )
 
     def then_popular(self, scores: FloatScores) -> FloatScores:
         """Non-negative scores (B, I), changed in place: ties, those at zero above all, in the order of popularity.
@@ -92,16 +97,16 @@ class Counts:
 
 
 class Popularity:
-    """The number of events of each item, whatever the ask."""
+    """The number of events of each item, whatever the query."""
 
     name = "popularity"
 
     def __init__(self, graph: Graph) -> None:
         self.popularity = Counts(graph).popularity
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        return np.tile(self.popularity, (len(asks), 1))
+        return np.tile(self.popularity, (len(queries), 1))
 
 
 class UserFrequency:
@@ -132,13 +137,13 @@ class UserFrequency:
             )
         self.frequency = self.counts.by_user(weight)
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        return self.counts.then_popular(self.frequency[asks.users].toarray())
+        return self.counts.then_popular(self.frequency[queries.users].toarray())
 
 
 class ItemKNN:
-    """The cosine of the items' baskets or takers, summed over the ask's items, or over the user's history without any.
+    """The cosine of the items' baskets or takers, summed over the query's items, or over the user's history without any.
 
     Sarwar et al., Item-based collaborative filtering recommendation algorithms, 2001.
 
@@ -164,10 +169,10 @@ class ItemKNN:
         ]
         self.similar = sp.vstack(blocks, format="csr")
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
         return self.counts.then_popular(
-            (self.counts.inputs(asks) @ self.similar).toarray()
+            (self.counts.inputs(queries) @ self.similar).toarray()
         )
 
 
@@ -183,7 +188,7 @@ class EASE:
     Args:
         graph: The training graph.
         penalty: L2 strength, to be chosen on validation.
-        history: Learn from users' histories and ask with the user's history and the ask's
+        history: Learn from users' histories and ask with the user's history and the query's
             items together; else from baskets, and ask with the items alone, the history only
             where there are none.
         most: Only so many of the most popular items are solved for; the rest score 0.
@@ -220,13 +225,15 @@ class EASE:
         ]
         self.weights = ease_weights(baskets, penalty)
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
         if self.history:
-            given = _binary(self.counts.at_hand(asks) + self.counts.history[asks.users])
+            given = _binary(
+                self.counts.at_hand(queries) + self.counts.history[queries.users]
+            )
         else:
-            given = self.counts.inputs(asks)
-        scores = np.zeros((len(asks), self.counts.items), np.float32)
+            given = self.counts.inputs(queries)
+        scores = np.zeros((len(queries), self.counts.items), np.float32)
         known = given[:, self.solved]
         scores[:, self.solved] = known @ self.weights
         scores[np.diff(known.indptr) == 0] = self.counts.popularity

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eval.baselines.counts import Counts, FloatScores, ItemKNN, strongest
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from kg.graph import Graph
 from kg.tables import FloatArray, IntArray
 
@@ -65,7 +65,7 @@ class Histories:
 
 
 class _Decayed:
-    """Asks to (B, I) csr of decay ** (how far from the end): the items at hand, the user's history where none are."""
+    """Asks to (B, I) csr of decay ** (how far from the end): the context items, the user's history where none are."""
 
     def __init__(
         self, name: str, counts: Counts, histories: Histories, decay: float
@@ -79,14 +79,14 @@ class _Decayed:
             histories.user, histories.item, histories.age, self.shape[0]
         )
 
-    def __call__(self, asks: Asks) -> Any:
-        items = asks.items
+    def __call__(self, queries: QueryBatch) -> Any:
+        items = queries.items
         age = items.offsets[items.owners + 1] - 1 - np.arange(len(items.rows))
-        given = self._latest(items.owners, items.rows, age, len(asks))
+        given = self._latest(items.owners, items.rows, age, len(queries))
         return (
             given
             + sp.diags_array((items.lengths == 0).astype(np.float32))
-            @ self.history[asks.users]
+            @ self.history[queries.users]
         )
 
     def _latest(
@@ -106,7 +106,7 @@ class _Decayed:
 class DecayedItemKNN(ItemKNN):
     """ItemKNN in which the item i places before the last weighs decay ** i.
 
-    The places are those of the ask's items or, where it has none, the moments of the user's
+    The places are those of the query's items or, where it has none, the moments of the user's
     history.
 
     Args:
@@ -124,9 +124,9 @@ class DecayedItemKNN(ItemKNN):
         super().__init__(graph, neighbours)
         self.inputs = _Decayed(self.name, self.counts, Histories(graph), decay)
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        return self.counts.then_popular((self.inputs(asks) @ self.similar).toarray())
+        return self.counts.then_popular((self.inputs(queries) @ self.similar).toarray())
 
 
 class Transitions:
@@ -190,9 +190,9 @@ class Transitions:
             format="csr",
         )
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        return self.counts.then_popular((self.inputs(asks) @ self.next).toarray())
+        return self.counts.then_popular((self.inputs(queries) @ self.next).toarray())
 
 
 class Factored(ABC):
@@ -210,22 +210,22 @@ class Factored(ABC):
 
     @abstractmethod
     def fold(self, given: Any, users: IntArray) -> FloatScores:
-        """(B, D) what stands for asks with known items at hand, (B, I) csr of 0 and 1, and users (B,)."""
+        """(B, D) what stands for asks with known context items, (B, I) csr of 0 and 1, and users (B,)."""
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
         popularity = self.counts.popularity
-        given = self.counts.at_hand(asks)
+        given = self.counts.at_hand(queries)
         given.data[popularity[given.indices] == 0] = 0
         given.eliminate_zeros()
         folded = np.diff(given.indptr) > 0
         known = folded | (
-            (asks.items.lengths == 0)
-            & (np.diff(self.counts.history.indptr)[asks.users] > 0)
+            (queries.items.lengths == 0)
+            & (np.diff(self.counts.history.indptr)[queries.users] > 0)
         )
-        at_hand = self.users[asks.users]
+        at_hand = self.users[queries.users]
         if folded.any():
-            at_hand[folded] = self.fold(given[folded], asks.users[folded])
+            at_hand[folded] = self.fold(given[folded], queries.users[folded])
         scores = np.asarray(at_hand @ self.vectors.T, np.float32)
         return unknown_last(scores, known[:, None] & (popularity > 0), popularity)
 
@@ -240,7 +240,7 @@ class UserKNN:
     items taken are centred, for the others say nothing. (Over the items taken alone, whoever
     took everything once has no rating that differs from the mean.)
 
-    The profile is the user's history with the items at hand taken once more; without either
+    The profile is the user's history with the context items taken once more; without either
     there is none.
 
     Args:
@@ -282,12 +282,14 @@ class UserKNN:
             self._mean(ratings), np.diff(ratings.indptr)
         ).astype(np.float32)
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        ratings = (self.taken[asks.users] + self.counts.at_hand(asks)).log1p()
-        blocks = [slice(start, start + _BLOCK) for start in range(0, len(asks), _BLOCK)]
+        ratings = (self.taken[queries.users] + self.counts.at_hand(queries)).log1p()
+        blocks = [
+            slice(start, start + _BLOCK) for start in range(0, len(queries), _BLOCK)
+        ]
         near = sp.vstack(
-            [self._near(ratings[block], asks.users[block]) for block in blocks],
+            [self._near(ratings[block], queries.users[block]) for block in blocks],
             format="csr",
         )
         below = np.maximum(near.sum(axis=1), np.finfo(np.float32).tiny)[:, None]

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from eval.baselines.attention import Attention
 from eval.baselines.counts import Counts, FloatScores
 from eval.baselines.neighbours import Factored, Histories, unknown_last
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import Graph
 from kg.tables import IntArray
 
@@ -29,7 +29,7 @@ class LightGCN(Factored):
 
     He et al., LightGCN: simplifying and powering graph convolution network for recommendation,
     SIGIR 2020: `z = mean_l A^l e`, A the symmetrically normalised adjacency, loss `-log
-    sigmoid(z_u (z_i - z_j))` and L2 on e. An ask's items add the mean of their vectors to the
+    sigmoid(z_u (z_i - z_j))` and L2 on e. An query's items add the mean of their vectors to the
     user's.
 
     Args:
@@ -141,7 +141,7 @@ class SASRec:
     The loss is softmax cross-entropy over the
     catalogue instead of one negative an item, with which it beats BERT4Rec: Klenitskiy and
     Vasilev, Turning dross into gold loss, RecSys 2023. A history longer than `length` is cut
-    into pieces; events of one time stand in the order of the graph. An ask without items asks
+    into pieces; events of one time stand in the order of the graph. A query without items asks
     with the user's history; of both, items that nobody took are passed over.
 
     Args:
@@ -228,17 +228,17 @@ class SASRec:
         self.network.eval()
 
     @torch.no_grad()
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        alone = asks.items.lengths == 0
+        alone = queries.items.lengths == 0
         lists = [
-            self.histories[u] if none else asks.items[b]
-            for b, (u, none) in enumerate(zip(asks.users, alone, strict=True))
+            self.histories[u] if none else queries.items[b]
+            for b, (u, none) in enumerate(zip(queries.users, alone, strict=True))
         ]
         rows = [self.row[items] for items in lists]
         rows = [kept[kept >= 0][-self.length :] for kept in rows]
         found = np.array([len(kept) > 0 for kept in rows])
-        scores = np.zeros((len(asks), self.counts.items), np.float32)
+        scores = np.zeros((len(queries), self.counts.items), np.float32)
         last = self.network(self._padded(rows))[:, -1]
         scores[:, self.known] = (
             (last @ self.network.items.weight[: len(self.known)].T).cpu().numpy()

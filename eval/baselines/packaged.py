@@ -20,7 +20,7 @@ from eval.baselines.boosted import BoostedRanker, Candidates
 from eval.baselines.counts import Counts, FloatScores
 from eval.baselines.neighbours import Factored
 from eval.baselines.text import given
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from kg.graph import Graph
 from kg.tables import IntArray
 
@@ -41,9 +41,9 @@ def extra() -> Iterator[None]:
 
 
 class BM25:
-    """The ask's words and the texts of its items as a query to the items' texts, by the package bm25s.
+    """The query's words and the texts of its items as a query to the items' texts, by the package bm25s.
 
-    Where an ask has neither, the texts of the user's history are the query.
+    Where a query has neither, the texts of the user's history are the query.
     Robertson and Zaragoza, The probabilistic relevance framework: BM25 and beyond, 2009;
     Lucene's form.
 
@@ -87,13 +87,16 @@ class BM25:
             kept, shape=(len(self.words.vocabulary_), len(texts))
         )
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        return self.counts.then_popular(self.matches(asks))
+        return self.counts.then_popular(self.matches(queries))
 
-    def matches(self, asks: Asks) -> FloatScores:
+    def matches(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores of the words alone, 0 where none matches."""
-        query = self.words.transform(asks.texts) + given(self.counts, asks) @ self.texts
+        query = (
+            self.words.transform(queries.texts)
+            + given(self.counts, queries) @ self.texts
+        )
         scores: FloatScores = (query @ self.postings).toarray()
         return scores
 
@@ -102,10 +105,10 @@ class BM25:
 
 
 class ALS(Factored):
-    """Factors by alternating least squares, by the package implicit; an ask's items are folded in as one more user.
+    """Factors by alternating least squares, by the package implicit; an query's items are folded in as one more user.
 
     Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, 2008. Where
-    an ask has no items, its user's own factors are asked.
+    a query has no items, its user's own factors are asked.
 
     Args:
         graph: The training graph.
@@ -156,7 +159,7 @@ class BPR(Factored):
     """Factors by Bayesian personalised ranking, by the package implicit.
 
     Rendle et al., BPR: Bayesian personalized ranking from implicit feedback, 2009. Its users
-    cannot be folded in: where an ask has items, its vector is what the linear map that least
+    cannot be folded in: where a query has items, its vector is what the linear map that least
     squares fits to the training users makes of the mean of these items' factors; where it has
     none, the user's own factors.
 
@@ -218,15 +221,15 @@ class BPR(Factored):
 
 
 class LightGBMRanker(BoostedRanker):
-    """LambdaRank over the features of (ask, candidate): BoostedRanker with a listwise loss, an ask a group.
+    """LambdaRank over the features of (ask, candidate): BoostedRanker with a listwise loss, a query a group.
 
     Burges, From RankNet to LambdaRank to LambdaMART, 2010; Ke et al., LightGBM, 2017.
 
     Args:
-        candidates: An ask batch to distinct item rows (B, C), padded with -1, and their
+        candidates: A query batch to distinct item rows (B, C), padded with -1, and their
             features (B, C, F).
         items: How many the catalogue has (I).
-        negatives: Wrong candidates drawn for each training ask.
+        negatives: Wrong candidates drawn for each training query.
         trees: Boosting rounds; fewer can be kept afterwards.
         seed: Of the draw and of the trees.
 

@@ -15,12 +15,12 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from eval.baselines.counts import Counts, FloatScores
 from eval.measure.protocol import Scorer
 from fusion.model.bm25 import Lexical
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from kg.graph import Graph
 
 
 class TfIdf:
-    """The ask's items' vectors and its words, summed, against every item; the user's history where it has neither.
+    """The query's items' vectors and its words, summed, against every item; the user's history where it has neither.
 
     Salton and Buckley, Term-weighting approaches in automatic text retrieval, 1988.
 
@@ -43,16 +43,16 @@ class TfIdf:
         )
         self.vectors = self.vectorizer.fit_transform(texts)
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        query = given(self.counts, asks) @ self.vectors + self.vectorizer.transform(
-            asks.texts
+        query = given(self.counts, queries) @ self.vectors + self.vectorizer.transform(
+            queries.texts
         )
         return self.counts.then_popular((query @ self.vectors.T).toarray())
 
 
 class LexicalMatch:
-    """The words' match among the hybrid's evidence, alone; popularity where an ask has no words.
+    """The words' match among the hybrid's evidence, alone; popularity where a query has no words.
 
     Args:
         graph: The training graph, for the popularity.
@@ -70,17 +70,17 @@ class LexicalMatch:
             Lexical.of(tuple(texts)),
         )
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
         return self.counts.then_popular(
-            self.lexical(asks.texts, torch.device("cpu")).numpy()
+            self.lexical(queries.texts, torch.device("cpu")).numpy()
         )
 
 
 class UntunedEncoder:
-    """The mean of the ask's items' and words' vectors against every item's; all of length one.
+    """The mean of the query's items' and words' vectors against every item's; all of length one.
 
-    The user's history stands in where an ask has neither items nor words.
+    The user's history stands in where a query has neither items nor words.
 
     Args:
         graph: The training graph, for the history and the popularity.
@@ -102,12 +102,12 @@ class UntunedEncoder:
         self.counts = _counts(self.name, graph, len(vectors))
         self.vectors, self.encode = _unit(vectors), encode
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        query = np.asarray(given(self.counts, asks) @ self.vectors)
-        worded = np.flatnonzero([bool(text) for text in asks.texts])
+        query = np.asarray(given(self.counts, queries) @ self.vectors)
+        worded = np.flatnonzero([bool(text) for text in queries.texts])
         if len(worded):
-            query[worded] += _unit(self.encode([asks.texts[b] for b in worded]))
+            query[worded] += _unit(self.encode([queries.texts[b] for b in worded]))
         scores: FloatScores = _unit(query) @ self.vectors.T
         scores[~query.any(axis=1)] = self.counts.popularity
         return scores
@@ -129,9 +129,9 @@ class RankFusion:
     def __init__(self, *rankers: Scorer) -> None:
         self.rankers = rankers
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        places = (rankdata(-ranker.score(asks), axis=1) for ranker in self.rankers)
+        places = (rankdata(-ranker.score(queries), axis=1) for ranker in self.rankers)
         return np.asarray(sum(1 / (self.K + place) for place in places), np.float32)
 
 
@@ -139,25 +139,25 @@ class ScoreFusion:
     """Words and vectors as one by a weighted sum of their scores, each brought into 0..1.
 
     Bruch, Gai and Ingber, An analysis of fusion functions for hybrid retrieval, TOIS 2023
-    (their TM2C2): a score less the least that it could be, over the best of the ask less the
+    (their TM2C2): a score less the least that it could be, over the best of the query less the
     same.
 
     Args:
-        words: (B, I) matches of asks' words, 0 where none matches.
-        vectors: Its scores are cosines, or popularity where an ask says nothing.
+        words: (B, I) matches of queries' words, 0 where none matches.
+        vectors: Its scores are cosines, or popularity where a query says nothing.
         share: Of vectors, 0..1; the rest is the words'.
     """
 
     name = "BM25 + untuned encoder, weighted"
 
     def __init__(
-        self, words: Callable[[Asks], FloatScores], vectors: Scorer, share: float
+        self, words: Callable[[QueryBatch], FloatScores], vectors: Scorer, share: float
     ) -> None:
         self.words, self.vectors, self.share = words, vectors, share
 
-    def score(self, asks: Asks) -> FloatScores:
+    def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        words, vectors = self.words(asks), self.vectors.score(asks) + 1
+        words, vectors = self.words(queries), self.vectors.score(queries) + 1
         words, vectors = (
             part / np.maximum(part.max(1, keepdims=True), 1e-9)
             for part in (words, vectors)
@@ -173,12 +173,12 @@ def _counts(name: str, graph: Graph, given: int) -> Counts:
     return Counts(graph)
 
 
-def given(counts: Counts, asks: Asks) -> Any:
-    """(B, I) csr of the ask's items, or of the user's history where it has neither items nor words."""
-    blank = (asks.items.lengths == 0) & np.array(
-        [not text.strip() for text in asks.texts], bool
+def given(counts: Counts, queries: QueryBatch) -> Any:
+    """(B, I) csr of the query's items, or of the user's history where it has neither items nor words."""
+    blank = (queries.items.lengths == 0) & np.array(
+        [not text.strip() for text in queries.texts], bool
     )
-    return sp.csr_array(counts.or_history(counts.at_hand(asks), asks, blank))
+    return sp.csr_array(counts.or_history(counts.at_hand(queries), queries, blank))
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

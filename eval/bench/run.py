@@ -39,7 +39,7 @@ from kg.tables import Tables
 log = logging.getLogger(__name__)
 QUICK = (
     "training.epochs=1",
-    "training.temper=300",
+    "training.shrinkage=300",
     "evaluation.limit=300",
     "evaluation.validation_limit=300",
     "evaluation.draws=100",
@@ -60,7 +60,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "whole": (),
     "without counted paths": ("fusion.paths=false",),
     "without graph": ("fusion.graph=false",),
-    "without words": ("fusion.words=false",),
+    "without words": ("fusion.text=false",),
     "gate": ("fusion.fuse=gate",),
     "concatenation": ("fusion.fuse=concatenation",),
     "sum": ("fusion.fuse=sum",),
@@ -74,8 +74,8 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "tune top:2": ("text.tune=top:2",),
     "tune lora": ("text.tune=lora",),
     "tune frozen": ("text.tune=frozen",),
-    "two steps": ("training.language_epochs=1",),
-    "temper 0": ("training.temper=0",),
+    "two steps": ("training.text_epochs=1",),
+    "temper 0": ("training.shrinkage=0",),
 }
 Slices = dict[str, npt.NDArray[np.bool_]]
 Measured = dict[str, tuple[Scores, Slices]]
@@ -157,7 +157,7 @@ def run(
                 else ({}, {})
             )
         facts["left out"] |= left_out
-        if whole.training.temper and (kept := shares_kept(hybrid.model)):
+        if whole.training.shrinkage and (kept := shares_kept(hybrid.model)):
             facts["chosen"].setdefault("hybrid", []).append(kept)
         for name, scorer in others.items():
             if isinstance(scorer, Chosen | BoostedRanker):
@@ -272,12 +272,12 @@ def _fold(
         prepared = prepare(whole.split(tables), whole, bars)
     if quick:
         rng, few = np.random.default_rng(recipe.seed), []
-        for graph, counts, asks in prepared.folds:
+        for graph, counts, queries in prepared.folds:
             few.append(
                 (
                     graph,
                     counts,
-                    asks.take(np.sort(rng.permutation(len(asks))[:QUICK_ASKS])),
+                    queries.take(np.sort(rng.permutation(len(queries))[:QUICK_ASKS])),
                 )
             )
         prepared = replace(prepared, folds=few)
@@ -305,7 +305,7 @@ def measured(
                 start = time.perf_counter()
                 values[name] = search_ndcg(scorer, judged, items, progress=bars)
                 seconds[name] = time.perf_counter() - start
-            found[task] = (Scores(judged.asks.groups, values, seconds), {})
+            found[task] = (Scores(judged.queries.groups, values, seconds), {})
         elif task in asked:
             ks = sorted({int(metric.partition("@")[2] or 10) for metric in metrics})
             scores = evaluate(scorers, asked[task], items, ks, progress=bars)

@@ -20,7 +20,7 @@ LEGEND = (
 )
 RANKERS = ("boosted ranker", "LightGBM ranker")
 _ABLATION = "-ablation"
-_ALL_KEPT = "By `training.temper` 0, which keeps all of what vectors add; that was the default when this was measured."
+_ALL_KEPT = "By `training.shrinkage` 0, which keeps all of what vectors add; that was the default when this was measured."
 Result = Mapping[str, Any]
 
 

@@ -40,17 +40,17 @@ def intervals(
     """The mean of each column with its interval, every column under the same draws of groups.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993; clusters are drawn, and the
-    mean stays one of asks.
+    mean stays one of queries.
 
     Args:
-        values: (B, M), one row an ask.
-        groups: (B,) which asks are drawn together.
+        values: (B, M), one row a query.
+        groups: (B,) which queries are drawn together.
         draws: How many bootstrap samples.
         seed: Of the draws.
         level: The share of the samples inside the interval.
 
     Raises:
-        ValueError: There is no ask, a value is NaN (the metric is not defined for that ask),
+        ValueError: There is no query, a value is NaN (the metric is not defined for that query),
             the lengths differ, or draws or level are out of range.
     """
     if values.ndim != 2 or not len(values) or groups.shape != (len(values),):

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from eval.measure.metrics import ScoreError, ndcg, ranks
 from eval.measure.protocol import Scorer
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.tables import DataError, FloatArray, IntArray, Vocab
 
 
@@ -22,16 +22,16 @@ class Judged:
 
     Attributes:
         asks: Q asks of words alone; targets are the items graded above 0.
-        grades: (T,) of the targets, above 0, in the order of asks.targets.rows.
+        grades: (T,) of the targets, above 0, in the order of queries.targets.rows.
         judged: Q lists of the rows of all judged items, those graded 0 included.
     """
 
-    asks: Asks
+    queries: QueryBatch
     grades: FloatArray
     judged: Ragged
 
     def __len__(self) -> int:
-        return len(self.asks)
+        return len(self.queries)
 
     @classmethod
     def of(cls, table: pa.Table, items: Vocab) -> Self:
@@ -48,7 +48,7 @@ class Judged:
             raise DataError(
                 f"judgments: item {table['item'][int(rows.argmin())].as_py()!r} is not in the catalogue"
             )
-        queries, owner = np.unique(
+        phrases, owner = np.unique(
             np.array(table["query"].to_pylist(), object), return_inverse=True
         )
         grades = np.asarray(table["rating"].to_numpy(), np.float64)
@@ -62,17 +62,21 @@ class Judged:
         rows, owner, grades = rows[order], owner[order], grades[order]
         kept = [
             np.flatnonzero(owner == q)
-            for q in range(len(queries))
+            for q in range(len(phrases))
             if (grades[owner == q] > 0).any()
         ]
         good = [some[grades[some] > 0] for some in kept]
-        texts = tuple(str(queries[owner[some[0]]]) for some in kept)
+        texts = tuple(str(phrases[owner[some[0]]]) for some in kept)
         none = Ragged.of([[] for _ in kept])
         targets, judged = (
             Ragged.of([rows[some] for some in part]) for part in (good, kept)
         )
-        asks = Asks(np.full(len(kept), -1), none, texts, targets, np.arange(len(kept)))
-        return cls(asks, grades[np.concatenate([np.zeros(0, np.int64), *good])], judged)
+        queries = QueryBatch(
+            np.full(len(kept), -1), none, texts, targets, np.arange(len(kept))
+        )
+        return cls(
+            queries, grades[np.concatenate([np.zeros(0, np.int64), *good])], judged
+        )
 
 
 def search_ndcg(
@@ -117,17 +121,17 @@ def search_ndcg(
     )
     for start in range(0, len(judged), batch):
         which = np.arange(start, min(start + batch, len(judged)))
-        asks, seen = judged.asks.take(which), judged.judged.take(which)
-        scores = scorer.score(asks)
-        if scores.shape != (len(asks), items):
+        queries, seen = judged.queries.take(which), judged.judged.take(which)
+        scores = scorer.score(queries)
+        if scores.shape != (len(queries), items):
             raise ScoreError(
-                f"scorer {scorer.name!r}: shape {scores.shape}, wanted {(len(asks), items)}"
+                f"scorer {scorer.name!r}: shape {scores.shape}, wanted {(len(queries), items)}"
             )
-        full.append(ranks(scores, asks.targets, asks.items))
-        condensed.append(ranks(scores, asks.targets, _others(seen, items)))
-        bar.update(len(asks))
+        full.append(ranks(scores, queries.targets, queries.items))
+        condensed.append(ranks(scores, queries.targets, _others(seen, items)))
+        bar.update(len(queries))
     bar.close()
-    targets = judged.asks.targets
+    targets = judged.queries.targets
     return {
         name: ndcg(np.concatenate(found), targets, k, judged.grades)
         for name, found in ((f"NDCG@{k}", full), (f"condensed NDCG@{k}", condensed))

@@ -1,7 +1,7 @@
 """Full-catalogue ranking metrics from the ranks of the right items: pure, vectorised.
 
-Every right item is ranked among all unmasked items, the ask's other right items included, so k
-targets at best take the ranks 1 to k. The metrics return one value an ask, NaN where it has no
+Every right item is ranked among all unmasked items, the query's other right items included, so k
+targets at best take the ranks 1 to k. The metrics return one value a query, NaN where it has no
 target, ready for the bootstrap.
 """
 
@@ -24,7 +24,7 @@ def check_targets(targets: Ragged, masked: Ragged, items: int) -> None:
     """Refuse targets that no score could rank fairly.
 
     Raises:
-        ValueError: The lists differ in number, a row is outside the catalogue, an ask names a
+        ValueError: The lists differ in number, a row is outside the catalogue, a query names a
             target twice, or a target is masked.
     """
     if len(targets) != len(masked):
@@ -41,16 +41,16 @@ def check_targets(targets: Ragged, masked: Ragged, items: int) -> None:
     keys = targets.owners * items + targets.rows
     unique, counts = np.unique(keys, return_counts=True)
     if len(unique) < len(keys):
-        ask, row = divmod(int(unique[counts > 1][0]), items)
-        raise ValueError(f"ask {ask}: item {row} is twice among the targets")
+        query, row = divmod(int(unique[counts > 1][0]), items)
+        raise ValueError(f"ask {query}: item {row} is twice among the targets")
     both = np.intersect1d(unique, masked.owners * items + masked.rows)
     if len(both):
-        ask, row = divmod(int(both[0]), items)
-        raise ValueError(f"ask {ask}: item {row} is a target and masked")
+        query, row = divmod(int(both[0]), items)
+        raise ValueError(f"ask {query}: item {row} is a target and masked")
 
 
 def ranks(scores: npt.ArrayLike, targets: Ragged, masked: Ragged) -> FloatArray:
-    """The 1-based rank of every target among its ask's unmasked items; ties get the mid-rank.
+    """The 1-based rank of every target among its query's unmasked items; ties get the mid-rank.
 
     Args:
         scores: (B, I), higher is better; infinite is allowed.
@@ -78,8 +78,8 @@ def ranks(scores: npt.ArrayLike, targets: Ragged, masked: Ragged) -> FloatArray:
     for start in range(0, len(scores), step):
         bad = np.isnan(scores[start : start + step])
         if bad.any():
-            ask, row = np.argwhere(bad)[0]
-            raise ScoreError(f"the score of item {row} for ask {start + ask} is NaN")
+            query, row = np.argwhere(bad)[0]
+            raise ScoreError(f"the score of item {row} for ask {start + query} is NaN")
     for start in range(0, len(found), step):
         part = slice(start, start + step)
         block, seen = scores[owners[part]], masked.take(owners[part])
@@ -177,7 +177,7 @@ def _places(
 ) -> tuple[IntArray, FloatArray, IntArray]:
     """Owners (T,), places (T,) ascending by ask, and the order (T,) that sorts the targets so.
 
-    Targets of one ask that tie share a mid-rank, which must not be counted as one place taken
+    Targets of one query that tie share a mid-rank, which must not be counted as one place taken
     twice (a precision above 1): they are set out one place apart around it, the least gain
     first.
     """

@@ -1,4 +1,4 @@
-"""The one way anything here is measured: full catalogue, the ask's own items masked, mid-ranks for ties."""
+"""The one way anything here is measured: full catalogue, the query's own items masked, mid-ranks for ties."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from eval.measure.metrics import (
     ranks,
     recall,
 )
-from fusion.query import Asks
+from fusion.query import QueryBatch
 from kg.tables import FloatArray, IntArray
 
 
@@ -31,7 +31,7 @@ class Scorer(Protocol):
     def name(self) -> str:
         """What the tables call it."""
 
-    def score(self, asks: Asks) -> npt.NDArray[np.float32]:
+    def score(self, queries: QueryBatch) -> npt.NDArray[np.float32]:
         """(B, I) scores, higher is better, never NaN; the targets must not be looked at."""
 
 
@@ -40,7 +40,7 @@ class Scores:
     """What evaluate measured.
 
     Attributes:
-        groups: (B,) of the asks, for the bootstrap.
+        groups: (B,) of the queries, for the bootstrap.
         values: By scorer, by metric ("HR@10", "NDCG@10", "Recall@10", ..., "MRR"): (B,) float64.
         seconds: By scorer, spent in score().
     """
@@ -53,7 +53,7 @@ class Scores:
         return len(self.groups)
 
     def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Self:
-        """The chosen asks; the seconds remain those of all."""
+        """The chosen queries; the seconds remain those of all."""
         values = {
             name: {m: v[which] for m, v in rows.items()}
             for name, rows in self.values.items()
@@ -70,13 +70,13 @@ class Scores:
 
 def evaluate(
     scorers: Mapping[str, Scorer],
-    asks: Asks,
+    queries: QueryBatch,
     items: int,
     ks: Sequence[int] = (10, 20),
     batch: int = 256,
     progress: bool = True,
 ) -> Scores:
-    """HR, NDCG and Recall at every k and MRR of each scorer on each ask, against all items.
+    """HR, NDCG and Recall at every k and MRR of each scorer on each query, against all items.
 
     Args:
         scorers: By the name in the tables.
@@ -87,24 +87,24 @@ def evaluate(
         progress: Whether to draw a bar a scorer.
 
     Raises:
-        ScoreError: A scorer gave a wrong shape or type, or NaN; the message names it and the ask.
-        ValueError: There is no ask or no cut-off, an ask has no target, or a target is among
+        ScoreError: A scorer gave a wrong shape or type, or NaN; the message names it and the query.
+        ValueError: There is no query or no cut-off, a query has no target, or a target is among
             its items.
     """
-    if not len(asks) or not ks or min(ks) < 1 or batch < 1:
+    if not len(queries) or not ks or min(ks) < 1 or batch < 1:
         raise ValueError(
-            f"cannot evaluate {len(asks)} asks at ks={tuple(ks)} in batches of {batch}"
+            f"cannot evaluate {len(queries)} asks at ks={tuple(ks)} in batches of {batch}"
         )
-    check_targets(asks.targets, asks.unranked, items)
-    if not asks.targets.lengths.all():
-        raise ValueError(f"ask {asks.targets.lengths.argmin()} has no target")
+    check_targets(queries.targets, queries.unranked, items)
+    if not queries.targets.lengths.all():
+        raise ValueError(f"ask {queries.targets.lengths.argmin()} has no target")
     values, seconds = {}, {}
     for name, scorer in scorers.items():
         found, spent = [], 0.0
         bar = tqdm(
-            total=len(asks), desc=name, unit="ask", leave=False, disable=not progress
+            total=len(queries), desc=name, unit="ask", leave=False, disable=not progress
         )
-        for number, some in enumerate(asks.batches(batch)):
+        for number, some in enumerate(queries.batches(batch)):
             start = time.perf_counter()
             scores = scorer.score(some)
             spent += time.perf_counter() - start
@@ -120,15 +120,20 @@ def evaluate(
                 ) from None
             bar.update(len(some))
         bar.close()
-        values[name], seconds[name] = _measure(np.concatenate(found), asks, ks), spent
-    return Scores(asks.groups, values, seconds)
+        values[name], seconds[name] = (
+            _measure(np.concatenate(found), queries, ks),
+            spent,
+        )
+    return Scores(queries.groups, values, seconds)
 
 
-def _measure(found: FloatArray, asks: Asks, ks: Sequence[int]) -> dict[str, FloatArray]:
+def _measure(
+    found: FloatArray, queries: QueryBatch, ks: Sequence[int]
+) -> dict[str, FloatArray]:
     named = {"HR": hit, "NDCG": ndcg, "Recall": recall}
     values = {
-        f"{name}@{k}": metric(found, asks.targets, k)
+        f"{name}@{k}": metric(found, queries.targets, k)
         for k in ks
         for name, metric in named.items()
     }
-    return {**values, "MRR": mrr(found, asks.targets)}
+    return {**values, "MRR": mrr(found, queries.targets)}

@@ -21,7 +21,7 @@ class Row:
         name: The scorer.
         values: By metric, the mean over asks.
         behind: By metric, the first scorer minus this one, paired ask by ask; empty for the first.
-        seconds: Spent scoring all asks.
+        seconds: Spent scoring all queries.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Block:
     """Rows over the same asks: all of them, or a named slice."""
 
     name: str
-    asks: int
+    queries: int
     groups: int
     rows: tuple[Row, ...]
 
@@ -89,7 +89,7 @@ class Report:
             "blocks": [
                 {
                     "name": block.name,
-                    "asks": block.asks,
+                    "asks": block.queries,
                     "groups": block.groups,
                     "rows": [
                         {
@@ -152,7 +152,7 @@ def make_report(
     Args:
         title: What was measured on.
         scores: From evaluate; its first scorer is the one held against the others.
-        slices: By name, (B,) bool; each has a block of its own after that of all asks, but
+        slices: By name, (B,) bool; each has a block of its own after that of all queries, but
             where it is all or none.
         metrics: Which of the metrics to show.
         draws: How many bootstrap samples.
@@ -161,7 +161,7 @@ def make_report(
 
     Raises:
         ValueError: There is no scorer, a metric was not measured, or a slice does not have one
-            value an ask.
+            value a query.
     """
     if not scores.values:
         raise ValueError(f"{title}: no scorer to report on")
@@ -222,7 +222,7 @@ def _block(
 
 
 def _caption(block: Block) -> str:
-    return f"{block.name}: {block.asks:,} asks in {block.groups:,} groups"
+    return f"{block.name}: {block.queries:,} asks in {block.groups:,} groups"
 
 
 def _mean(value: Interval) -> str:

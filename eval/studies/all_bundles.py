@@ -91,7 +91,7 @@ def measure(
     keep("blanks", blanks(bench, bundles))
     keep("rank", ranked(bench, bundles))
     keep("diversity", diversity(bench, bundles))
-    if bench.kind and len(bench.recommender.world.graph.events):
+    if bench.kind and len(bench.recommender.snapshot.graph.events):
         scores, cross = complements(bench, bundles)
         keep(
             "complements",

@@ -16,7 +16,7 @@ from eval.baselines.counts import ItemKNN
 from eval.baselines.text import TfIdf
 from eval.measure.protocol import Scorer, Scores
 from fusion.bundles.plan import Plan, Slot
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.tasks.folds import held_events
 from kg.tables import DataError, FloatArray, IntArray
@@ -50,7 +50,7 @@ def held_bundles(
     Raises:
         DataError: There are none.
     """
-    graph = recommender.world.graph
+    graph = recommender.snapshot.graph
     events = held_events(graph, pq.read_table(file))
     events = events.take(events.bundle >= 0)
     order = np.lexsort((events.item, events.bundle))
@@ -84,7 +84,7 @@ class Bench:
         self, recommender: Recommender, seed: int = 0, bars: bool = True
     ) -> None:
         self.recommender, self.seed, self.bars = recommender, seed, bars
-        graph = recommender.world.graph
+        graph = recommender.snapshot.graph
         self.rivals: dict[str, Scorer] = {"co-occurrence": ItemKNN(graph)}
         texts = recommender.tables.texts(graph.item)
         if any(texts):
@@ -117,23 +117,23 @@ class Bench:
 
     def user(self, one: Held) -> str | None:
         """The owner's id."""
-        graph = self.recommender.world.graph
+        graph = self.recommender.snapshot.graph
         return (
             graph.vocabs[graph.user].key(one.user)
             if one.user >= 0 and graph.user
             else None
         )
 
-    def others(self, ask: Ask) -> dict[str, FloatArray]:
+    def others(self, query: Query) -> dict[str, FloatArray]:
         """(I,) scores of the greedy reading of the model, and of the rivals."""
-        asks = self.recommender.asks([ask])
-        found = {"greedy": self.recommender.score(asks)[0].astype(float)}
+        queries = self.recommender.queries([query])
+        found = {"greedy": self.recommender.score(queries)[0].astype(float)}
         found |= {
-            name: scorer.score(asks)[0].astype(float)
+            name: scorer.score(queries)[0].astype(float)
             for name, scorer in self.rivals.items()
         }
         for score in found.values():
-            score[asks.items[0]] = -np.inf
+            score[queries.items[0]] = -np.inf
         return found
 
     def build(self, bundles: Sequence[Held], start: str, slots: bool) -> Scores:
@@ -152,10 +152,10 @@ class Bench:
                 one.items[:0] if start == "intent" else rng.permutation(one.items)[:1]
             )
             rest = np.setdiff1d(one.items, hand)
-            ask = (
-                Ask(text=one.words)
+            query = (
+                Query(text=one.words)
                 if start == "intent"
-                else Ask(self.user(one), self.ids(hand))
+                else Query(self.user(one), self.ids(hand))
             )
             allowed = np.ones(len(self.codes), bool)
             allowed[hand] = False
@@ -166,14 +166,14 @@ class Bench:
                     size=plan.size, alternatives=1, slots=self._slots(one.items)
                 )
             clock = time.perf_counter()
-            built = self.recommender.build(plan, ask.user, ask.items, ask.text)[0]
+            built = self.recommender.build(plan, query.user, query.items, query.text)[0]
             seconds["build"] = seconds.get("build", 0.0) + time.perf_counter() - clock
             found = {
                 "build": [
                     self.recommender.items.row(p.id) for p in built.items if not p.kept
                 ]
             }
-            scores = self.others(ask) | {"random": rng.random(len(allowed))}
+            scores = self.others(query) | {"random": rng.random(len(allowed))}
             for name, score in scores.items():
                 found[name] = list[int]()
                 for mask, count in masks:

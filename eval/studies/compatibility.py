@@ -12,7 +12,7 @@ from eval.studies.bundles import Bench, Held
 from fusion.bundles.judge import complete, rank_bundles
 from fusion.bundles.mmr import likeness
 from fusion.bundles.set_scorer import Pool
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.ranking.filters import BoolArray
 from kg.tables import FloatArray, IntArray
 
@@ -26,7 +26,7 @@ def matched(
     bench: Bench, rng: np.random.Generator, row: int, taken: Sequence[int] | IntArray
 ) -> int:
     """Another item of the category, bought in training if this one was and new if it was not; -1 for none."""
-    new = ~bench.recommender.world.taken.cpu().numpy()
+    new = ~bench.recommender.snapshot.taken.cpu().numpy()
     like = (
         (bench.codes == bench.codes[row]) & (new == new[row]) & (bench.codes[row] >= 0)
     )
@@ -47,10 +47,10 @@ def outfits(bench: Bench, bundles: Sequence[Held]) -> tuple[Scores, dict[str, fl
     told, groups = [], []
     popular = np.log1p(
         np.bincount(
-            bench.recommender.world.graph.events.item, minlength=len(bench.codes)
+            bench.recommender.snapshot.graph.events.item, minlength=len(bench.codes)
         )
     )
-    vectors = bench.recommender.bank.items.fused.cpu().numpy()
+    vectors = bench.recommender.embeddings.items.fused.cpu().numpy()
     for one in bench.bar(bundles, "judge"):
         sets = [one.items]
         for _ in range(SHUFFLES):
@@ -87,10 +87,10 @@ def outfits(bench: Bench, bundles: Sequence[Held]) -> tuple[Scores, dict[str, fl
 
 def coherence(bench: Bench, scorer: Scorer, rows: IntArray) -> float:
     """The mean of a rival's scores of each item given the rest."""
-    asks = bench.recommender.asks(
-        [Ask(items=bench.ids(rows[rows != row])) for row in rows]
+    queries = bench.recommender.queries(
+        [Query(items=bench.ids(rows[rows != row])) for row in rows]
     )
-    scores = scorer.score(asks)
+    scores = scorer.score(queries)
     return float(np.mean(scores[np.arange(len(rows)), rows]))
 
 
@@ -100,7 +100,7 @@ def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
     values: dict[str, list[float]] = {}
     groups = []
     popular = np.bincount(
-        bench.recommender.world.graph.events.item, minlength=len(bench.codes)
+        bench.recommender.snapshot.graph.events.item, minlength=len(bench.codes)
     )
     for one in bench.bar(bundles, "blanks"):
         target = int(rng.choice(one.items))
@@ -111,10 +111,10 @@ def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
             continue
         pool = Pool(bench.recommender, np.array([*choices, *rest]))
         given = pool.score([range(CHOICES, CHOICES + len(rest))])[0, :CHOICES]
-        asks = bench.recommender.asks([Ask(items=bench.ids(rest))])
+        queries = bench.recommender.queries([Query(items=bench.ids(rest))])
         found = {"hybrid": given}
         found |= {
-            name: scorer.score(asks)[0, choices].astype(np.float64)
+            name: scorer.score(queries)[0, choices].astype(np.float64)
             for name, scorer in bench.rivals.items()
         }
         found |= {
@@ -133,18 +133,18 @@ def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
     given = {str(n): bench.ids(one.items) for n, one in enumerate(bundles)}
     values: dict[str, dict[str, list[float]]] = {}
     for n, one in enumerate(bench.bar(bundles, "rank")):
-        ask = Ask(text=one.words) if one.words else Ask(bench.user(one))
+        query = Query(text=one.words) if one.words else Query(bench.user(one))
         found = {
             "hybrid": [
                 b.id
                 for b in rank_bundles(
-                    bench.recommender, given, ask.user, ask.text, k=len(given)
+                    bench.recommender, given, query.user, query.text, k=len(given)
                 )
             ]
         }
-        asks = bench.recommender.asks([ask])
+        queries = bench.recommender.queries([query])
         for name, scorer in bench.rivals.items():
-            score = scorer.score(asks)[0].astype(np.float64)
+            score = scorer.score(queries)[0].astype(np.float64)
             mean = np.array([score[other.items].mean() for other in bundles])
             found[name] = [str(b) for b in np.argsort(-mean, kind="stable")]
         for name, order in found.items():
@@ -163,13 +163,13 @@ def diversity(bench: Bench, bundles: Sequence[Held], k: int = 10) -> Scores:
         pairs (1 less the cosine), and how many categories it has.
     """
     rng = np.random.default_rng(bench.seed)
-    vectors = bench.recommender.bank.items.fused.cpu().numpy()
+    vectors = bench.recommender.embeddings.items.fused.cpu().numpy()
     values: dict[str, dict[str, list[float]]] = {}
     for one in bench.bar(bundles, "diversity"):
         target = int(rng.choice(one.items))
-        ask = Ask(bench.user(one), bench.ids(one.items[one.items != target]), k=k)
+        query = Query(bench.user(one), bench.ids(one.items[one.items != target]), k=k)
         for value in DIVERSITY:
-            best, _ = complete(bench.recommender, ask, diversity=value)
+            best, _ = complete(bench.recommender, query, diversity=value)
             kinds = np.unique(bench.codes[best])
             row = values.setdefault(
                 f"diversity {value:g}", {"HR": [], "Distance": [], "Categories": []}
@@ -195,10 +195,10 @@ def complements(
     for one in bench.bar(bundles, "complements"):
         target = int(rng.choice(one.items))
         hand = one.items[one.items != target]
-        kinds, ask = bench.codes[hand], Ask(bench.user(one), bench.ids(hand), k=k)
+        kinds, query = bench.codes[hand], Query(bench.user(one), bench.ids(hand), k=k)
         cross.append(bench.codes[target] not in kinds)
         for value in COMPLEMENTS:
-            best, _ = complete(bench.recommender, ask, complements=value)
+            best, _ = complete(bench.recommender, query, complements=value)
             row = values.setdefault(
                 f"complements {value:g}", {"HR": [], "Other categories": []}
             )

@@ -19,13 +19,13 @@ from fusion.experiment import Recipe
 from fusion.explain.attribution import choose
 from fusion.explain.explainer import Explainer
 from fusion.explain.explanation import Explanation
-from fusion.explain.occlusion import Case, Spot
-from fusion.query import Ask, Asks, Constraints
+from fusion.explain.occlusion import Case, ExplanationTarget
+from fusion.query import Constraints, Query, QueryBatch
 from fusion.ranking.ranker import Ranker
 from fusion.tasks.folds import held_events
 from kg import config as recipes
 from kg.counterfactual.edits import Cut
-from kg.pathfinding.search import Walk
+from kg.pathfinding.search import NodePath
 from kg.tables import FloatArray
 
 BETA = 0.3  # how much the latest interaction, or the most popular entity, counts in LIR and SEP
@@ -57,13 +57,13 @@ class _Found:
 
 def measure(
     explainer: Explainer,
-    asks: Asks,
+    queries: QueryBatch,
     count: int,
     sufficient: int,
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Explain items of answers to some asks: are their paths there, do they carry the score, how long does one take.
+    """Explain items of answers to some queries: are their paths there, do they carry the score, how long does one take.
 
     What is measured, and how fairly, is told by eval.bench.explanation_tables.PROTOCOL.
     "places lost" are ranks.
@@ -79,27 +79,29 @@ def measure(
         progress: Whether to draw a bar.
     """
     rng = np.random.default_rng(seed)
-    drawn = asks.take(
-        np.sort(rng.choice(len(asks), min(count, len(asks)), replace=False))
+    drawn = queries.take(
+        np.sort(rng.choice(len(queries), min(count, len(queries)), replace=False))
     )
     recommender, found, known = explainer.recommender, _Found(), _Known(explainer)
     for b in tqdm(range(len(drawn)), desc="explanations", disable=not progress):
-        ask = named(recommender, drawn, b)
-        answer = recommender.answer(ask)
+        query = named(recommender, drawn, b)
+        answer = recommender.answer(query)
         for item in answer:
             began = _clocks()
-            made = explainer.explain(ask, item.id, PATHS, support=False)
+            made = explainer.explain(query, item.id, PATHS, support=False)
             found.seconds["paths"].append(_since(began))
             row = recommender.items.row(item.id)
-            found.covered.append((bool(recommender.world.taken[row]), bool(made.paths)))
+            found.covered.append(
+                (bool(recommender.snapshot.taken[row]), bool(made.paths))
+            )
             found.valid += known.valid(made)
         item = answer[int(rng.integers(len(answer)))]
         began = _clocks()
-        made = explainer.explain(ask, item.id, PATHS)
+        made = explainer.explain(query, item.id, PATHS)
         found.seconds["support"].append(_since(began))
         found.valid += known.valid(made)
         if made.paths:
-            _judge(explainer, known, ask, made, found, rng, b < sufficient)
+            _judge(explainer, known, query, made, found, rng, b < sufficient)
             found.groups.append(int(drawn.groups[b]))
     return _summary(found, len(drawn))
 
@@ -108,24 +110,28 @@ def warmed(recommender: Ranker) -> tuple[Explainer, float]:
     """What explaining needs, and the seconds that it takes to make it."""
     started = time.perf_counter()
     explainer = Explainer(recommender)
-    explainer.explain(Ask(), recommender.answer(Ask())[0].id)
+    explainer.explain(Query(), recommender.answer(Query())[0].id)
     return explainer, time.perf_counter() - started
 
 
-def named(recommender: Ranker, asks: Asks, b: int) -> Ask:
-    """One ask by ids; where a task masks anything, it is what the user has."""
-    graph, user = recommender.world.graph, int(asks.users[b])
+def named(recommender: Ranker, queries: QueryBatch, b: int) -> Query:
+    """One query by ids; where a task masks anything, it is what the user has."""
+    graph, user = recommender.snapshot.graph, int(queries.users[b])
     who = graph.vocabs[graph.user].key(user) if graph.user and user >= 0 else None
-    hand = tuple(recommender.items.key(int(row)) for row in asks.items[b])
-    return Ask(
-        who, hand, asks.texts[b] or None, TOP, Constraints(new=asks.masked is not None)
+    hand = tuple(recommender.items.key(int(row)) for row in queries.items[b])
+    return Query(
+        who,
+        hand,
+        queries.texts[b] or None,
+        TOP,
+        Constraints(exclude_seen=queries.masked is not None),
     )
 
 
 def _judge(
     explainer: Explainer,
     known: _Known,
-    ask: Ask,
+    query: Query,
     made: Explanation,
     found: _Found,
     rng: np.random.Generator,
@@ -134,7 +140,7 @@ def _judge(
     """Take the best and the blind path out, and for each a random one; and all but the paths."""
     occlusion, linker = explainer.occlusion, explainer.linker
     row = explainer.recommender.items.row(made.item.id)
-    spot = occlusion.spot(ask, row)
+    spot = occlusion.spot(query, row)
     walks = explainer.pool(spot, explainer.matches(spot), 10)
     supports, chosen, _ = choose(occlusion, linker, spot, walks, PATHS)
     same = [_others(explainer, spot, walk) for walk in (chosen[0], walks[0])]
@@ -166,7 +172,7 @@ def _judge(
     found.pairs += [(support.estimate, support.lost) for support in supports.values()]
     found.add(
         carried=float(max(s.lost for s in supports.values()) >= 0.01),
-        language=made.language,
+        text_weight=made.text_weight,
     )
     found.add(
         **known.qualities(made, spot),
@@ -176,7 +182,9 @@ def _judge(
         found.add(**_sufficiency(explainer, spot, chosen))
 
 
-def _others(explainer: Explainer, spot: Spot, walk: Walk) -> list[Walk]:
+def _others(
+    explainer: Explainer, spot: ExplanationTarget, walk: NodePath
+) -> list[NodePath]:
     """Other paths of a path's kind; where there are none, of its length from its source's type."""
     sources = [*explainer.sources(spot), *explainer.matches(spot)]
     every = explainer.walks.find(sources, walk.nodes[-1], len(walk.steps), each=50)
@@ -188,7 +196,7 @@ def _others(explainer: Explainer, spot: Spot, walk: Walk) -> list[Walk]:
 
 
 def _sufficiency(
-    explainer: Explainer, spot: Spot, walks: Sequence[Walk]
+    explainer: Explainer, spot: ExplanationTarget, walks: Sequence[NodePath]
 ) -> dict[str, float]:
     """What is left of the score where the graph has the paths' edges alone, of what the whole graph adds to it."""
     graph, kept = explainer.graph, [explainer.linker.cut(walk) for walk in walks]
@@ -239,7 +247,7 @@ class _Known:
             found.append(there and ends and len(set(nodes)) == len(nodes) <= 5)
         return found
 
-    def qualities(self, made: Explanation, spot: Spot) -> dict[str, float]:
+    def qualities(self, made: Explanation, spot: ExplanationTarget) -> dict[str, float]:
         """LIR, SEP and ETD as in Balloccu et al. 2022, and how unlike the paths' inner nodes are."""
         graph = self.explainer.graph
         recent, popular = [], []
@@ -312,7 +320,7 @@ def _since(began: tuple[float, float]) -> tuple[float, float]:
     return wall - began[0], processor - began[1]
 
 
-def _summary(found: _Found, asks: int) -> dict[str, Any]:
+def _summary(found: _Found, queries: int) -> dict[str, Any]:
     groups = np.array(found.groups, np.int64)
     values = {name: np.array(v) for name, v in found.values.items()}
     covered = np.array(found.covered, bool).reshape(-1, 2)
@@ -332,7 +340,7 @@ def _summary(found: _Found, asks: int) -> dict[str, Any]:
         }
 
     report: dict[str, Any] = {
-        "asks": asks,
+        "asks": queries,
         "validity": float(np.mean(found.valid)) if found.valid else None,
         "paths": len(found.valid),
         "coverage": {
@@ -403,17 +411,19 @@ def _summary(found: _Found, asks: int) -> dict[str, Any]:
     return report
 
 
-def held_asks(recommender: Ranker, run: Path, which: str = "test") -> dict[str, Asks]:
+def held_asks(
+    recommender: Ranker, run: Path, which: str = "test"
+) -> dict[str, QueryBatch]:
     """By task of its recipe, the asks about what the run held out for the test, or with "valid" for validation."""
     recipe = recipes.build(
         Recipe,
         json.loads((run / "recipe.json").read_text(encoding="utf-8")),
         "recipe.json",
     )
-    graph = recommender.world.graph
+    graph = recommender.snapshot.graph
     events = held_events(graph, pq.read_table(run / "held_out" / f"{which}.parquet"))
     every = {
         name: task.held_out(graph, events, recipe.seed)
         for name, task in recipe.tasks.items()
     }
-    return {name: asks for name, asks in every.items() if len(asks)}
+    return {name: queries for name, queries in every.items() if len(queries)}

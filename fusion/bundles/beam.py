@@ -15,7 +15,7 @@ from kg.tables import FloatArray
 ALIKE = (
     8.0  # what variety 1 takes from an item's score for being the same as another one
 )
-ALONE = 0.5  # how much an item's score for the ask alone counts beside its score given the other items
+ALONE = 0.5  # how much an item's score for the query alone counts beside its score given the other items
 SPENT = 5.0  # what it takes to be in an earlier alternative
 
 
@@ -40,7 +40,7 @@ class Search:
 
     Args:
         problem: Its conditions.
-        pool: Holds the items at hand.
+        pool: Holds the context items.
         variety: As Plan.variety.
         width: How many sets are followed at once.
     """
@@ -80,7 +80,7 @@ class Search:
         self.variety = variety
         self.alike = np.zeros((len(rows), len(rows)), np.float32)
         if variety:
-            vectors = pool.recommender.bank.items.fused.cpu().numpy()[rows]
+            vectors = pool.recommender.embeddings.items.fused.cpu().numpy()[rows]
             self.alike = np.maximum(vectors @ vectors.T, 0)
         np.fill_diagonal(self.clash, True)
 
@@ -116,7 +116,7 @@ class Search:
         )
 
     def _seated(self) -> State | None:
-        """The items at hand, each in a slot that it fits; None where they find no room."""
+        """The context items, each in a slot that it fits; None where they find no room."""
         slots, room = [], [place.most for place in self.problem.standing()]
         for place in self.kept:
             fits = [s for s, mask in enumerate(self.masks) if mask[place]]
@@ -214,7 +214,7 @@ class Search:
         return np.stack([self._known[line] for line in lines])
 
     def _blend(self, scores: FloatArray) -> FloatArray:
-        """(B, P) given the chosen items, pulled towards what they are for the ask alone."""
+        """(B, P) given the chosen items, pulled towards what they are for the query alone."""
         blended: FloatArray = (1 - ALONE) * scores + ALONE * np.where(
             np.isfinite(scores), self.alone, 0
         )

@@ -1,4 +1,4 @@
-"""Bundles: whole combinations under a plan, from items at hand, a user, words, or any of these together."""
+"""Bundles: whole combinations under a plan, from context items, a user, words, or any of these together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fusion.bundles.plan import Combination, Piece, Plan
 from fusion.bundles.resolve import resolve
 from fusion.bundles.seasonality import seasonal
 from fusion.bundles.set_scorer import Pool
-from fusion.query import Ask, ids_of
+from fusion.query import Query, ids_of
 from fusion.ranking.ranker import Ranker
 from kg.tables import FloatArray, IntArray
 
@@ -44,16 +44,16 @@ def build(
     """
     hand = ids_of(items)
     problem = resolve(recommender, plan, hand, user)
-    ask = Ask(user, hand, text, where=plan.where)
-    row = int(recommender.asks([ask]).users[0])
-    rows = candidates(recommender, problem, ask)
+    query = Query(user, hand, text, where=plan.where)
+    row = int(recommender.queries([query]).users[0])
+    rows = candidates(recommender, problem, query)
 
     def search(more: IntArray | None = None) -> Search:
         all_rows = rows if more is None else np.unique(np.concatenate([rows, more]))
         pool = Pool(recommender, all_rows, row, text or "")
         if plan.season is not None:
             pool.bias = seasonal(
-                recommender.world.graph, recommender.facts, plan.season
+                recommender.snapshot.graph, recommender.facts, plan.season
             )[all_rows]
         if plan.complements:
             pool.pair = plan.complements * recommender.derived(Complements).log(
@@ -102,7 +102,7 @@ def build(
     ]
 
 
-def candidates(recommender: Ranker, problem: Problem, ask: Ask) -> IntArray:
+def candidates(recommender: Ranker, problem: Problem, query: Query) -> IntArray:
     """Rows from which a combination is chosen: for each slot what the model ranks first, and the cheapest.
 
     What is counted beside the best item of each of up to three slots is among them, too, so
@@ -112,7 +112,7 @@ def candidates(recommender: Ranker, problem: Problem, ask: Ask) -> IntArray:
     masks = [place.mask & allowed for place in problem.places] or [allowed]
     masks += [mask & allowed for mask in problem.wanted()]
     each = EACH if problem.places else ANY
-    score = first_scores(recommender, ask)
+    score = first_scores(recommender, query)
     found = [problem.kept]
     anchors: list[int] = []
     for mask in masks:
@@ -136,8 +136,8 @@ def candidates(recommender: Ranker, problem: Problem, ask: Ask) -> IntArray:
 
 
 def _beside(recommender: Ranker, anchors: Sequence[int]) -> Iterator[IntArray]:
-    """By anchor and counted path from item to item, the rows it leads to, strongest first."""
-    for matrix in recommender.world.evidence.item_item.values():
+    """By anchor and metapath count from item to item, the rows it leads to, strongest first."""
+    for matrix in recommender.snapshot.features.item_item.values():
         for row in anchors:
             start, stop = int(matrix.starts[row]), int(matrix.starts[row + 1])
             order = matrix.values[start:stop].argsort(descending=True)
@@ -145,20 +145,28 @@ def _beside(recommender: Ranker, anchors: Sequence[int]) -> Iterator[IntArray]:
 
 
 @torch.inference_mode()
-def first_scores(recommender: Ranker, ask: Ask) -> FloatArray:
+def first_scores(recommender: Ranker, query: Query) -> FloatArray:
     """(I,) as Recommender.score, but with the vectors' parts of the score at the candidates alone."""
-    model, world, bank = recommender.model, recommender.world, recommender.bank
-    asks = recommender.asks([ask])
-    words = recommender.words(asks)
-    fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, words)
-    vector = fused @ bank.items.fused.T
-    vector[0, torch.as_tensor(asks.unranked.rows, device=vector.device)] = -torch.inf
-    near = vector.topk(min(model.config.by_vector, world.items), sorted=False).indices
-    rows, phi = world.evidence(
-        asks, model.config.each if model.config.paths else 0, near
+    model, snapshot, embeddings = (
+        recommender.model,
+        recommender.snapshot,
+        recommender.embeddings,
+    )
+    queries = recommender.queries([query])
+    words = recommender.words(queries)
+    fused, text, graph = model.query_vectors(
+        queries, embeddings.items, embeddings.users, words
+    )
+    vector = fused @ embeddings.items.fused.T
+    vector[0, torch.as_tensor(queries.unranked.rows, device=vector.device)] = -torch.inf
+    near = vector.topk(
+        min(model.config.vector_candidates, snapshot.items), sorted=False
+    ).indices
+    rows, phi = snapshot.features(
+        queries, model.config.candidates_per_path if model.config.paths else 0, near
     )
     rows, phi = rows[:, rows[0] >= 0], phi[:, rows[0] >= 0]
-    items = type(bank.items)(*(part[rows[0]] for part in bank.items))
+    items = type(embeddings.items)(*(part[rows[0]] for part in embeddings.items))
     similarities = torch.stack(
         [fused @ items.fused.T, text @ items.text.T, graph @ items.graph.T], 2
     )

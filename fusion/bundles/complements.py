@@ -30,13 +30,15 @@ class Complements:
     """
 
     def __init__(self, recommender: Ranker) -> None:
-        facts, graph = recommender.facts, recommender.world.graph
+        facts, graph = recommender.facts, recommender.snapshot.graph
         if not facts.kind:
             raise DataError(
                 "complements: the graph has no category, product_type, kind or type of items"
             )
-        bank = recommender.bank.items
-        self._spaces = [part.cpu().numpy() for part in (bank.text, bank.graph)]
+        embeddings = recommender.embeddings.items
+        self._spaces = [
+            part.cpu().numpy() for part in (embeddings.text, embeddings.graph)
+        ]
         values, size = facts.values(facts.kind), len(recommender.items)
         self._kinds = values.codes()
         count = len(values.names)
@@ -87,7 +89,7 @@ class Complements:
         self._model = LogisticRegression(class_weight="balanced").fit(features, told)
 
     def _substitutes(self, recommender: Ranker, rng: np.random.Generator) -> IntArray:
-        graph = recommender.world.graph
+        graph = recommender.snapshot.graph
         for (source, name, target), edge in graph.edges.items():
             if source == target == graph.item and "view" in name:
                 return _drawn(rng, edge.source, edge.target)

@@ -52,7 +52,7 @@ class Problem:
         items: I.
         size: Least and most items.
         filters: (I,) by condition, which items not at hand pass it.
-        keep: By condition, the row of an item at hand.
+        keep: By condition, the row of an context item.
         price: (I,) what items cost; None where it does not matter.
         budget: The most that all may cost, None for no limit.
         require: (I,) by condition, of which items there must be one.
@@ -116,7 +116,7 @@ class Problem:
 
     @property
     def kept(self) -> IntArray:
-        """Rows of the items at hand."""
+        """Rows of the context items."""
         return np.array(
             [row for name, row in self.keep.items() if name not in self.off], np.int64
         )

@@ -17,7 +17,7 @@ from fusion.bundles.plan import MOST, Combination, Piece, Plan
 from fusion.bundles.resolve import known, resolve
 from fusion.bundles.seasonality import seasonal
 from fusion.bundles.set_scorer import Pool
-from fusion.query import Ask, ids_of
+from fusion.query import Query, ids_of
 from fusion.ranking.filters import Values
 from fusion.ranking.ranker import Ranker
 from kg.tables import FloatArray, IntArray
@@ -45,7 +45,7 @@ class Swap:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Compatibility:
     """How well the items of a combination go together.
 
     Attributes:
@@ -76,28 +76,28 @@ class RankedBundle:
 
 def complete(
     recommender: Ranker,
-    ask: Ask,
+    query: Query,
     one_per: str = "",
     diversity: float = 0.0,
     complements: float = 0.0,
     season: int | None = None,
 ) -> tuple[IntArray, FloatArray]:
-    """Rows of the best items for an ask, best first, and the score of every item of the catalogue.
+    """Rows of the best items for a query, best first, and the score of every item of the catalogue.
 
     Args:
         recommender: Whose scores.
-        ask: With items at hand.
+        ask: With context items.
         one_per: An attribute or property of which no two items, at hand or in the answer,
             share a value, and which every item of the answer has; "" for no such rule.
         diversity: As in fusion.bundles.mmr.
-        complements: As Plan.complements, towards the items at hand.
+        complements: As Plan.complements, towards the context items.
         season: As Plan.season.
     """
-    score = recommender.ranking(ask)
-    hand = recommender.items.rows(ask.items)
+    score = recommender.ranking(query)
+    hand = recommender.items.rows(query.items)
     hand = hand[hand >= 0]
     if season is not None:
-        score = score + seasonal(recommender.world.graph, recommender.facts, season)
+        score = score + seasonal(recommender.snapshot.graph, recommender.facts, season)
     if complements and len(hand):
         score = score + complements * recommender.derived(Complements).log(
             hand, np.arange(len(score))
@@ -107,13 +107,13 @@ def complete(
     if one_per:
         values = recommender.facts.values(one_per)
         order = np.array(
-            _one_each(values, order, hand, AMONG if diversity else ask.k), np.int64
+            _one_each(values, order, hand, AMONG if diversity else query.k), np.int64
         )
     if not diversity:
-        return order[: ask.k], score
-    order = order[: max(AMONG, ask.k)]
-    vectors = recommender.bank.items.fused.cpu().numpy()[order]
-    return order[diversified(score[order], vectors, ask.k, diversity)], score
+        return order[: query.k], score
+    order = order[: max(AMONG, query.k)]
+    vectors = recommender.embeddings.items.fused.cpu().numpy()[order]
+    return order[diversified(score[order], vectors, query.k, diversity)], score
 
 
 def _one_each(values: Values, order: IntArray, hand: IntArray, most: int) -> list[int]:
@@ -140,7 +140,7 @@ def judge(
     text: str | None = None,
     plan: Plan | None = None,
     category: str | None = None,
-) -> Judgement:
+) -> Compatibility:
     """How well items go together, and the best single swap.
 
     Each item is held against items of its own category, given the others: its score is the log
@@ -189,18 +189,20 @@ def judge(
     problem = replace(problem, size=(1, MOST), places=tuple(places))
     allowed, found = problem.allowed(), [rows]
     rest = [
-        Ask(user, ids[:n] + ids[n + 1 :], text, where=given.where)
+        Query(user, ids[:n] + ids[n + 1 :], text, where=given.where)
         for n in range(len(ids))
     ]
     for score, slot in zip(
-        recommender.score(recommender.asks(rest)), slots or [-1] * len(ids), strict=True
+        recommender.score(recommender.queries(rest)),
+        slots or [-1] * len(ids),
+        strict=True,
     ):
         may = np.flatnonzero(places[slot].mask & allowed if slot >= 0 else allowed)
         found.append(may[np.argsort(-score[may], kind="stable")[:SWAPS]])
     pool = Pool(
         recommender,
         np.unique(np.concatenate(found)),
-        int(recommender.asks(rest).users[0]),
+        int(recommender.queries(rest).users[0]),
         text or "",
     )
     hunt = Search(problem, pool)
@@ -212,7 +214,7 @@ def judge(
     hunt.weighed[list(state.chosen)] = True
     hunt.allowed[list(state.chosen)] = False  # each is held against others only
     (rated,) = hunt.rate([state])
-    return Judgement(
+    return Compatibility(
         combination(recommender, problem, pool.rows, (), rated),
         _swap(recommender, hunt, state),
     )
@@ -276,7 +278,7 @@ def rank_bundles(
     items: Sequence[str] = (),
     k: int = 10,
 ) -> list[RankedBundle]:
-    """Bundles for a user, words or items at hand: by the score of their items, so that new bundles need no training.
+    """Bundles for a user, words or context items: by the score of their items, so that new bundles need no training.
 
     Args:
         recommender: Whose scores.
@@ -288,7 +290,7 @@ def rank_bundles(
         items: At hand.
         k: How many, at least 1.
     """
-    ask = Ask(user, ids_of(items), text, k)
+    query = Query(user, ids_of(items), text, k)
     if bundles is None:
         given = graph_bundles(recommender)
     else:
@@ -300,7 +302,7 @@ def rank_bundles(
     rows = recommender.items.rows([item for name in names for item in given[name]])
     owner = np.repeat(np.arange(len(names)), lengths)[rows >= 0]
     rows = rows[rows >= 0]
-    score = full_score(recommender, ask, rows)
+    score = full_score(recommender, query, rows)
     there = np.isfinite(score)
     owner, value = owner[there], score[there]
     count = np.bincount(owner, minlength=len(names))
@@ -353,31 +355,37 @@ def _titles(recommender: Ranker) -> dict[str, str]:
 
 
 @torch.inference_mode()
-def full_score(recommender: Ranker, ask: Ask, rows: IntArray) -> FloatArray:
+def full_score(recommender: Ranker, query: Query, rows: IntArray) -> FloatArray:
     """(N,) the model's whole score of any rows, whether it would have retrieved them or not; -inf for those at hand."""
-    world, model, bank = recommender.world, recommender.model, recommender.bank
-    asks = recommender.asks([ask])
+    snapshot, model, embeddings = (
+        recommender.snapshot,
+        recommender.model,
+        recommender.embeddings,
+    )
+    queries = recommender.queries([query])
     wanted, back = np.unique(rows, return_inverse=True)
-    at = torch.as_tensor(wanted, device=world.device)
-    words, phi = recommender.words(asks), None
-    fused, text, graph = model.ask_vectors(asks, bank.items, bank.users, words)
+    at = torch.as_tensor(wanted, device=snapshot.device)
+    words, phi = recommender.words(queries), None
+    fused, text, graph = model.query_vectors(
+        queries, embeddings.items, embeddings.users, words
+    )
     similarities = torch.stack(
         [
-            fused @ bank.items.fused[at].T,
-            text @ bank.items.text[at].T,
-            graph @ bank.items.graph[at].T,
+            fused @ embeddings.items.fused[at].T,
+            text @ embeddings.items.text[at].T,
+            graph @ embeddings.items.graph[at].T,
         ],
         2,
     )
     if model.head is not None and len(at):
-        found, phi = world.evidence(asks, 0, at[None])
+        found, phi = snapshot.features(queries, 0, at[None])
         place = torch.searchsorted(found[0].contiguous(), at).clamp(
             max=found.shape[1] - 1
         )
         phi = phi[:, place]
     score = model.rank(phi, similarities, words)
     score[
-        0, torch.isin(at, torch.as_tensor(asks.items.rows, device=at.device))
+        0, torch.isin(at, torch.as_tensor(queries.items.rows, device=at.device))
     ] = -torch.inf
     out: FloatArray = score[0].float().cpu().numpy().astype(np.float64)[back]
     return out

@@ -17,12 +17,12 @@ from kg.tables import DataError
 def resolve(
     recommender: Ranker, plan: Plan, items: Sequence[str], user: str | None = None
 ) -> Problem:
-    """The plan for these items at hand, for a user.
+    """The plan for these context items, for a user.
 
     Raises:
         DataError: The plan names a property, a value or an item that is not there, or an item
             at hand has no price where there is a budget.
-        ValueError: There are more items at hand than a combination may have.
+        ValueError: There are more context items than a combination may have.
     """
     facts, size = recommender.facts, len(recommender.items)
     if len(items) > MOST:
@@ -55,9 +55,9 @@ def resolve(
                 price > plan.item_budget
             )
     filters |= _filters(recommender, plan.where)
-    if plan.where.new:
+    if plan.where.exclude_seen:
         filters["what the user has not taken"] = recommender.allowed(
-            Constraints(new=True), user
+            Constraints(exclude_seen=True), user
         )
     places = tuple(
         Place(s.name, _fits(recommender, s), s.least, s.most) for s in plan.slots

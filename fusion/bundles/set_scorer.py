@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fusion.model.context import ITEM, USER, WORDS
 from fusion.model.features import Batch, Sparse, lately
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from fusion.ranking.ranker import Ranker
 from kg.tables import FloatArray, IntArray
 
@@ -31,7 +31,7 @@ class Pool:
 
     Attributes:
         bias: (P,) added to the items' scores.
-        pair: (P, P) the least of the rows of the items at hand is added; (0, 0) for nothing.
+        pair: (P, P) the least of the rows of the context items is added; (0, 0) for nothing.
     """
 
     def __init__(
@@ -46,10 +46,10 @@ class Pool:
         self.place = {row: place for place, row in enumerate(rows.tolist())}
         self.bias: FloatArray = np.zeros(len(rows))
         self.pair: FloatArray = np.zeros((0, 0))
-        world, model = recommender.world, recommender.model
+        snapshot, model = recommender.snapshot, recommender.model
         self._device, self._at = (
-            world.device,
-            torch.as_tensor(rows, device=world.device),
+            snapshot.device,
+            torch.as_tensor(rows, device=snapshot.device),
         )
         self._gather()
         if model.head is not None:
@@ -58,19 +58,19 @@ class Pool:
     @torch.inference_mode()
     def _gather(self) -> None:
         """The vectors of all that can be at hand, S of P items, then the user and the words, where there are any."""
-        model, bank, one = (
+        model, embeddings, one = (
             self.recommender.model,
-            self.recommender.bank,
+            self.recommender.embeddings,
             np.zeros(1, np.int64),
         )
         words = self.recommender.words(
-            Asks(one, Ragged.of([[]]), (self.text,), Ragged.of([[]]), one)
+            QueryBatch(one, Ragged.of([[]]), (self.text,), Ragged.of([[]]), one)
         )
         self._words = words
         words = torch.nn.functional.normalize(words[words.abs().sum(1) > 0], dim=1)
-        known = [self.user] if self.user >= 0 and len(bank.users.fused) else []
-        items = type(bank.items)(*(part[self._at] for part in bank.items))
-        user = type(bank.users)(*(part[known] for part in bank.users))
+        known = [self.user] if self.user >= 0 and len(embeddings.users.fused) else []
+        items = type(embeddings.items)(*(part[self._at] for part in embeddings.items))
+        user = type(embeddings.users)(*(part[known] for part in embeddings.users))
         kinds = np.repeat([ITEM, USER, WORDS], [len(self._at), len(known), len(words)])
         vectors = torch.cat([items.fused, user.fused, words])
         self._logit, self._value = model.context.parts(
@@ -83,8 +83,12 @@ class Pool:
     @torch.inference_mode()
     def _cut(self) -> None:
         """Look up all that does not depend on which items are at hand."""
-        evidence, at, size = self.recommender.world.evidence, self._at, len(self.rows)
-        inverse = torch.full((evidence.items,), -1, device=self._device)
+        features, at, size = (
+            self.recommender.snapshot.features,
+            self._at,
+            len(self.rows),
+        )
+        inverse = torch.full((features.items,), -1, device=self._device)
         inverse[at] = torch.arange(size, device=self._device)
         known = torch.tensor(
             [self.user] if self.user >= 0 else [], dtype=torch.long, device=self._device
@@ -92,20 +96,20 @@ class Pool:
         owner = torch.zeros_like(known)
         blank = torch.zeros(0, size, device=self._device)
         self._taken = _rows(
-            [m.spread(known, owner, 1)[0, at] for m in evidence.user_item.values()],
+            [m.spread(known, owner, 1)[0, at] for m in features.user_item.values()],
             blank,
         )
-        near = [_square(m, at, inverse) for m in evidence.item_item.values()]
+        near = [_square(m, at, inverse) for m in features.item_item.values()]
         self._best = [
-            n for n, name in enumerate(evidence.item_item) if name.endswith("cosine")
+            n for n, name in enumerate(features.item_item) if name.endswith("cosine")
         ]
         self._lexical = (
             blank
-            if evidence.lexical is None
-            else evidence.lexical([self.text], self._device)[:, at]
+            if features.lexical is None
+            else features.lexical([self.text], self._device)[:, at]
         )
         self._attributes = []
-        for path in evidence.attributes.values():
+        for path in features.attributes.values():
             table = path.table[at]  # V where there is no further value
             values = torch.unique(table)
             values = values[values < path.items.width]
@@ -128,10 +132,10 @@ class Pool:
             near.append(own @ own.T)
         self._near = _rows(near, torch.zeros(0, size, size, device=self._device))
         one = torch.ones(size, device=self._device)
-        facts = [values[at] for values in evidence.item.values()]
+        facts = [values[at] for values in features.item.values()]
         facts += [
             one * (fact[self.user] if self.user >= 0 else 0)
-            for fact in evidence.user.values()
+            for fact in features.user.values()
         ]
         self._facts = _rows(facts, blank)
 
@@ -175,7 +179,7 @@ class Pool:
         return found
 
     def _similarities(self, local: Tensor, owner: Tensor, wanted: Tensor) -> Tensor:
-        """(B, C, 3) of the asks' vectors, as Hybrid.ask_vectors has them, with some of the pool's."""
+        """(B, C, 3) of the queries' vectors, as Hybrid.ask_vectors has them, with some of the pool's."""
         count, normal = len(wanted), torch.nn.functional.normalize
         held = self._logit.new_zeros(count, len(self._logit))
         held[owner, local] = 1
@@ -190,15 +194,15 @@ class Pool:
 
     def _phi(self, local: Tensor, owner: Tensor, wanted: Tensor) -> Tensor:
         """(B, C, F) what Evidence says of some of the pool, in the order of its names."""
-        evidence, count = (
-            self.recommender.world.evidence,
+        features, count = (
+            self.recommender.snapshot.features,
             torch.bincount(owner, minlength=len(wanted)),
         )
         beside = self._near[
             :, local[:, None], wanted[owner]
-        ]  # (M, H, C): of every item at hand
+        ]  # (M, H, C): of every context item
         blank = beside.new_zeros(len(beside), *wanted.shape)
-        total, paths = blank.index_add(1, owner, beside), len(evidence.item_item)
+        total, paths = blank.index_add(1, owner, beside), len(features.item_item)
         best = beside[self._best]
         parts = [self._taken[:, wanted], total[:paths]]
         parts.append(
@@ -207,7 +211,7 @@ class Pool:
             )
         )
         late = blank[:0]
-        if evidence.ordered:
+        if features.ordered:
             users = owner.new_full((len(wanted),), self.user)
             weights = lately(Batch(users, self._at[local], owner, len(wanted)))
             late = blank.index_add(1, owner, beside * weights[:, None])

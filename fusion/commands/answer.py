@@ -1,12 +1,12 @@
-"""python -m fusion answer: the best items for some of a user, items at hand and words."""
+"""python -m fusion answer: the best items for some of a user, context items and words."""
 
 from __future__ import annotations
 
 import argparse
 
-from fusion.commands.common import add_ask, add_run, add_where, load, table, where_of
+from fusion.commands.common import add_query, add_run, add_where, load, table, where_of
 from fusion.explain.notes import unknown
-from fusion.query import Ask
+from fusion.query import Query
 
 HELP = "the best items for a user, items at hand, words, or any of these together"
 
@@ -14,7 +14,7 @@ HELP = "the best items for a user, items at hand, words, or any of these togethe
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
-    add_ask(parser)
+    add_query(parser)
     add_where(parser)
     parser.add_argument("-k", type=int, default=10, help="how many items (default: 10)")
     parser.add_argument(
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Answer and print a table, above it what of the ask is not known."""
+    """Answer and print a table, above it what of the query is not known."""
     user, items, where, recommender = (
         options.user,
         tuple(options.items),
@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     found = recommender.complete(
         items, user, options.words, options.k, where, options.one_per, options.diversity
     )
-    for note in unknown(recommender, Ask(user, items, options.words)):
+    for note in unknown(recommender, Query(user, items, options.words)):
         print(note)
     rows = [[str(n), r.id, r.title, f"{r.score:z.2f}"] for n, r in enumerate(found, 1)]
     print(table(["", "id", "title", "score"], rows))

@@ -1,4 +1,4 @@
-"""python -m fusion build: whole combinations for items at hand, a user, words, or any of these, under a plan."""
+"""python -m fusion build: whole combinations for context items, a user, words, or any of these, under a plan."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 
 from fusion.bundles.plan import Combination, Plan, Slot
-from fusion.commands.common import add_ask, add_run, load, table, within
+from fusion.commands.common import add_query, add_run, load, table, within
 from fusion.explain.notes import unknown
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
 
 HELP = (
@@ -20,7 +20,7 @@ HELP = (
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
-    add_ask(parser)
+    add_query(parser)
     parser.add_argument(
         "--budget",
         type=float,
@@ -67,7 +67,7 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         "--exclude", nargs="+", default=[], metavar="ID", help="never these items"
     )
     parser.add_argument(
-        "--new", action="store_true", help="only what the user has not taken"
+        "--exclude-seen", action="store_true", help="only what the user has not taken"
     )
     parser.add_argument(
         "--stock",
@@ -129,7 +129,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
         within(options.without),
         (),
         only,
-        options.new,
+        options.exclude_seen,
     )
     return Plan(
         size=(int(least), int(most or least)) if options.size else None,
@@ -152,9 +152,9 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_of(options)
     recommender = load(options)
     found = recommender.build(plan, options.user, tuple(options.items), options.words)
-    ask = Ask(options.user, tuple(options.items), options.words)
+    query = Query(options.user, tuple(options.items), options.words)
     for line in [
-        *unknown(recommender, ask, popular=False),
+        *unknown(recommender, query, popular=False),
         *meanings(recommender, plan.slots),
     ]:
         print(line)

@@ -1,4 +1,4 @@
-"""python -m fusion bundles: the best bundles for a user, words or items at hand."""
+"""python -m fusion bundles: the best bundles for a user, words or context items."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from fusion.commands.common import add_ask, add_run, load, table
+from fusion.commands.common import add_query, add_run, load, table
 from kg.tables import DataError
 
 HELP = "existing bundles ranked for a user, words, or items at hand"
@@ -15,7 +15,7 @@ HELP = "existing bundles ranked for a user, words, or items at hand"
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
-    add_ask(parser)
+    add_query(parser)
     parser.add_argument(
         "-k", type=int, default=10, help="how many bundles (default: 10)"
     )

@@ -21,7 +21,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_ask(parser: argparse.ArgumentParser) -> None:
+def add_query(parser: argparse.ArgumentParser) -> None:
     """--user, --items and --words: what is asked."""
     parser.add_argument("--user", metavar="ID", help="whom it is for")
     parser.add_argument(
@@ -33,7 +33,7 @@ def add_ask(parser: argparse.ArgumentParser) -> None:
 
 
 def add_where(parser: argparse.ArgumentParser) -> None:
-    """--within, --exclude and --new: what the answer keeps to."""
+    """--within, --exclude and --exclude-seen: what the answer keeps to."""
     parser.add_argument(
         "--within",
         action="append",
@@ -45,14 +45,16 @@ def add_where(parser: argparse.ArgumentParser) -> None:
         "--exclude", nargs="+", default=[], metavar="ID", help="never these items"
     )
     parser.add_argument(
-        "--new", action="store_true", help="only what the user has not taken"
+        "--exclude-seen", action="store_true", help="only what the user has not taken"
     )
 
 
 def where_of(options: argparse.Namespace) -> Constraints:
     """What add_where's options say."""
     return Constraints(
-        exclude=tuple(options.exclude), within=within(options.within), new=options.new
+        exclude=tuple(options.exclude),
+        within=within(options.within),
+        exclude_seen=options.exclude_seen,
     )
 
 

@@ -1,14 +1,14 @@
-"""python -m fusion explain: why an item is in the answer to an ask, as paths in the graph."""
+"""python -m fusion explain: why an item is in the answer to a query, as paths in the graph."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from fusion.commands.common import add_ask, add_run, add_where, load, where_of
+from fusion.commands.common import add_query, add_run, add_where, load, where_of
 from fusion.explain.explainer import explain
 from fusion.explain.render import to_html, to_text
-from fusion.query import Ask
+from fusion.query import Query
 
 HELP = "why an item is in the answer: paths in the graph, and how much each carries the score"
 
@@ -16,7 +16,7 @@ HELP = "why an item is in the answer: paths in the graph, and how much each carr
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
-    add_ask(parser)
+    add_query(parser)
     add_where(parser)
     parser.add_argument(
         "--item",
@@ -58,18 +58,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Explain, print, and write what was asked for."""
     recommender = load(options)
-    ask = Ask(
+    query = Query(
         options.user, tuple(options.items), options.words, where=where_of(options)
     )
     item = options.item
     if item is None:
-        found = recommender.answer(ask)
+        found = recommender.answer(query)
         if not found:
             raise ValueError("the answer is empty; there is nothing to explain")
         item = found[0].id
     made = explain(
         recommender,
-        ask,
+        query,
         item,
         options.k,
         not options.fast,

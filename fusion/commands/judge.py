@@ -7,7 +7,7 @@ import math
 
 from fusion.bundles.plan import Plan
 from fusion.commands.build import percent, pieces, summary
-from fusion.commands.common import add_ask, add_run, load, within
+from fusion.commands.common import add_query, add_run, load, within
 from fusion.query import Constraints
 
 HELP = "how well items go together, the weakest of them, and the best single swap"
@@ -16,7 +16,7 @@ HELP = "how well items go together, the weakest of them, and the best single swa
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare."""
     add_run(parser)
-    add_ask(parser)
+    add_query(parser)
     parser.add_argument(
         "--budget",
         type=float,

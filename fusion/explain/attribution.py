@@ -8,17 +8,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from fusion.explain.explanation import PathSupport, Word
-from fusion.explain.occlusion import POPULARITY, Case, Occlusion, Spot
-from fusion.explain.segments import Linker
+from fusion.explain.occlusion import POPULARITY, Case, ExplanationTarget, Occlusion
+from fusion.explain.segments import Segmenter
 from fusion.model.features import ALIKE, WORDS
-from kg.pathfinding.search import Walk
+from kg.pathfinding.search import NodePath
 
 CARRIES = 0.01  # what must be lost for a path, or a word, to be said to carry the score: a hundredth in log odds
 
 
 def choose(
-    occlusion: Occlusion, linker: Linker, spot: Spot, walks: Sequence[Walk], k: int
-) -> tuple[dict[Walk, PathSupport], list[Walk], dict[tuple[str, int], float]]:
+    occlusion: Occlusion,
+    linker: Segmenter,
+    spot: ExplanationTarget,
+    walks: Sequence[NodePath],
+    k: int,
+) -> tuple[dict[NodePath, PathSupport], list[NodePath], dict[tuple[str, int], float]]:
     """The k paths that carry most, those of a kind that is chosen already at half their worth, and what they carry.
 
     Returns:
@@ -79,14 +83,14 @@ def choose(
 
 
 def of_words(
-    occlusion: Occlusion, spot: Spot
+    occlusion: Occlusion, spot: ExplanationTarget
 ) -> tuple[tuple[Word, ...], dict[str, float]]:
-    """The ask's and the item's words that carry anything, best first, and what the score's parts carry.
+    """The query's and the item's words that carry anything, best first, and what the score's parts carry.
 
-    The item's words are taken out of its own vector, of the match with the ask and of the
-    likeness to the items at hand; the messages it sends stay as they are.
+    The item's words are taken out of its own vector, of the match with the query and of the
+    likeness to the context items; the messages it sends stay as they are.
     """
-    names = occlusion.world.evidence.names
+    names = occlusion.snapshot.features.names
     facts = {*POPULARITY, WORDS, "history", "items at hand"}
     parts = {
         "paths": Case(

@@ -1,4 +1,4 @@
-"""Explain: paths from an ask to an item, how much each carries the score, and what they say in words."""
+"""Explain: paths from a query to an item, how much each carries the score, and what they say in words."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fusion.explain.explanation import (
     Word,
 )
 from fusion.explain.notes import unknown
-from fusion.explain.occlusion import Occlusion, Spot
-from fusion.explain.segments import Link, Linker
+from fusion.explain.occlusion import ExplanationTarget, Occlusion
+from fusion.explain.segments import Segment, Segmenter
 from fusion.explain.sentences import Clause, Phrases
 from fusion.model.bm25 import Lexical, telling
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.ranking.ranker import Ranker
-from kg.pathfinding.search import Node, Walk, Walks
+from kg.pathfinding.search import Node, NodePath, PathSearch
 from kg.stores.base import GraphStore, StoreError
 from kg.stores.cypher import path_query
 from kg.stores.verify import Edge, look_up
@@ -41,7 +41,7 @@ _AGAIN = (
 
 def explain(
     recommender: Ranker,
-    ask: Ask,
+    query: Query,
     item: str,
     k: int = 3,
     support: bool = True,
@@ -49,7 +49,7 @@ def explain(
     language: str = "en",
     phrases: str | Path | None = None,
 ) -> Explanation:
-    """Why an item is where it is in the answer to an ask.
+    """Why an item is where it is in the answer to a query.
 
     Args:
         recommender: Who answers.
@@ -64,13 +64,13 @@ def explain(
         phrases: A TOML file with templates of your own.
 
     Raises:
-        DataError: There is no such item, or it is at hand in the ask and so never an answer.
+        DataError: There is no such item, or it is at hand in the query and so never an answer.
         StoreError: The store cannot be read, or nobody knows which one it was.
         PhraseError: The language or the file of phrases cannot be used.
         ValueError: k is below 1.
     """
     return recommender.derived(Explainer).explain(
-        ask, item, k, support, verify, language, phrases
+        query, item, k, support, verify, language, phrases
     )
 
 
@@ -82,14 +82,14 @@ class Explainer:
     """
 
     def __init__(self, recommender: Ranker) -> None:
-        self.recommender, self.graph = recommender, recommender.world.graph
+        self.recommender, self.graph = recommender, recommender.snapshot.graph
         self.occlusion = Occlusion(recommender)
-        self.linker = Linker(self.graph, self.occlusion.recount)
-        self.walks = Walks(self.graph, self.linker.blank)
+        self.linker = Segmenter(self.graph, self.occlusion.recount)
+        self.walks = PathSearch(self.graph, self.linker.blank)
 
     def explain(
         self,
-        ask: Ask,
+        query: Query,
         item: str,
         k: int = 3,
         support: bool = True,
@@ -103,15 +103,15 @@ class Explainer:
         row = self.recommender.items.row(item)
         if row < 0:
             raise DataError(f"there is no item {item!r} in the catalogue")
-        if item in ask.items:
+        if item in query.items:
             raise DataError(
                 f"item {item!r} is at hand in the ask, and what is at hand is never an answer"
             )
         said = Phrases.open(language, self.graph.schema, phrases)
-        spot = self.occlusion.spot(ask, row)
+        spot = self.occlusion.spot(query, row)
         matches = self.matches(spot)
         walks = self.pool(spot, matches, POOL if support else k)
-        supports: dict[Walk, PathSupport] = {}
+        supports: dict[NodePath, PathSupport] = {}
         chosen = walks[:k]
         lost: dict[tuple[str, int], float] = {}
         words: tuple[Word, ...] = ()
@@ -128,11 +128,11 @@ class Explainer:
             else {}
         )
         paths = [self._checked(p, w, now) for p, w in zip(paths, chosen, strict=True)]
-        notes = self._notes(ask, spot, paths, words, parts, said)
+        notes = self._notes(query, spot, paths, words, parts, said)
         target = self._stop((self.graph.item, row), said)
-        share = float(self.recommender.bank.items.share[row])
+        share = float(self.recommender.embeddings.items.share[row])
         found = tuple(paths), share, words, parts, tuple(notes)
-        return Explanation(ask, target, spot.served, spot.rank(spot.served), *found)
+        return Explanation(query, target, spot.served, spot.rank(spot.served), *found)
 
     def _store(self, verify: str | GraphStore | bool) -> str | GraphStore:
         if not isinstance(verify, bool):
@@ -145,21 +145,21 @@ class Explainer:
 
     def _notes(
         self,
-        ask: Ask,
-        spot: Spot,
+        query: Query,
+        spot: ExplanationTarget,
         paths: Sequence[GraphPath],
         words: Sequence[Word],
         parts: dict[str, float],
         said: Phrases,
     ) -> list[str]:
-        notes, rank = unknown(self.recommender, ask, said), spot.rank(spot.served)
+        notes, rank = unknown(self.recommender, query, said), spot.rank(spot.served)
         if not spot.returned:
             notes.append(said.note("left_out"))
-        elif rank > ask.k:
+        elif rank > query.k:
             notes.append(
                 said.note(
                     "not_among" if spot.candidate else "not_found",
-                    str(ask.k),
+                    str(query.k),
                     f"{rank:,}",
                 )
             )
@@ -202,14 +202,14 @@ class Explainer:
             )
         return notes
 
-    def matches(self, spot: Spot) -> list[Node]:
-        """What the ask's words may mean: the attributes and items whose text matches them best."""
+    def matches(self, spot: ExplanationTarget) -> list[Node]:
+        """What the query's words may mean: the attributes and items whose text matches them best."""
         found: list[tuple[float, Node]] = []
         for kind, lexical in self._texts.items() if spot.text.strip() else []:
             scores = (
-                lexical([telling(spot.text)], self.occlusion.recommender.world.device)[
-                    0
-                ]
+                lexical(
+                    [telling(spot.text)], self.occlusion.recommender.snapshot.device
+                )[0]
                 .cpu()
                 .numpy()
             )
@@ -233,7 +233,7 @@ class Explainer:
             for n in self.graph.schema.nodes
             if n.role in {"attribute", "item"} and n.text
         }
-        kept = self.recommender.world.evidence.lexical
+        kept = self.recommender.snapshot.features.lexical
         found = (
             {}
             if kept is None or self.graph.item not in named
@@ -253,19 +253,21 @@ class Explainer:
             if (lexical := {**found, **made}.get(kind))
         }
 
-    def sources(self, spot: Spot) -> list[Node]:
-        """The ask's items and user as nodes."""
+    def sources(self, spot: ExplanationTarget) -> list[Node]:
+        """The query's items and user as nodes."""
         sources: list[Node] = [(self.graph.item, int(row)) for row in spot.place.hand]
         if spot.place.user >= 0 and self.graph.user:
             sources.append((self.graph.user, spot.place.user))
         return sources
 
-    def pool(self, spot: Spot, matches: Sequence[Node], count: int) -> list[Walk]:
+    def pool(
+        self, spot: ExplanationTarget, matches: Sequence[Node], count: int
+    ) -> list[NodePath]:
         """Paths to choose from: from the user and what is at hand, over few hubs, many times, of many kinds."""
         found = self.walks.find(
             [*self.sources(spot), *matches], (self.graph.item, spot.place.item)
         )
-        chosen: list[Walk] = []
+        chosen: list[NodePath] = []
         seen: dict[tuple[tuple[str, bool], ...], int] = {}
         meant = set(matches) - set(self.sources(spot))
         dear = {
@@ -293,8 +295,8 @@ class Explainer:
 
     def _path(
         self,
-        spot: Spot,
-        walk: Walk,
+        spot: ExplanationTarget,
+        walk: NodePath,
         said: Phrases,
         matches: Sequence[Node],
         support: PathSupport | None,
@@ -326,7 +328,9 @@ class Explainer:
             support,
         )
 
-    def _clause(self, spot: Spot, walk: Walk, link: Link, said: Phrases) -> Clause:
+    def _clause(
+        self, spot: ExplanationTarget, walk: NodePath, link: Segment, said: Phrases
+    ) -> Clause:
         name, back = walk.steps[link.first]
         time = None
         if link.kind == "took":
@@ -358,7 +362,7 @@ class Explainer:
         ]
         return next((time for time in dated if time), "")
 
-    def _called(self, spot: Spot, node: Node, said: Phrases) -> str:
+    def _called(self, spot: ExplanationTarget, node: Node, said: Phrases) -> str:
         kind, row = node
         stop = self._stop(node, said)
         titled = kind in self.graph.titles and self.graph.titles[kind][row] != stop.id
@@ -371,7 +375,7 @@ class Explainer:
             else name
         )
 
-    def _edges_of(self, walks: Sequence[Walk]) -> list[Edge]:
+    def _edges_of(self, walks: Sequence[NodePath]) -> list[Edge]:
         found = []
         for walk in walks:
             for (name, back), row, here, there in zip(
@@ -397,7 +401,9 @@ class Explainer:
                 )
         return found
 
-    def _checked(self, path: GraphPath, walk: Walk, now: dict[Edge, str]) -> GraphPath:
+    def _checked(
+        self, path: GraphPath, walk: NodePath, now: dict[Edge, str]
+    ) -> GraphPath:
         edges = self._edges_of([walk])
         return replace(
             path,

@@ -1,4 +1,4 @@
-"""Explanation: the paths from an ask to an item, and how much each of them carries the score; and its formats."""
+"""Explanation: the paths from a query to an item, and how much each of them carries the score; and its formats."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import networkx as nx
 
-from fusion.query import Ask
+from fusion.query import Query
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class PathSupport:
 
 @dataclass(frozen=True)
 class GraphPath:
-    """A path from the ask to the item.
+    """A path from the query to the item.
 
     Attributes:
         nodes: In order.
@@ -102,7 +102,7 @@ class GraphPath:
 
 @dataclass(frozen=True)
 class Word:
-    """A word, whether the ask's or the item's, and what the score loses without it."""
+    """A word, whether the query's or the item's, and what the score loses without it."""
 
     word: str
     where: str
@@ -119,21 +119,21 @@ class Explanation:
         score: Its score.
         rank: Its place among all items that may be returned, from 1.
         paths: The best first; by support where it was asked for.
-        language: Share of language in the item's vector, 0..1.
+        text_weight: Share of the text in the item's vector, 0..1.
         words: Those that carry most, best first; empty where support was not asked for.
-        parts: What the score loses without "paths" (every count between ask and item),
-            "popularity", "words" (the ask's and the item's) and "vectors"; empty where support
+        parts: What the score loses without "paths" (every count between query and item),
+            "popularity", "words" (the query's and the item's) and "vectors"; empty where support
             was not asked for.
         notes: What else there is to say: an item that was not among those asked for, ids that
             are unknown, edges that have changed, that no path carries the score.
     """
 
-    ask: Ask
+    query: Query
     item: Stop
     score: float
     rank: int
     paths: tuple[GraphPath, ...]
-    language: float
+    text_weight: float
     words: tuple[Word, ...]
     parts: dict[str, float]
     notes: tuple[str, ...]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from fusion.explain.messages import Masked
-from fusion.model.snapshot import TOGETHER, World
+from fusion.model.snapshot import TOGETHER, GraphSnapshot
 from kg.counterfactual.edits import Change, Cut
 from kg.counterfactual.recount import Recount
 from kg.graph import REVERSE, EdgeKey
@@ -17,7 +17,9 @@ from kg.tables import IntArray
 Ends = tuple[EdgeKey, IntArray, IntArray]
 
 
-def masked_edges(world: World, ends: Sequence[tuple[int, Sequence[Ends]]]) -> Masked:
+def masked_edges(
+    snapshot: GraphSnapshot, ends: Sequence[tuple[int, Sequence[Ends]]]
+) -> Masked:
     """What carries no message in each case, both ways along every edge.
 
     Args:
@@ -31,7 +33,7 @@ def masked_edges(world: World, ends: Sequence[tuple[int, Sequence[Ends]]]) -> Ma
             if key[1] != TOGETHER:
                 ways.append(((key[2], REVERSE + key[1], key[0]), target, source))
             for way, here, there in ways:
-                if way in world.edges and len(here):
+                if way in snapshot.edges and len(here):
                     found.setdefault(way, []).append(
                         (np.full(len(here), case), here, there)
                     )
@@ -40,14 +42,15 @@ def masked_edges(world: World, ends: Sequence[tuple[int, Sequence[Ends]]]) -> Ma
             key: torch.as_tensor(
                 np.concatenate([part[side] for part in parts]),
                 dtype=torch.long,
-                device=world.device,
+                device=snapshot.device,
             )
             for key, parts in found.items()
         }
         for side in range(3)
     )
     weights = {
-        key: torch.ones(len(case), device=world.device) for key, case in case_of.items()
+        key: torch.ones(len(case), device=snapshot.device)
+        for key, case in case_of.items()
     }
     return Masked(case_of, sources, targets, weights)
 
@@ -60,8 +63,8 @@ class Neighbours:
         world: Whose message edges.
     """
 
-    def __init__(self, recount: Recount, world: World) -> None:
-        near = world.edges.get((world.item, TOGETHER, world.item))
+    def __init__(self, recount: Recount, snapshot: GraphSnapshot) -> None:
+        near = snapshot.edges.get((snapshot.item, TOGETHER, snapshot.item))
         self.pairs = (
             np.zeros((0, 2), np.int64) if near is None else near.cpu().numpy().T.copy()
         )
@@ -69,7 +72,11 @@ class Neighbours:
 
 
 def message_ends(
-    recount: Recount, world: World, neighbours: Neighbours, cut: Cut, change: Change
+    recount: Recount,
+    snapshot: GraphSnapshot,
+    neighbours: Neighbours,
+    cut: Cut,
+    change: Change,
 ) -> Iterator[Ends]:
     """The message edges that stand for a cut's edges, as relation, sources and targets.
 
@@ -77,7 +84,7 @@ def message_ends(
     contracted, a user and an item (or two items that are next to each other) are one: it is
     masked once no bundle is left that joins them.
     """
-    graph = world.graph
+    graph = snapshot.graph
     for key, edge in graph.edges.items():
         if key[1] in cut:
             yield key, edge.source[cut[key[1]]], edge.target[cut[key[1]]]

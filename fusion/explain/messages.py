@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from encoders.graph.layers import Convolutions, Propagation
 from fusion.model.hybrid import Hybrid
-from fusion.model.snapshot import World
+from fusion.model.snapshot import GraphSnapshot
 from kg.graph import EdgeKey
 
 Vectors = dict[str, Tensor]
-Place = tuple[Tensor, Tensor]  # (P,) cases and rows
+QueryItemPair = tuple[Tensor, Tensor]  # (P,) cases and rows
 Changed = dict[
     str, tuple[Tensor, Tensor, Tensor]
 ]  # by type (P,) cases and rows, and (P, D) vectors there
@@ -84,8 +84,10 @@ class Messages:
         texts: (U, D) of its distinct texts, None where texts are not used.
     """
 
-    def __init__(self, model: Hybrid, world: World, texts: Tensor | None) -> None:
-        self.model, self.world, self.texts = model, world, texts
+    def __init__(
+        self, model: Hybrid, snapshot: GraphSnapshot, texts: Tensor | None
+    ) -> None:
+        self.model, self.snapshot, self.texts = model, snapshot, texts
         gnn = model.gnn
         self._mean = isinstance(gnn, Propagation) or (
             isinstance(gnn, Convolutions) and gnn.sparse
@@ -107,10 +109,10 @@ class Messages:
         )
         with torch.no_grad():
             self.model.message(
-                self.world, self.world.all_rows, self.world.edges, self.texts
+                self.snapshot, self.snapshot.all_rows, self.snapshot.edges, self.texts
             )
         hook.remove()
-        rows = self.world.all_rows
+        rows = self.snapshot.all_rows
         for layer in range(
             len(self) - 1
         ):  # what the last layer gives is computed where it is asked for
@@ -134,8 +136,8 @@ class Messages:
 
     @cached_property
     def _incoming(self) -> dict[EdgeKey, _Incoming]:
-        sizes, known = self.world.sizes, getattr(self.model.gnn, "edge_keys", ())
-        edges = self.world.edges
+        sizes, known = self.snapshot.sizes, getattr(self.model.gnn, "edge_keys", ())
+        edges = self.snapshot.edges
         return {
             k: _Incoming(edges[k], (sizes[k[0]], sizes[k[2]]))
             for k in known
@@ -178,7 +180,7 @@ class Messages:
         """(V, n, D) by type: the vectors of the wanted rows in each case."""
         if not self.local:
             return self._whole(masked, cases, wanted)
-        device = self.world.device
+        device = self.snapshot.device
         every = {
             t: (
                 torch.arange(cases, device=device).repeat_interleave(len(r)),
@@ -214,9 +216,9 @@ class Messages:
         return out
 
     def _wide(self, kind: str) -> int:
-        return self.world.sizes[kind]
+        return self.snapshot.sizes[kind]
 
-    def _ends(self, masked: Masked) -> dict[str, Place]:
+    def _ends(self, masked: Masked) -> dict[str, QueryItemPair]:
         """The targets of masked edges, each once in a case."""
         found: dict[str, list[Tensor]] = {}
         for key, case in masked.case.items():
@@ -231,7 +233,7 @@ class Messages:
 
     def _places(
         self, kind: str, rows: Tensor, cases: int, changed: Changed, masked: Masked
-    ) -> tuple[Place, Tensor, dict[EdgeKey, tuple[Tensor, Tensor, Tensor]]]:
+    ) -> tuple[QueryItemPair, Tensor, dict[EdgeKey, tuple[Tensor, Tensor, Tensor]]]:
         """Where the last layer must look: what a case touches, and each wanted row once as in the whole graph.
 
         Returns:
@@ -284,7 +286,7 @@ class Messages:
         self,
         layer: int,
         kind: str,
-        place: Place,
+        place: QueryItemPair,
         changed: Changed,
         masked: Masked,
         moved: Mapping[EdgeKey, tuple[Tensor, Tensor, Tensor]] = MappingProxyType({}),
@@ -327,9 +329,9 @@ class Messages:
         self, masked: Masked, cases: int, wanted: Mapping[str, Tensor]
     ) -> Vectors:
         found: dict[str, list[Tensor]] = {t: [] for t in wanted}
-        sizes = self.world.sizes
+        sizes = self.snapshot.sizes
         for case in range(cases):
-            edges = dict(self.world.edges)
+            edges = dict(self.snapshot.edges)
             for key, cases_of in masked.case.items():
                 mine = (cases_of == case) & (masked.weight[key] > 0.5)
                 if mine.any():
@@ -340,7 +342,9 @@ class Messages:
                     edges[key] = edges[key][
                         :, _left(edges[key][1] * sizes[key[0]] + edges[key][0], gone)
                     ]
-            out = self.model.message(self.world, self.world.all_rows, edges, self.texts)
+            out = self.model.message(
+                self.snapshot, self.snapshot.all_rows, edges, self.texts
+            )
             for kind, rows in wanted.items():
                 found[kind].append(out[kind][rows])
         return {t: torch.stack(v) for t, v in found.items()}
@@ -375,7 +379,7 @@ def find(keys: Tensor, among: Tensor) -> Tensor:
 
 def _pick(
     changed: tuple[Tensor, Tensor, Tensor] | None,
-    place: Place,
+    place: QueryItemPair,
     width: int,
     before: Tensor,
 ) -> Tensor:

@@ -16,12 +16,12 @@ from fusion.explain.masks import Ends, Neighbours, masked_edges, message_ends
 from fusion.explain.messages import Masked, Messages, find
 from fusion.model.features import ALIKE, WORDS, differ, named, summed
 from fusion.model.hybrid import Nodes, Scores
-from fusion.model.snapshot import TOGETHER, NodeTexts, World
-from fusion.query import Ask, Asks, Constraints, Ragged
+from fusion.model.snapshot import TOGETHER, GraphSnapshot, NodeTexts
+from fusion.query import Constraints, Query, QueryBatch, Ragged
 from fusion.ranking.ranker import Ranker
 from kg.counterfactual.edits import Cut, column
-from kg.counterfactual.index import Place
-from kg.counterfactual.recount import Ground, Recount
+from kg.counterfactual.index import QueryItemPair
+from kg.counterfactual.recount import LocalCounts, Recount
 from kg.tables import FloatArray
 
 POPULARITY = ("popularity", "recent popularity", "repeats")
@@ -35,7 +35,7 @@ class Case:
         cut: Edges taken out.
         counted: Whether the counts know it.
         messages: Whether the messages know it.
-        asked: The ask's words, as they are where None.
+        asked: The query's words, as they are where None.
         text: The item's text, as it is where None; "" for none.
         blank: Counts set to 0.
         blind: Whether vectors are left out.
@@ -51,25 +51,25 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Spot:
-    """An ask and an item, and what the score is made of there.
+class ExplanationTarget:
+    """A query and an item, and what the score is made of there.
 
     Attributes:
-        asks: The ask alone.
+        asks: The query alone.
         place: Rows.
-        text: The ask's words.
+        text: The query's words.
         phi: (F,) the counts.
         served: The score that the answer ranks by.
         candidate: Whether retrieval brought the item.
-        returned: Whether the ask's constraints let the item be returned.
+        returned: Whether the query's constraints let the item be returned.
         others: (I,) the served scores of all items, -inf where they may not be returned, and
             of the item itself.
         recount: What counts anew.
         known: The counts and message edges of the cuts that were met.
     """
 
-    asks: Asks
-    place: Place
+    queries: QueryBatch
+    place: QueryItemPair
     text: str
     phi: Tensor
     served: float
@@ -82,7 +82,7 @@ class Spot:
     )
 
     @cached_property
-    def ground(self) -> Ground:
+    def ground(self) -> LocalCounts:
         """What its counts are made of."""
         return self.recount.ground(self.place)
 
@@ -109,25 +109,25 @@ class Occlusion:
     """
 
     def __init__(self, recommender: Ranker) -> None:
-        self.recommender, self.model, self.world = (
+        self.recommender, self.model, self.snapshot = (
             recommender,
             recommender.model,
-            recommender.world,
+            recommender.snapshot,
         )
-        self.recount = Recount(self.world.graph, recommender.counts)
-        self._latest: tuple[Ask, Asks, Scores, FloatArray] | None = None
+        self.recount = Recount(self.snapshot.graph, recommender.counts)
+        self._latest: tuple[Query, QueryBatch, Scores, FloatArray] | None = None
 
     @cached_property
     def item_texts(self) -> list[str]:
         """What the language model reads of each item."""
-        return self.recommender.tables.texts(self.world.item)
+        return self.recommender.tables.texts(self.snapshot.item)
 
     @cached_property
     def texts(self) -> Tensor | None:
         """(U, D) of the distinct texts."""
         if self.model.text is None:
             return None
-        kept = self.recommender.bank.text
+        kept = self.recommender.embeddings.text
         texts = NodeTexts.of(self.recommender.tables).texts
         return (
             kept
@@ -141,37 +141,37 @@ class Occlusion:
         return (
             None
             if self.model.gnn is None
-            else Messages(self.model, self.world, self.texts)
+            else Messages(self.model, self.snapshot, self.texts)
         )
 
     @cached_property
     def _neighbours(self) -> Neighbours:
-        return Neighbours(self.recount, self.world)
+        return Neighbours(self.recount, self.snapshot)
 
     @torch.inference_mode()
-    def spot(self, ask: Ask, item: int) -> Spot:
-        """Where an ask meets an item (its row)."""
-        allowed = self.recommender.allowed(ask.where, ask.user)
+    def spot(self, query: Query, item: int) -> ExplanationTarget:
+        """Where a query meets an item (its row)."""
+        allowed = self.recommender.allowed(query.where, query.user)
         if not allowed[item]:  # what is left out has a score all the same
-            ask = replace(ask, where=Constraints())
-        asks, found, scores = self._answered(ask)
+            query = replace(query, where=Constraints())
+        queries, found, scores = self._answered(query)
         others = scores.copy()
         served = float(others[item])
-        others[asks.items[0]] = -np.inf
+        others[queries.items[0]] = -np.inf
         others[~allowed] = -np.inf
         others[item] = -np.inf
         at, phi = (found.rows[0] == item).nonzero().flatten(), found.phi[0]
         if len(at):
             phi = phi[at[0]]
         else:
-            rows, every = self.world.evidence(
-                asks, 1, torch.tensor([[item]], device=self.world.device)
+            rows, every = self.snapshot.features(
+                queries, 1, torch.tensor([[item]], device=self.snapshot.device)
             )
             phi = every[0, (rows[0] == item).nonzero()[0, 0]]
-        place = Place(int(asks.users[0]), asks.items[0], item)
-        candidate, text = bool(len(at)), ask.text or ""
-        return Spot(
-            asks,
+        place = QueryItemPair(int(queries.users[0]), queries.items[0], item)
+        candidate, text = bool(len(at)), query.text or ""
+        return ExplanationTarget(
+            queries,
             place,
             text,
             phi.cpu(),
@@ -182,22 +182,22 @@ class Occlusion:
             self.recount,
         )
 
-    def _answered(self, ask: Ask) -> tuple[Asks, Scores, FloatArray]:
-        """The ask in rows, its candidates and (I,) all items' scores; kept, since items of one answer come together."""
+    def _answered(self, query: Query) -> tuple[QueryBatch, Scores, FloatArray]:
+        """The query in rows, its candidates and (I,) all items' scores; kept, since items of one answer come together."""
         latest = self._latest
-        if latest is None or latest[0] != ask:
-            asks = self.recommender.asks([ask])
-            found = self.recommender.scores(asks)
+        if latest is None or latest[0] != query:
+            queries = self.recommender.queries([query])
+            found = self.recommender.scores(queries)
             latest = self._latest = (
-                ask,
-                asks,
+                query,
+                queries,
                 found,
-                self.recommender.score(asks, found)[0].astype(np.float64),
+                self.recommender.score(queries, found)[0].astype(np.float64),
             )
         return latest[1:]
 
     @torch.no_grad()
-    def scores(self, spot: Spot, cases: Sequence[Case]) -> FloatArray:
+    def scores(self, spot: ExplanationTarget, cases: Sequence[Case]) -> FloatArray:
         """(V,) the item's score in each case."""
         phi = self._phi(spot, cases)
         ends = [
@@ -205,19 +205,19 @@ class Occlusion:
             for v, c in enumerate(cases)
             if c.cut and c.messages
         ]
-        masked = masked_edges(self.world, ends)
+        masked = masked_edges(self.snapshot, ends)
         found: FloatArray = (
             self._scored(spot, cases, phi, masked).double().cpu().numpy()
         )
         return found
 
-    def estimates(self, spot: Spot, cuts: Sequence[Cut]) -> FloatArray:
+    def estimates(self, spot: ExplanationTarget, cuts: Sequence[Cut]) -> FloatArray:
         """(P,) a first guess of what each cut costs: the score's gradient, in one pass forward and one back."""
         moved = self._phi(spot, [Case(cut) for cut in cuts]) - spot.phi
         masked = masked_edges(
-            self.world, [(p, self._met(spot, cut)[1]) for p, cut in enumerate(cuts)]
+            self.snapshot, [(p, self._met(spot, cut)[1]) for p, cut in enumerate(cuts)]
         )
-        weight = torch.zeros(len(cuts), device=self.world.device, requires_grad=True)
+        weight = torch.zeros(len(cuts), device=self.snapshot.device, requires_grad=True)
         one = Masked(
             {k: torch.zeros_like(v) for k, v in masked.case.items()},
             masked.source,
@@ -232,13 +232,13 @@ class Occlusion:
             out = out - moved @ by_phi[0]
         return np.asarray(out.double())
 
-    def _met(self, spot: Spot, cut: Cut) -> tuple[Tensor, list[Ends]]:
+    def _met(self, spot: ExplanationTarget, cut: Cut) -> tuple[Tensor, list[Ends]]:
         """The counts without a cut (those that it leaves alone to the last digit), and its message edges."""
         key = tuple((name, rows.tobytes()) for name, rows in sorted(cut.items()))
         if key not in spot.known:
             change, phi = self.recount.changes.of(cut), spot.phi.clone()
             now = named(spot.ground.count(cut, change), spot.place)
-            for at, name in enumerate(self.world.evidence.names):
+            for at, name in enumerate(self.snapshot.features.names):
                 was = spot.whole.get(name)
                 if was is not None and differ(now[name], was):
                     phi[at] = now[name]
@@ -246,15 +246,15 @@ class Occlusion:
             if self.messages is not None:
                 ends = list(
                     message_ends(
-                        self.recount, self.world, self._neighbours, cut, change
+                        self.recount, self.snapshot, self._neighbours, cut, change
                     )
                 )
             spot.known[key] = phi, ends
         return spot.known[key]
 
-    def _phi(self, spot: Spot, cases: Sequence[Case]) -> Tensor:
+    def _phi(self, spot: ExplanationTarget, cases: Sequence[Case]) -> Tensor:
         """(V, F) the counts of cases."""
-        names = self.world.evidence.names
+        names = self.snapshot.features.names
         phi = torch.stack(
             [
                 self._met(spot, c.cut)[0] if c.cut and c.counted else spot.phi
@@ -277,9 +277,11 @@ class Occlusion:
                 phi[v, names.index(name)] = 0
         return phi
 
-    def _lexical(self, spot: Spot, cases: Sequence[Case]) -> list[dict[str, float]]:
-        """What the words of each case say, as Evidence names it; of the items at hand those that pruning left."""
-        lexical, place = self.world.evidence.lexical, spot.place
+    def _lexical(
+        self, spot: ExplanationTarget, cases: Sequence[Case]
+    ) -> list[dict[str, float]]:
+        """What the words of each case say, as Evidence names it; of the context items those that pruning left."""
+        lexical, place = self.snapshot.features.lexical, spot.place
         if lexical is None or not cases:
             return [{} for _ in cases]
         asked = [spot.text if case.asked is None else case.asked for case in cases]
@@ -295,24 +297,30 @@ class Occlusion:
         ]
 
     def _scored(
-        self, spot: Spot, cases: Sequence[Case], phi: Tensor, masked: Masked
+        self,
+        spot: ExplanationTarget,
+        cases: Sequence[Case],
+        phi: Tensor,
+        masked: Masked,
     ) -> Tensor:
         """(V,) through Hybrid.score, over copies of the nodes at hand in each case."""
-        many, device, place = len(cases), self.world.device, spot.place
+        many, device, place = len(cases), self.snapshot.device, spot.place
         rows = {
-            self.world.item: torch.as_tensor(
+            self.snapshot.item: torch.as_tensor(
                 np.append(place.hand, place.item), device=device
             )
         }
-        if place.user >= 0 and self.world.user:
-            rows[self.world.user] = torch.tensor([place.user], device=device)
+        if place.user >= 0 and self.snapshot.user:
+            rows[self.snapshot.user] = torch.tensor([place.user], device=device)
         nodes = {t: self._nodes(t, r, cases, masked, rows) for t, r in rows.items()}
-        items, each = nodes[self.world.item], len(place.hand) + 1
+        items, each = nodes[self.snapshot.item], len(place.hand) + 1
         first = np.arange(many) * each
         hand = Ragged.of([np.arange(f, f + each - 1) for f in first])
-        user = np.arange(many) if self.world.user in nodes else np.full(many, -1)
-        users = nodes.get(self.world.user or "", Nodes(*(part[:0] for part in items)))
-        asks = Asks(
+        user = np.arange(many) if self.snapshot.user in nodes else np.full(many, -1)
+        users = nodes.get(
+            self.snapshot.user or "", Nodes(*(part[:0] for part in items))
+        )
+        queries = QueryBatch(
             user.astype(np.int64),
             hand,
             ("",) * many,
@@ -324,10 +332,10 @@ class Occlusion:
         stage = SimpleNamespace(
             items=many * each,
             new=target.new_zeros(0),
-            evidence=lambda *_: (target, phi.to(device)[:, None]),
+            features=lambda *_: (target, phi.to(device)[:, None]),
         )
         score = self.model.score(
-            cast(World, stage), asks, items, users, self._spoken(spot, cases)
+            cast(GraphSnapshot, stage), queries, items, users, self._spoken(spot, cases)
         )
         return score.score[:, 0]
 
@@ -340,10 +348,10 @@ class Occlusion:
         wanted: dict[str, Tensor],
     ) -> Nodes:
         """(V * n) nodes, case after case."""
-        many, world, model = len(cases), self.world, self.model
+        many, snapshot, model = len(cases), self.snapshot, self.model
         if not model.config.vectors:
             blank = torch.zeros(
-                many * len(rows), model.config.width, device=world.device
+                many * len(rows), model.config.embedding_dim, device=snapshot.device
             )
             return Nodes(blank, blank, blank, blank[:, 0])
         graph = None
@@ -351,23 +359,23 @@ class Occlusion:
             graph = self.messages.without(masked, many, {kind: rows})[kind].flatten(
                 0, 1
             )
-        degree = world.degree[kind][rows].repeat(many)
+        degree = snapshot.degree[kind][rows].repeat(many)
         place = (
-            torch.arange(many, device=world.device).repeat_interleave(len(rows))
-            * world.sizes[kind]
+            torch.arange(many, device=snapshot.device).repeat_interleave(len(rows))
+            * snapshot.sizes[kind]
         )
         place = place + rows.repeat(many)
         for key, target in masked.target.items():
             if key[2] == kind and key[1] != TOGETHER:
-                gone = masked.case[key] * world.sizes[kind] + target
+                gone = masked.case[key] * snapshot.sizes[kind] + target
                 at = find(gone, place)
                 degree = degree.index_add(0, at[at >= 0], -masked.weight[key][at >= 0])
-        texts, distinct = self.texts, world.distinct[kind][rows].repeat(many)
+        texts, distinct = self.texts, snapshot.distinct[kind][rows].repeat(many)
         changed = [
             (v, case.text) for v, case in enumerate(cases) if case.text is not None
         ]
         if (
-            kind == world.item
+            kind == snapshot.item
             and changed
             and texts is not None
             and model.text is not None
@@ -386,22 +394,24 @@ class Occlusion:
         seen = SimpleNamespace(
             distinct={kind: distinct}, degree={kind: degree.clamp(min=0)}
         )
-        copies = torch.arange(len(distinct), device=world.device)
-        found = model.nodes(cast(World, seen), kind, copies, graph, texts)
+        copies = torch.arange(len(distinct), device=snapshot.device)
+        found = model.nodes(cast(GraphSnapshot, seen), kind, copies, graph, texts)
         sighted = (
-            torch.tensor([not c.blind for c in cases], device=world.device)
+            torch.tensor([not c.blind for c in cases], device=snapshot.device)
             .repeat_interleave(len(rows))
             .float()
         )
         fused, of_graph, of_text = (part * sighted[:, None] for part in found[:3])
         return Nodes(fused, of_graph, of_text, found.share)
 
-    def _spoken(self, spot: Spot, cases: Sequence[Case]) -> Tensor:
+    def _spoken(self, spot: ExplanationTarget, cases: Sequence[Case]) -> Tensor:
         texts = tuple(spot.text if c.asked is None else c.asked for c in cases)
         none = Ragged.of([[]] * len(cases))
         with torch.no_grad():
             words = self.recommender.words(
-                Asks(np.full(len(cases), -1), none, texts, none, np.arange(len(cases)))
+                QueryBatch(
+                    np.full(len(cases), -1), none, texts, none, np.arange(len(cases))
+                )
             )
         sighted = torch.tensor(
             [not c.blind for c in cases], device=words.device

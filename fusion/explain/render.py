@@ -11,7 +11,7 @@ from fusion.explain.explanation import Explanation, GraphPath
 
 def to_text(explanation: Explanation, width: int = 100) -> str:
     """The item, what carries it, notes, each path with what it carries, and what its vector is made of."""
-    item, language = explanation.item, explanation.language
+    item, language = explanation.item, explanation.text_weight
     lines = [
         f"{item.title} ({item.id}): place {explanation.rank:,}, score {explanation.score:z.2f}"
     ]

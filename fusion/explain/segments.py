@@ -11,20 +11,20 @@ import numpy as np
 from kg.counterfactual.edits import Cut, among, distinct
 from kg.counterfactual.recount import Recount
 from kg.graph import Graph
-from kg.pathfinding.search import Node, Walk
+from kg.pathfinding.search import Node, NodePath
 from kg.tables import IntArray
 
 _NONE = np.zeros(0, np.int64)
 
 
 @dataclass(frozen=True)
-class Link:
+class Segment:
     """What joins two named nodes of a path, nameless ones (bundles, other users) between them or none.
 
     Attributes:
         kind: took (user to item), together (items of bundles), takers (items of users),
             like_minded (all else over nameless nodes), or relation.
-        a: The node nearer the ask.
+        a: The node nearer the query.
         b: The node nearer the item.
         first: Its first step in the walk.
         steps: How many steps.
@@ -39,7 +39,7 @@ class Link:
     times: int
 
 
-class Linker:
+class Segmenter:
     """Takes walks apart.
 
     Args:
@@ -65,8 +65,8 @@ class Linker:
             if graph.schema.edge(key[1]).role == "interaction" and key[2] == graph.item
         ]
 
-    def links(self, walk: Walk) -> list[Link]:
-        """In order, from the ask to the item."""
+    def links(self, walk: NodePath) -> list[Segment]:
+        """In order, from the query to the item."""
         named = [
             n
             for n, (kind, _) in enumerate(walk.nodes)
@@ -84,7 +84,7 @@ class Linker:
                 times = len(self._common(kind, a[1], b[1]))
             elif not between:
                 times = 1
-            found.append(Link(kind, a, b, first, last - first, max(times, 1)))
+            found.append(Segment(kind, a, b, first, last - first, max(times, 1)))
         return found
 
     def _kind(self, a: str, b: str, between: list[str], step: tuple[str, bool]) -> str:
@@ -122,11 +122,11 @@ class Linker:
         of_a = sets.holding(a)
         return of_a[among(of_a, sets.holding(b))]
 
-    def cut(self, walk: Walk, every: bool = True) -> Cut:
+    def cut(self, walk: NodePath, every: bool = True) -> Cut:
         """The edges that must go so that the path is gone, and with `every` all paths like it.
 
         What an item was taken in stays its owner's, less the item; of two items in one bundle
-        the one nearer the ask goes, so that the other is taken as often as before. Relations
+        the one nearer the query goes, so that the other is taken as often as before. Relations
         go as they are.
         """
         found: dict[str, list[IntArray]] = {}
@@ -176,7 +176,7 @@ class Linker:
                 found[key[1]] = cut[key[1]][~np.isin(edge.target[cut[key[1]]], bundles)]
         return found
 
-    def _into(self, walk: Walk, place: int) -> IntArray:
+    def _into(self, walk: NodePath, place: int) -> IntArray:
         """All edges of the step's type at the item's end."""
         name, back = walk.steps[place]
         here, there = walk.nodes[place], walk.nodes[place + 1]

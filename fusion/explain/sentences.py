@@ -118,7 +118,7 @@ class Phrases:
         return _fill(self.table["nameless"], type=spoken(kind), id=key)
 
     def at_hand(self, name: str) -> str:
-        """How an item at hand is told from others."""
+        """How an context item is told from others."""
         return _fill(self.table["at_hand"], name)
 
     def note(self, name: str, *values: str) -> str:

@@ -1,4 +1,4 @@
-"""Lexical match: the ask's words against the items' texts, term by term."""
+"""Lexical match: the query's words against the items' texts, term by term."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ def telling(text: str) -> str:
 
 
 class Lexical:
-    """How much of what B asks' words tell stands in I items' texts: BM25 of the text plus BM25 of its first property.
+    """How much of what B queries' words tell stands in I items' texts: BM25 of the text plus BM25 of its first property.
 
     The first property of a text is what stands before its first ". ": the title, as a rule,
     which says what an item is, where the rest also says what it goes with. The sum is divided
-    by the most that the ask's words could weigh, so that long asks compare with short ones.
+    by the most that the query's words could weigh, so that long asks compare with short ones.
 
     Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009; with
     the constants of Yang et al., Anserini, 2017.
@@ -122,7 +122,7 @@ class Lexical:
         )
 
     def __call__(self, words: Sequence[str], device: torch.device) -> Tensor:
-        """(B, I) matches in 0..1, 0 for an ask without words."""
+        """(B, I) matches in 0..1, 0 for a query without words."""
         out = torch.zeros(len(words), self.terms.shape[1])
         spoken = [b for b, text in enumerate(words) if text.strip()]
         if spoken:
@@ -160,7 +160,7 @@ class Lexical:
     def instead(
         self, texts: Sequence[str], words: Sequence[str], rows: IntArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Had an item each of V texts: (V,) its match with an ask's words, one a text, and (V, H) its cosine to items.
+        """Had an item each of V texts: (V,) its match with an query's words, one a text, and (V, H) its cosine to items.
 
         How rare words are and how long texts are stay as they were counted.
         """

@@ -12,59 +12,64 @@ class FusionConfig:
     """The hybrid's shape.
 
     Attributes:
-        width: D, of every vector.
+        embedding_dim: D, of every vector.
         fuse: "gate", "concatenation" or "sum".
         modality_drop: Chance that one side of a node's fusion is dropped in training.
-        words: Use texts. At least one of words, graph and paths must be used.
+        text: Use texts. At least one of text, graph and paths must be used.
         graph: Use the GNN.
-        paths: Use the counted paths.
-        match: Count how an ask's words and items match the items' texts, though `words` is
+        paths: Use the metapath counts.
+        bm25: Count how an query's words and items match the items' texts, though `words` is
             off; else only with it.
-        each: Candidates a counted path brings.
-        by_vector: Candidates the vector search brings.
-        hidden: Units of the evidence head.
-        head_dropout: In the evidence head.
+        candidates_per_path: Candidates a metapath count brings.
+        vector_candidates: Candidates the vector search brings.
+        hidden: Units of the feature head.
+        head_dropout: In the feature head.
         neighbours: Items next to an item by co-occurrence, as edges of the GNN.
         fanout: Neighbours sampled a relation, hop by hop; as many as the GNN has layers.
         spectral: Start the learned vectors of nodes from a singular value decomposition of the
             graph.
-        new_items: Candidates that the vector search brings from among items never taken, which
-            no count can bring.
+        cold_candidates: Candidates that the vector search brings from among items never taken,
+            which no count can bring.
         id_drop: Chance that an item's own learned vector is dropped in training, so that new
             items need none.
     """
 
-    width: int = 128
+    embedding_dim: int = 128
     fuse: str = "gate"
     modality_drop: float = 0.1
-    words: bool = True
+    text: bool = True
     graph: bool = True
     paths: bool = True
-    match: bool = False
-    each: int = 60
-    by_vector: int = 60
+    bm25: bool = False
+    candidates_per_path: int = 60
+    vector_candidates: int = 60
     hidden: int = 64
     head_dropout: float = 0.1
     neighbours: int = 10
     fanout: tuple[int, ...] = (8, 4)
     id_drop: float = 0.1
     spectral: bool = True
-    new_items: int = 20
+    cold_candidates: int = 20
 
     def __post_init__(self) -> None:
-        if not (self.words or self.graph or self.paths):
+        if not (self.text or self.graph or self.paths):
             raise ValueError(
-                "fusion: at least one of words, graph and paths must be used"
+                "fusion: at least one of text, graph and paths must be used"
             )
-        if self.match and not self.paths:
+        if self.bm25 and not self.paths:
             raise ValueError(
-                "fusion.match = true: a match is counted, so fusion.paths must be true, too"
+                "fusion.bm25 = true: a match is counted, so fusion.paths must be true, too"
             )
         if self.fuse not in FUSIONS:
             raise ValueError(
                 f"fusion.fuse = {self.fuse!r}: it is one of {', '.join(FUSIONS)}"
             )
-        for name in ("width", "each", "by_vector", "hidden"):
+        for name in (
+            "embedding_dim",
+            "candidates_per_path",
+            "vector_candidates",
+            "hidden",
+        ):
             if getattr(self, name) < 1:
                 raise ValueError(
                     f"fusion.{name} must be at least 1, not {getattr(self, name)}"
@@ -73,9 +78,9 @@ class FusionConfig:
     @property
     def vectors(self) -> bool:
         """Whether there are vectors at all."""
-        return self.words or self.graph
+        return self.text or self.graph
 
     @property
-    def matches(self) -> bool:
+    def uses_bm25(self) -> bool:
         """Whether the evidence matches words."""
-        return self.words or self.match
+        return self.text or self.bm25

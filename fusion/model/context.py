@@ -18,7 +18,7 @@ class ContextEncoder(nn.Module):
     the mean of what is
     at hand: the untuned encoders' similarities hold from the first step.
 
-    Shapes: vectors (M, D), kinds (M,), owners (M,) in 0..B-1; out (B, D), 0 for an ask with
+    Shapes: vectors (M, D), kinds (M,), owners (M,) in 0..B-1; out (B, D), 0 for a query with
     nothing at hand.
     """
 

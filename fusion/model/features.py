@@ -1,4 +1,4 @@
-"""Evidence: for asks, what the counted paths say of items, and the candidates that they bring."""
+"""Evidence: for queries, what the metapath counts say of items, and the candidates that they bring."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import torch
 from torch import Tensor
 
 from fusion.model.bm25 import Lexical
-from fusion.query import Asks
-from kg.counterfactual.index import Counted, Place
+from fusion.query import QueryBatch
+from kg.counterfactual.index import Counted, QueryItemPair
 from kg.metapaths.count import AttributePaths, PathCounts
-from kg.metapaths.svd import FACTORED
+from kg.metapaths.svd import PURESVD
 from kg.tables import FloatArray
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B asks as tensors on the evidence's device.
+    """B queries as tensors on the evidence's device.
 
     Attributes:
         users: (B,) user rows, -1 where nobody is known.
-        items: (H,) rows of the items at hand, ask after ask.
+        items: (H,) rows of the context items, ask after ask.
         owners: (H,) which ask each belongs to.
         size: B.
         masked: (M,) owners and rows of what is no answer either; None where there is no such.
@@ -37,17 +37,17 @@ class Batch:
     masked: tuple[Tensor, Tensor] | None = None
 
     @classmethod
-    def of(cls, asks: Asks, device: torch.device) -> Batch:
+    def of(cls, queries: QueryBatch, device: torch.device) -> Batch:
         """From arrays."""
-        arrays = (asks.users, asks.items.rows, asks.items.owners)
+        arrays = (queries.users, queries.items.rows, queries.items.owners)
         users, items, owners = (torch.as_tensor(a, device=device) for a in arrays)
-        if asks.masked is None:
-            return cls(users, items, owners, len(asks))
+        if queries.masked is None:
+            return cls(users, items, owners, len(queries))
         of, rows = (
             torch.as_tensor(a, device=device)
-            for a in (asks.masked.owners, asks.masked.rows)
+            for a in (queries.masked.owners, queries.masked.rows)
         )
-        return cls(users, items, owners, len(asks), (of, rows))
+        return cls(users, items, owners, len(queries), (of, rows))
 
     @property
     def unranked(self) -> tuple[Tensor, Tensor]:
@@ -117,7 +117,7 @@ class _Attribute:
         self.table = torch.as_tensor(table, device=device)
 
     def look_up(self, scores: Tensor, rows: Tensor) -> Tensor:
-        """(B, C) sum of an ask's scores (B, V) over the values of each item."""
+        """(B, C) sum of an query's scores (B, V) over the values of each item."""
         padded = torch.nn.functional.pad(scores, (0, 1))
         return sum(
             (padded.gather(1, self.table[rows, m]) for m in range(self.table.shape[1])),
@@ -127,9 +127,9 @@ class _Attribute:
 
 WORDS = "words"
 ALIKE = "item-word-item cosine"
-KIN = "item-kin-item"
-NEW = 20  # candidates from among items never taken, which no count of takings can bring: those most akin to the ask's
-DECAY = 0.7  # what an item at hand counts, against the one after it, where takings have an order
+SHARED_ATTRIBUTES = "item-attributes-item"
+COLD_CANDIDATES = 20  # candidates from among items never taken, which no count of takings can bring: those most akin to the query's
+DECAY = 0.7  # what an context item counts, against the one after it, where takings have an order
 # Paths whose strongest items become candidates; the others only describe them.
 _RETRIEVING = {
     WORDS,
@@ -139,8 +139,8 @@ _RETRIEVING = {
     "item-bundle-item",
     "item-next-item",
     "item-item ease",
-    KIN,
-    FACTORED,
+    SHARED_ATTRIBUTES,
+    PURESVD,
 }
 
 
@@ -153,13 +153,14 @@ def _retrieves(name: str) -> bool:
     )
 
 
-class Evidence:
+class MetapathFeatures:
     """phi of the score, and retrieval by counts.
 
     Args:
-        counts: From the graph as it stood before the asks: an ask's own basket must not be in it.
+        counts: From the graph as it stood before the queries: an query's own basket must not
+            be in it.
         device: Where the tensors live.
-        texts: The items' texts in row order, to match them with each other and with the ask's
+        texts: The items' texts in row order, to match them with each other and with the query's
             words; None does without.
     """
 
@@ -194,7 +195,7 @@ class Evidence:
         self.attributes = {
             a.name: _Attribute(a, self.device) for a in counts.attributes
         }
-        self.new = (self.item["popularity"] == 0).nonzero().squeeze(1)
+        self.cold_items = (self.item["popularity"] == 0).nonzero().squeeze(1)
         by = (self.item["popularity"], self.item["recent popularity"])
         self._popular = [taken.argsort(descending=True, stable=True) for taken in by]
         self.ordered = "item-next-item" in counts.item_item
@@ -220,20 +221,20 @@ class Evidence:
         )
 
     def __call__(
-        self, asks: Asks, each: int, extra: Tensor | None = None
+        self, queries: QueryBatch, each: int, extra: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Candidates and what the paths say of them.
 
         Args:
-            asks: B asks.
+            asks: B queries.
             each: How many items a path brings.
             extra: (B, X) further candidate rows: those of the vector search.
 
         Returns:
-            (B, C) item rows ascending, -1 where an ask has fewer than C, and (B, C, F) phi,
-            all >= 0. An ask's own items and those masked are no candidates.
+            (B, C) item rows ascending, -1 where a query has fewer than C, and (B, C, F) phi,
+            all >= 0. An query's own items and those masked are no candidates.
         """
-        batch = Batch.of(asks, self.device)
+        batch = Batch.of(queries, self.device)
         known = (batch.users >= 0).nonzero().squeeze(1)
         nothing = torch.zeros(
             batch.size, self.items, device=self.device
@@ -266,8 +267,8 @@ class Evidence:
                 )
         if self.lexical is not None:
             dense[WORDS] = (
-                self.lexical(asks.texts, self.device)
-                if any(map(str.strip, asks.texts))
+                self.lexical(queries.texts, self.device)
+                if any(map(str.strip, queries.texts))
                 else nothing
             )
         rows = self._retrieve(
@@ -324,11 +325,13 @@ class Evidence:
         for name in filter(_retrieves, [n for n in dense if n not in late]):
             best = dense[name].topk(each, sorted=False)
             found.append(torch.where(best.values > 0, best.indices, self.items))
-        akin = dense.get(f"{KIN} lately", dense.get(KIN))
-        if akin is not None and len(self.new):
-            best = akin[:, self.new].topk(min(NEW, each, len(self.new)), sorted=False)
+        akin = dense.get(f"{SHARED_ATTRIBUTES} lately", dense.get(SHARED_ATTRIBUTES))
+        if akin is not None and len(self.cold_items):
+            best = akin[:, self.cold_items].topk(
+                min(COLD_CANDIDATES, each, len(self.cold_items)), sorted=False
+            )
             found.append(
-                torch.where(best.values > 0, self.new[best.indices], self.items)
+                torch.where(best.values > 0, self.cold_items[best.indices], self.items)
             )
         count, most = min(each, 40), int(torch.bincount(owners, minlength=1).max())
         for popular in (order[: count + most] for order in self._popular):
@@ -345,7 +348,7 @@ class Evidence:
 
 
 def lately(batch: Batch) -> Tensor:
-    """(H,) DECAY to the power of how many items at hand come after; they stand in the order taken."""
+    """(H,) DECAY to the power of how many context items come after; they stand in the order taken."""
     ends = torch.bincount(batch.owners, minlength=batch.size).cumsum(0)
     after = (
         ends[batch.owners]
@@ -355,8 +358,8 @@ def lately(batch: Batch) -> Tensor:
     return DECAY ** after.float()
 
 
-def named(counted: Counted, place: Place) -> dict[str, float]:
-    """The counts of one ask and item, as Evidence names and sums them."""
+def named(counted: Counted, place: QueryItemPair) -> dict[str, float]:
+    """The counts of one query and item, as Evidence names and sums them."""
     lately = DECAY ** np.arange(len(place.hand))[::-1]
     found = {**counted.user_item, **counted.item, **counted.user}
     for name, values in counted.item_item.items():
@@ -374,7 +377,7 @@ def named(counted: Counted, place: Place) -> dict[str, float]:
 
 
 def summed(name: str, values: FloatArray) -> dict[str, float]:
-    """Over the items at hand, as Evidence does."""
+    """Over the context items, as Evidence does."""
     late = float(values @ (DECAY ** np.arange(len(values))[::-1]))
     return {
         name: float(values.sum()),

@@ -54,7 +54,7 @@ class Gate(nn.Module):
 
 
 class Concatenation(nn.Module):
-    """The plain alternative: z = normalise(W [h_graph ; h_text]). The share of language is by the halves' norms."""
+    """The plain alternative: z = normalise(W [h_graph ; h_text]). The text weight is by the halves' norms."""
 
     def __init__(self, width: int, drop: float = 0.1) -> None:
         super().__init__()

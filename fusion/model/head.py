@@ -1,4 +1,4 @@
-"""m(phi): a small network over the counted paths and the vectors' own scores."""
+"""m(phi): a small network over the metapath counts and the vectors' own scores."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class EvidenceHead(nn.Module):
+class FeatureHead(nn.Module):
     """m = net(counts) + mix(counts, similarities): what the counts say, and what vectors make of it.
 
     Every count enters twice: as a standardised logarithm, and as its quantile among the

@@ -14,16 +14,16 @@ from encoders.text.encoder import TextEncoder, TextSource
 from fusion.model.config import FusionConfig
 from fusion.model.context import ITEM, USER, WORDS, ContextEncoder
 from fusion.model.gate import FUSIONS
-from fusion.model.head import EvidenceHead
-from fusion.model.snapshot import World
-from fusion.query import Asks
+from fusion.model.head import FeatureHead
+from fusion.model.snapshot import GraphSnapshot
+from fusion.query import QueryBatch
 from kg.graph import EdgeKey
 
 FEW = 8  # times dearer is a product with a gathered row than with one in place
 
 
 class Nodes(NamedTuple):
-    """Vectors of N nodes of a type: (N, D) fused, graph and text, all of length 1 or 0, and (N,) share of language."""
+    """Vectors of N nodes of a type: (N, D) fused, graph and text, all of length 1 or 0, and (N,) text weight."""
 
     fused: Tensor
     graph: Tensor
@@ -42,24 +42,24 @@ class Nodes(NamedTuple):
 
 
 @dataclass
-class Bank:
+class EmbeddingCache:
     """The latest vectors, without gradient: of the distinct texts (U, D), and of a world's items and users."""
 
     text: Tensor
     items: Nodes
     users: Nodes
 
-    def to(self, device: torch.device | str) -> Bank:
+    def to(self, device: torch.device | str) -> EmbeddingCache:
         """The same on a device."""
         sides = (
             Nodes(*(part.to(device) for part in side))
             for side in (self.items, self.users)
         )
-        return Bank(self.text.to(device), *sides)
+        return EmbeddingCache(self.text.to(device), *sides)
 
 
 class Candidates(NamedTuple):
-    """What B asks' scores are made of.
+    """What B queries' scores are made of.
 
     Attributes:
         rows: (B, C) candidate rows, -1 where there are fewer; ascending.
@@ -75,7 +75,7 @@ class Candidates(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What the model says of B asks: as Candidates, and (B, C) the score, -inf where there is no candidate."""
+    """What the model says of B queries: as Candidates, and (B, C) the score, -inf where there is no candidate."""
 
     rows: Tensor
     score: Tensor
@@ -96,7 +96,7 @@ class Hybrid(nn.Module):
         sizes: Nodes by type.
         keys: The message edges' types.
         types: (user or None, item) type names.
-        paths: F, counted paths; 0 where they are not used.
+        paths: F, metapath counts; 0 where they are not used.
         learned: By type, how many nodes have a vector of their own; all where None.
     """
 
@@ -113,18 +113,20 @@ class Hybrid(nn.Module):
     ) -> None:
         super().__init__()
         self.config, self.types = config, types
-        self.text = text if config.words else None
+        self.text = text if config.text else None
         self.inputs: NodeInputs | None = None
         self.gnn: nn.Module | None = None
         if config.graph:
             self.inputs = NodeInputs(
-                config.width, list(sizes), sizes if learned is None else learned
+                config.embedding_dim, list(sizes), sizes if learned is None else learned
             )
-            self.gnn = (gnn or Sage()).build(config.width, list(keys), list(sizes))
-        self.gate = FUSIONS[config.fuse](config.width, config.modality_drop)
-        self.context = ContextEncoder(config.width)
+            self.gnn = (gnn or Sage()).build(
+                config.embedding_dim, list(keys), list(sizes)
+            )
+        self.gate = FUSIONS[config.fuse](config.embedding_dim, config.modality_drop)
+        self.context = ContextEncoder(config.embedding_dim)
         self.head = (
-            EvidenceHead(paths, 3, config.hidden, config.head_dropout)
+            FeatureHead(paths, 3, config.hidden, config.head_dropout)
             if config.paths
             else None
         )
@@ -132,25 +134,25 @@ class Hybrid(nn.Module):
         # beside the counts.
         self.log_scale = nn.Parameter(torch.tensor(2.5))
         self.log_weight = nn.Parameter(torch.tensor(0.0 if config.paths else 2.5))
-        # What is kept of the vectors' say beside the counts, for asks without words and with
+        # What is kept of the vectors' say beside the counts, for queries without words and with
         # (fusion.training.shrinkage).
         self.kept: Tensor
         self.register_buffer("kept", torch.ones(2))
 
     def nodes(
         self,
-        world: World,
+        snapshot: GraphSnapshot,
         kind: str,
         rows: Tensor,
         graph: Tensor | None,
         texts: Tensor | None,
     ) -> Nodes:
         """Fuse the vectors of some nodes: graph (N, D) from the GNN, texts (U, D) of the distinct texts."""
-        distinct = world.distinct[kind][rows]
+        distinct = snapshot.distinct[kind][rows]
         words = distinct >= 0
         some = graph if graph is not None else texts
         assert some is not None
-        blank = torch.zeros(len(rows), self.config.width, device=rows.device)
+        blank = torch.zeros(len(rows), self.config.embedding_dim, device=rows.device)
         text = blank
         if texts is not None and len(texts):
             text = nn.functional.normalize(
@@ -160,12 +162,12 @@ class Hybrid(nn.Module):
             return Nodes(text, blank, text, words.float())
         if texts is None:
             words = torch.zeros_like(words)
-        fused, share = self.gate(graph, text, world.degree[kind][rows], words)
+        fused, share = self.gate(graph, text, snapshot.degree[kind][rows], words)
         return Nodes(fused, nn.functional.normalize(graph, dim=1), text, share)
 
     def message(
         self,
-        world: World,
+        snapshot: GraphSnapshot,
         rows: dict[str, Tensor],
         edges: dict[EdgeKey, Tensor],
         texts: Tensor | None,
@@ -174,7 +176,7 @@ class Hybrid(nn.Module):
         assert self.inputs is not None and self.gnn is not None
         x = {}
         for kind, chosen in rows.items():
-            distinct = world.distinct[kind][chosen]
+            distinct = snapshot.distinct[kind][chosen]
             has = (
                 distinct >= 0
                 if texts is not None
@@ -186,8 +188,8 @@ class Hybrid(nn.Module):
                 else None
             )
             keep = None
-            if kind == world.item:
-                keep = world.taken[chosen]
+            if kind == snapshot.item:
+                keep = snapshot.taken[chosen]
                 if self.training and self.config.id_drop:
                     keep = keep & (
                         torch.rand(len(chosen), device=chosen.device)
@@ -198,49 +200,53 @@ class Hybrid(nn.Module):
         return out
 
     @torch.no_grad()
-    def encode(self, world: World, texts: Tensor | None) -> Bank:
+    def encode(self, snapshot: GraphSnapshot, texts: Tensor | None) -> EmbeddingCache:
         """Every item and user of a world: the vectors that are served."""
         training = self.training
         self.eval()
-        rows = world.all_rows
+        rows = snapshot.all_rows
         out = (
-            self.message(world, rows, world.edges, texts)
+            self.message(snapshot, rows, snapshot.edges, texts)
             if self.gnn is not None
             else {}
         )
         user, item = self.types
-        items = self._side(world, item, rows, out, texts)
-        users = self._side(world, user, rows, out, texts) if user else self._none(world)
+        items = self._side(snapshot, item, rows, out, texts)
+        users = (
+            self._side(snapshot, user, rows, out, texts)
+            if user
+            else self._none(snapshot)
+        )
         self.train(training)
-        blank = torch.zeros(0, self.config.width, device=world.device)
-        return Bank(texts if texts is not None else blank, items, users)
+        blank = torch.zeros(0, self.config.embedding_dim, device=snapshot.device)
+        return EmbeddingCache(texts if texts is not None else blank, items, users)
 
     def _side(
         self,
-        world: World,
+        snapshot: GraphSnapshot,
         kind: str,
         rows: dict[str, Tensor],
         out: dict[str, Tensor],
         texts: Tensor | None,
     ) -> Nodes:
         if not self.config.vectors:
-            return self._none(world, world.sizes[kind])
-        return self.nodes(world, kind, rows[kind], out.get(kind), texts)
+            return self._none(snapshot, snapshot.sizes[kind])
+        return self.nodes(snapshot, kind, rows[kind], out.get(kind), texts)
 
-    def _none(self, world: World, size: int = 0) -> Nodes:
-        blank = torch.zeros(size, self.config.width, device=world.device)
-        return Nodes(blank, blank, blank, torch.zeros(size, device=world.device))
+    def _none(self, snapshot: GraphSnapshot, size: int = 0) -> Nodes:
+        blank = torch.zeros(size, self.config.embedding_dim, device=snapshot.device)
+        return Nodes(blank, blank, blank, torch.zeros(size, device=snapshot.device))
 
-    def ask_vectors(
-        self, asks: Asks, items: Nodes, users: Nodes, words: Tensor
+    def query_vectors(
+        self, queries: QueryBatch, items: Nodes, users: Nodes, words: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, D) an ask's vector, and its plain mean in text and in graph space; words (B, D), 0 where it has none."""
+        """(B, D) an query's vector, and its plain mean in text and in graph space; words (B, D), 0 where it has none."""
         device = words.device
         hand, owner = (
-            torch.as_tensor(asks.items.rows, device=device),
-            torch.as_tensor(asks.items.owners, device=device),
+            torch.as_tensor(queries.items.rows, device=device),
+            torch.as_tensor(queries.items.owners, device=device),
         )
-        user = torch.as_tensor(asks.users, device=device)
+        user = torch.as_tensor(queries.users, device=device)
         known = (user >= 0).nonzero().squeeze(1) if len(users.fused) else user[:0]
         spoken = words.abs().sum(1).nonzero().squeeze(1)
         words = nn.functional.normalize(words, dim=1)
@@ -252,7 +258,7 @@ class Hybrid(nn.Module):
         vectors = torch.cat([p[0] for p in parts])
         kinds = torch.cat([torch.full_like(p[2], p[1]) for p in parts])
         owners = torch.cat([p[2] for p in parts])
-        fused = self.context(vectors, kinds, owners, len(asks))
+        fused = self.context(vectors, kinds, owners, len(queries))
         blank = torch.zeros_like(words)
         text = blank.index_add(0, owner, items.text[hand]) + words
         graph = blank.index_add(0, owner, items.graph[hand]).index_add(
@@ -264,14 +270,18 @@ class Hybrid(nn.Module):
             nn.functional.normalize(graph, dim=1),
         )
 
-    def _search(self, world: World, vector: Tensor) -> Tensor:
+    def _search(self, snapshot: GraphSnapshot, vector: Tensor) -> Tensor:
         """(B, X) the nearest items, and the nearest of those never taken."""
         found = [
-            vector.topk(min(self.config.by_vector, world.items), sorted=False).indices
+            vector.topk(
+                min(self.config.vector_candidates, snapshot.items), sorted=False
+            ).indices
         ]
-        if count := min(self.config.new_items, len(world.new)):
+        if count := min(self.config.cold_candidates, len(snapshot.cold_items)):
             found.append(
-                world.new[vector[:, world.new].topk(count, sorted=False).indices]
+                snapshot.cold_items[
+                    vector[:, snapshot.cold_items].topk(count, sorted=False).indices
+                ]
             )
         return torch.cat(found, 1)
 
@@ -281,7 +291,7 @@ class Hybrid(nn.Module):
         return self.log_weight.clamp(max=4.6).exp()
 
     def rank(self, phi: Tensor | None, similarities: Tensor, words: Tensor) -> Tensor:
-        """(B, C) the score of items by their counts (B, C, F) and similarities (B, C, 3), for asks' words (B, D)."""
+        """(B, C) the score of items by their counts (B, C, F) and similarities (B, C, 3), for queries' words (B, D)."""
         share = self.kept[words.any(1).long()][:, None]
         said = share * (self.weight * similarities[..., 0])
         return (
@@ -291,28 +301,33 @@ class Hybrid(nn.Module):
         )
 
     def candidates(
-        self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor
+        self,
+        snapshot: GraphSnapshot,
+        queries: QueryBatch,
+        items: Nodes,
+        users: Nodes,
+        words: Tensor,
     ) -> Candidates:
         """Retrieve, and gather what is said of what was found."""
-        fused, text, graph = self.ask_vectors(asks, items, users, words)
+        fused, text, graph = self.query_vectors(queries, items, users, words)
         own = tuple(
             torch.as_tensor(part, device=words.device)
-            for part in (asks.unranked.owners, asks.unranked.rows)
+            for part in (queries.unranked.owners, queries.unranked.rows)
         )
         cosine = fused @ items.fused.T
         vector = (self.log_scale.clamp(max=4.6).exp() * cosine).index_put(
             own, cosine.new_tensor(-torch.inf)
         )
-        extra = self._search(world, vector.detach()) if self.config.vectors else None
-        rows, phi = world.evidence(
-            asks, self.config.each if self.config.paths else 0, extra
+        extra = self._search(snapshot, vector.detach()) if self.config.vectors else None
+        rows, phi = snapshot.features(
+            queries, self.config.candidates_per_path if self.config.paths else 0, extra
         )
         at = rows.clamp(min=0)
 
         def near(asked: Tensor, known: Tensor) -> Tensor:
             if (
-                FEW * rows.numel() < world.items
-            ):  # few asks over a large catalogue: only what is looked at
+                FEW * rows.numel() < snapshot.items
+            ):  # few queries over a large catalogue: only what is looked at
                 return (known[at] @ asked[:, :, None]).squeeze(2)
             return (asked @ known.T).gather(1, at)
 
@@ -322,11 +337,16 @@ class Hybrid(nn.Module):
         return Candidates(rows, vector, phi, similarities)
 
     def score(
-        self, world: World, asks: Asks, items: Nodes, users: Nodes, words: Tensor
+        self,
+        snapshot: GraphSnapshot,
+        queries: QueryBatch,
+        items: Nodes,
+        users: Nodes,
+        words: Tensor,
     ) -> Scores:
         """Retrieve, then score."""
         rows, vector, phi, similarities = self.candidates(
-            world, asks, items, users, words
+            snapshot, queries, items, users, words
         )
         score = self.rank(phi, similarities, words)
         return Scores(
@@ -335,36 +355,36 @@ class Hybrid(nn.Module):
 
 
 def live_rows(
-    world: World, asks: Asks, generator: torch.Generator, hand: int
+    snapshot: GraphSnapshot, queries: QueryBatch, generator: torch.Generator, hand: int
 ) -> dict[str, Tensor]:
-    """The nodes to encode with gradient: targets, users, and up to `hand` items at hand an ask, each once."""
-    lengths = torch.as_tensor(asks.items.lengths)
-    rows = torch.as_tensor(asks.items.rows)
+    """The nodes to encode with gradient: targets, users, and up to `hand` context items a query, each once."""
+    lengths = torch.as_tensor(queries.items.lengths)
+    rows = torch.as_tensor(queries.items.rows)
     if hand >= 0:
-        starts = torch.as_tensor(asks.items.offsets[:-1])
+        starts = torch.as_tensor(queries.items.offsets[:-1])
         pick = (
-            torch.rand(len(asks), hand, generator=generator) * lengths[:, None]
+            torch.rand(len(queries), hand, generator=generator) * lengths[:, None]
         ).long() + starts[:, None]
         rows = rows[pick[lengths > 0].flatten()]
     seeds = {
-        world.item: torch.unique(
-            torch.cat([torch.as_tensor(asks.targets.rows), rows])
-        ).to(world.device)
+        snapshot.item: torch.unique(
+            torch.cat([torch.as_tensor(queries.targets.rows), rows])
+        ).to(snapshot.device)
     }
-    users = torch.as_tensor(asks.users)
-    if world.user:
-        seeds[world.user] = torch.unique(users[users >= 0]).to(world.device)
+    users = torch.as_tensor(queries.users)
+    if snapshot.user:
+        seeds[snapshot.user] = torch.unique(users[users >= 0]).to(snapshot.device)
     return seeds
 
 
-def encode_words(model: Hybrid, asks: Asks, device: torch.device) -> Tensor:
-    """(B, D) vectors of the asks' words, 0 where there are none."""
-    words = torch.zeros(len(asks), model.config.width, device=device)
-    spoken = [b for b, text in enumerate(asks.texts) if text.strip()]
+def encode_words(model: Hybrid, queries: QueryBatch, device: torch.device) -> Tensor:
+    """(B, D) vectors of the queries' words, 0 where there are none."""
+    words = torch.zeros(len(queries), model.config.embedding_dim, device=device)
+    spoken = [b for b, text in enumerate(queries.texts) if text.strip()]
     if model.text is None or not spoken:
         return words
     table = model.text.table(
-        [asks.texts[b] for b in spoken]
+        [queries.texts[b] for b in spoken]
     )  # equal words are encoded once
     # In batches of like length: one long text among many short ones would pad them all.
     vectors = (

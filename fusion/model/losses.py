@@ -1,4 +1,4 @@
-"""Losses: softmax over the candidates of an ask, and over the catalogue."""
+"""Losses: softmax over the candidates of a query, and over the catalogue."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Losses(NamedTuple):
     """Means over the B asks of a batch.
 
     Attributes:
-        candidates: -log softmax of the target's score among the candidates. An ask whose
+        candidates: -log softmax of the target's score among the candidates. A query whose
             target retrieval missed
             counts 0: adding the target by hand would teach that no evidence means yes.
         catalogue: -log softmax of the target's vector score among all items that can be an answer.
-        retrieved: Share of the asks whose target is a candidate.
+        retrieved: Share of the queries whose target is a candidate.
     """
 
     candidates: Tensor
@@ -31,7 +31,7 @@ class Losses(NamedTuple):
 
 
 def losses(scores: Scores, targets: Tensor, vectors: bool) -> Losses:
-    """Both losses; targets (B,) item rows, one an ask. Without vectors the catalogue's loss is 0."""
+    """Both losses; targets (B,) item rows, one a query. Without vectors the catalogue's loss is 0."""
     found = scores.rows == targets[:, None]
     hit = found.any(1)
     log_share = scores.score.log_softmax(1)

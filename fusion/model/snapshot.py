@@ -1,4 +1,4 @@
-"""World: a graph as it stood at one moment, ready for the model: messages, texts, degrees and counted paths."""
+"""World: a graph as it stood at one moment, ready for the model: messages, texts, degrees and metapath counts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from encoders.graph.sampler import CSRSampler
-from fusion.model.features import Evidence
+from fusion.model.features import MetapathFeatures
 from kg.graph import EdgeKey, Graph
 from kg.metapaths.count import PathCounts
 from kg.tables import IntArray, Tables
@@ -90,17 +90,17 @@ def message_edges(
     return edges
 
 
-class World:
+class GraphSnapshot:
     """What the model looks at.
 
     Args:
         graph: Its rows number users, items and attributes.
-        counts: The counted paths of the same graph.
+        counts: The metapath counts of the same graph.
         texts: Of the same nodes.
         fanout: Neighbours sampled a relation and hop.
         neighbours: As in message_edges.
         device: Where tensors live.
-        words: Whether the evidence matches the asks' words with the items' texts.
+        words: Whether the evidence matches the queries' words with the items' texts.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class World:
             name: torch.as_tensor(rows, device=device)
             for name, rows in texts.rows.items()
         }
-        self.evidence = Evidence(
+        self.features = MetapathFeatures(
             counts, device, texts.of_type(self.item) if words else None
         )
         self.all_rows = {
@@ -135,7 +135,7 @@ class World:
         taken = torch.zeros(self.sizes[self.item], dtype=torch.bool)
         taken[torch.as_tensor(graph.events.item)] = True
         self.taken = taken.to(device)
-        self.new = (~self.taken).nonzero().squeeze(1)
+        self.cold_items = (~self.taken).nonzero().squeeze(1)
         self.degree = {
             name: torch.zeros(size, device=device) for name, size in self.sizes.items()
         }
@@ -145,7 +145,7 @@ class World:
                     edge[1], minlength=self.sizes[target]
                 )
 
-    def learned_from(self, taken: Tensor) -> None:
+    def seen_in_training(self, taken: Tensor) -> None:
         """Say which of the first items the training saw taken: a learned vector says nothing of any other."""
         self.taken[: len(taken)] &= taken.to(self.device)
         self.taken[len(taken) :] = False

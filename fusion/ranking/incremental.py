@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from fusion.model.snapshot import NodeTexts, World
+from fusion.model.snapshot import GraphSnapshot, NodeTexts
 from fusion.ranking.ranker import Ranker
 from kg.graph import Graph, build_graph
 from kg.metapaths.count import PathCounts, count_paths, widen
@@ -51,14 +51,14 @@ def add_items(
 
 def with_events(recommender: R, events: pa.Table) -> R:
     """As Recommender.with_events: the whole graph is counted and encoded again, by the weights as they are."""
-    world, tables = recommender.world, recommender.tables
+    snapshot, tables = recommender.snapshot, recommender.tables
     schema, user = tables.schema, tables.schema.of_role("user")
     if user is None or "user-item" not in recommender.counts.user_item:
         raise DataError(
             "the model was trained without users who take items, so it cannot take up what they do"
         )
     events = _checked(recommender, events)
-    vocab = world.graph.vocabs[user.name]
+    vocab = snapshot.graph.vocabs[user.name]
     strangers = pc.unique(
         events["user"].filter(pa.array(vocab.rows(events["user"]) < 0))
     )
@@ -72,7 +72,7 @@ def with_events(recommender: R, events: pa.Table) -> R:
     bundles, edges = as_tables(schema, events)
     for name, table in bundles.items():
         nodes[name] = table.filter(
-            pa.array(world.graph.vocabs[name].rows(table["id"]) < 0)
+            pa.array(snapshot.graph.vocabs[name].rows(table["id"]) < 0)
         )
     edges = {
         name: _unseen(schema, schema.edge(name), tables.edges[name], table)
@@ -101,19 +101,23 @@ def with_events(recommender: R, events: pa.Table) -> R:
 
 def _over(before: R, tables: Tables, graph: Graph, counts: PathCounts) -> R:
     """The same weights over a later graph, in which the items known before have the rows they had."""
-    model, device, texts = before.model, before.world.device, NodeTexts.of(tables)
-    world = World(
+    model, device, texts = before.model, before.snapshot.device, NodeTexts.of(tables)
+    snapshot = GraphSnapshot(
         graph,
         counts,
         texts,
         model.config.fanout,
         model.config.neighbours,
         device,
-        model.config.matches,
+        model.config.uses_bm25,
     )
-    world.learned_from(before.world.taken)
+    snapshot.seen_in_training(before.snapshot.taken)
     made = type(before)(
-        model, world, model.encode(world, _text_vectors(before, texts)), tables, counts
+        model,
+        snapshot,
+        model.encode(snapshot, _text_vectors(before, texts)),
+        tables,
+        counts,
     )
     made.store = before.store
     return made
@@ -195,7 +199,7 @@ def _checked(recommender: Ranker, events: pa.Table) -> pa.Table:
         raise DataError(f"events: no column {', '.join(lost)}")
     if "time" not in events.column_names:
         latest = float(
-            np.fmax.reduce(recommender.world.graph.events.time, initial=-np.inf)
+            np.fmax.reduce(recommender.snapshot.graph.events.time, initial=-np.inf)
         )
         times = np.full(len(events), latest if np.isfinite(latest) else 0.0)
         events = events.append_column("time", pa.array(times))
@@ -285,16 +289,17 @@ def _text_vectors(recommender: Ranker, texts: NodeTexts) -> Tensor | None:
         return None
     known = (
         {t: row for row, t in enumerate(NodeTexts.of(recommender.tables).texts)}
-        if len(recommender.bank.text)
+        if len(recommender.embeddings.text)
         else {}
     )
     rows = torch.tensor(
-        [known.get(text, -1) for text in texts.texts], device=recommender.world.device
+        [known.get(text, -1) for text in texts.texts],
+        device=recommender.snapshot.device,
     )
     new = [text for text in texts.texts if text not in known]
     if len(new) == len(rows):
         return model.text.encode_table(model.text.table(texts.texts))
-    vectors = recommender.bank.text[rows.clamp(min=0)]
+    vectors = recommender.embeddings.text[rows.clamp(min=0)]
     if new:
         vectors[rows < 0] = model.text.encode_table(model.text.table(new)).to(
             vectors.dtype

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fusion.model.hybrid import Bank, Hybrid, Scores, encode_words
-from fusion.model.snapshot import NodeTexts, World
-from fusion.query import Ask, Asks, Constraints, Ragged, Recommendation
+from fusion.model.hybrid import EmbeddingCache, Hybrid, Scores, encode_words
+from fusion.model.snapshot import GraphSnapshot, NodeTexts
+from fusion.query import Constraints, Query, QueryBatch, Ragged, Recommendation
 from fusion.ranking.filters import Facts
 from kg.graph import build_graph
 from kg.metapaths.count import PathCounts
@@ -26,10 +26,10 @@ T = TypeVar("T")
 
 
 class Ranker:
-    """Ranks one catalogue for asks: the state and the scores that everything is built on.
+    """Ranks one catalogue for queries: the state and the scores that everything is built on.
 
-    What it does not know is no error: an unknown user is nobody in particular, unknown items
-    at hand are passed over, and an ask of which nothing is known is answered by recent
+    What it does not know is no error: an unknown user is an anonymous user, unknown items
+    at hand are passed over, and a query of which nothing is known is answered by recent
     popularity.
 
     Args:
@@ -37,7 +37,7 @@ class Ranker:
         world: The training graph.
         bank: The vectors of its items and users.
         tables: The training tables.
-        counts: Its counted paths.
+        counts: Its metapath counts.
     """
 
     name = "hybrid"
@@ -46,25 +46,28 @@ class Ranker:
     def __init__(
         self,
         model: Hybrid,
-        world: World,
-        bank: Bank,
+        snapshot: GraphSnapshot,
+        embeddings: EmbeddingCache,
         tables: Tables,
         counts: PathCounts,
     ) -> None:
-        # By column, one ask's product with every item takes a third of the time.
-        self.bank = replace(
-            bank, items=bank.items._replace(fused=bank.items.fused.T.contiguous().T)
+        # By column, one query's product with every item takes a third of the time.
+        self.embeddings = replace(
+            embeddings,
+            items=embeddings.items._replace(
+                fused=embeddings.items.fused.T.contiguous().T
+            ),
         )
-        self.model, self.world, self.tables, self.counts = (
+        self.model, self.snapshot, self.tables, self.counts = (
             model.eval(),
-            world,
+            snapshot,
             tables,
             counts,
         )
-        self.items = world.graph.vocabs[world.item]
+        self.items = snapshot.graph.vocabs[snapshot.item]
         self.facts = Facts(tables)
         self._words: dict[str, Tensor] = {}
-        self._titles = tables.titles(world.item)
+        self._titles = tables.titles(snapshot.item)
         self._derived: dict[Callable[..., Any], Any] = {}
 
     @classmethod
@@ -74,27 +77,27 @@ class Ranker:
         tables: Tables,
         counts: PathCounts,
         device: torch.device | str,
-        bank: Bank | None = None,
+        embeddings: EmbeddingCache | None = None,
     ) -> Self:
         """Put a trained model and the facts together; without a bank, every vector is computed anew."""
         config, texts, device = model.config, NodeTexts.of(tables), torch.device(device)
-        world = World(
+        snapshot = GraphSnapshot(
             build_graph(tables),
             counts,
             texts,
             config.fanout,
             config.neighbours,
             device,
-            config.matches,
+            config.uses_bm25,
         )
-        if bank is None:
+        if embeddings is None:
             vectors = (
                 model.text.encode_table(model.text.table(texts.texts))
                 if model.text is not None
                 else None
             )
-            bank = model.encode(world, vectors)
-        return cls(model, world, bank, tables, counts)
+            embeddings = model.encode(snapshot, vectors)
+        return cls(model, snapshot, embeddings, tables, counts)
 
     def derived(self, make: Callable[[Ranker], T]) -> T:
         """What `make` learns from this ranker, made on first use and kept.
@@ -111,85 +114,96 @@ class Ranker:
         """What people read of an item."""
         return self._titles[row]
 
-    def answer(self, ask: Ask) -> list[Recommendation]:
-        """The k best items for any ask, best first; fewer where the catalogue or the constraints leave fewer."""
-        asks = self.asks([ask])
-        found = self.scores(asks)
+    def answer(self, query: Query) -> list[Recommendation]:
+        """The k best items for any query, best first; fewer where the catalogue or the constraints leave fewer."""
+        queries = self.queries([query])
+        found = self.scores(queries)
         rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
         fits = np.flatnonzero(rows >= 0)
-        if len(fits) < ask.k or not asks.told(self.model.config.matches)[0]:
-            return self._top(self._ranked(asks, found), ask.k, ANYTHING)
+        if len(fits) < query.k or not queries.told(self.model.config.uses_bm25)[0]:
+            return self._top(self._ranked(queries, found), query.k, ANYTHING)
         best = fits[
-            np.argsort(-scores[fits], kind="stable")[: ask.k]
+            np.argsort(-scores[fits], kind="stable")[: query.k]
         ]  # candidates come before all others
         return self._listed(rows[best], scores[best])
 
-    def ranking(self, ask: Ask) -> npt.NDArray[np.float64]:
-        """(I,) a score for every item, -inf for those at hand and those that ask.where leaves out."""
-        return self._ranked(self.asks([ask]))
+    def ranking(self, query: Query) -> npt.NDArray[np.float64]:
+        """(I,) a score for every item, -inf for those at hand and those that query.where leaves out."""
+        return self._ranked(self.queries([query]))
 
     def _ranked(
-        self, asks: Asks, found: Scores | None = None
+        self, queries: QueryBatch, found: Scores | None = None
     ) -> npt.NDArray[np.float64]:
-        scores: npt.NDArray[np.float64] = self.score(asks, found)[0].astype(np.float64)
-        scores[asks.unranked[0]] = -np.inf
+        scores: npt.NDArray[np.float64] = self.score(queries, found)[0].astype(
+            np.float64
+        )
+        scores[queries.unranked[0]] = -np.inf
         return scores
 
-    def asks(self, asks: Sequence[Ask]) -> Asks:
+    def queries(self, queries: Sequence[Query]) -> QueryBatch:
         """Ids to rows; what is unknown is left out, and what the constraints leave out is masked."""
-        rows = [self._user(a.user) for a in asks]
+        rows = [self._user(a.user) for a in queries]
         items = [
             [row for row in dict.fromkeys(map(self.items.row, a.items)) if row >= 0]
-            for a in asks
+            for a in queries
         ]
-        texts, none = tuple(a.text or "" for a in asks), Ragged.of([[]] * len(asks))
+        texts, none = (
+            tuple(a.text or "" for a in queries),
+            Ragged.of([[]] * len(queries)),
+        )
         masked = None
         if any(
-            a.where != ANYTHING for a in asks
+            a.where != ANYTHING for a in queries
         ):  # so that it takes no candidate's place
             masked = Ragged.of(
-                [np.flatnonzero(~self.allowed(a.where, a.user)) for a in asks]
+                [np.flatnonzero(~self.allowed(a.where, a.user)) for a in queries]
             )
-        return Asks(
+        return QueryBatch(
             np.array(rows, np.int64),
             Ragged.of(items),
             texts,
             none,
-            np.arange(len(asks)),
+            np.arange(len(queries)),
             masked,
         )
 
     def _user(self, user: str | None) -> int:
         return (
-            self.world.graph.vocabs[self.world.user].row(user)
-            if self.world.user and user is not None
+            self.snapshot.graph.vocabs[self.snapshot.user].row(user)
+            if self.snapshot.user and user is not None
             else -1
         )
 
     @torch.inference_mode()
-    def scores(self, asks: Asks) -> Scores:
-        """The candidates of B asks and their scores, with everything these are made of."""
+    def scores(self, queries: QueryBatch) -> Scores:
+        """The candidates of B queries and their scores, with everything these are made of."""
         return self.model.score(
-            self.world, asks, self.bank.items, self.bank.users, self.words(asks)
+            self.snapshot,
+            queries,
+            self.embeddings.items,
+            self.embeddings.users,
+            self.words(queries),
         )
 
-    def words(self, asks: Asks) -> Tensor:
-        """(B, D) vectors of the asks' words; those of the latest words are kept, since people ask alike."""
-        new = [b for b, text in enumerate(asks.texts) if text not in self._words]
+    def words(self, queries: QueryBatch) -> Tensor:
+        """(B, D) vectors of the queries' words; those of the latest words are kept, since people ask alike."""
+        new = [b for b, text in enumerate(queries.texts) if text not in self._words]
         if len(self._words) + len(new) > WORDS_KEPT:
-            self._words, new = {}, list(range(len(asks)))
+            self._words, new = {}, list(range(len(queries)))
         if new:
             found = encode_words(
-                self.model, asks.take(np.array(new)), self.world.device
+                self.model, queries.take(np.array(new)), self.snapshot.device
             )
             self._words.update(
-                (asks.texts[b], vector) for b, vector in zip(new, found, strict=True)
+                (queries.texts[b], vector) for b, vector in zip(new, found, strict=True)
             )
-        return torch.stack([self._words[text] for text in asks.texts])
+        return torch.stack([self._words[text] for text in queries.texts])
 
-    def score(self, asks: Asks, found: Scores | None = None) -> npt.NDArray[np.float32]:
+    def score(
+        self, queries: QueryBatch, found: Scores | None = None
+    ) -> npt.NDArray[np.float32]:
         """(B, I) a score for every item: the candidates by the full score, below them the rest by vector alone."""
-        found = self.scores(asks) if found is None else found
+        found = self.scores(queries) if found is None else found
         present = found.rows >= 0
         lowest = torch.where(present, found.score, torch.inf).amin(1, keepdim=True)
         rest = found.vector - found.vector.amax(1, keepdim=True) - 1
@@ -200,7 +214,7 @@ class Ranker:
             found.rows
         )[present]
         out[owner, found.rows[present]] = found.score[present]
-        known = asks.told(self.model.config.matches)
+        known = queries.told(self.model.config.uses_bm25)
         if not known.all():
             popular = (
                 self.counts.item["recent popularity"]
@@ -226,7 +240,7 @@ class Ranker:
     def _listed(
         self, rows: IntArray, scores: npt.NDArray[np.floating]
     ) -> list[Recommendation]:
-        share = self.bank.items.share.cpu().numpy()
+        share = self.embeddings.items.share.cpu().numpy()
         return [
             Recommendation(
                 self.items.key(int(row)),
@@ -242,6 +256,6 @@ class Ranker:
     ) -> npt.NDArray[np.bool_]:
         """(I,) which items the constraints leave to a user; DataError where one names what is not there."""
         allowed = self.facts.allowed(where)
-        if where.new:
+        if where.exclude_seen:
             allowed[self.counts.taken(self._user(user))] = False
         return allowed

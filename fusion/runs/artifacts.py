@@ -18,7 +18,7 @@ from torch import Tensor
 
 from encoders.text.encoder import TextEncoder, TextError
 from fusion.experiment import Recipe
-from fusion.model.hybrid import Bank, Hybrid, Nodes
+from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
 from fusion.model.snapshot import edge_keys
 from fusion.ranking.ranker import Ranker
 from fusion.runs.folder import RunError, open_run
@@ -39,7 +39,7 @@ class Parts:
     model: Hybrid
     tables: Tables
     counts: PathCounts
-    bank: Bank
+    embeddings: EmbeddingCache
     recipe: Recipe
     store: str
     taken: Tensor  # (I,) which items the training saw taken
@@ -63,7 +63,7 @@ def load_tables(folder: Path) -> Tables:
 
 def save(recommender: Ranker, recipe: Recipe, folder: Path) -> None:
     """Write all that load needs into a new folder."""
-    model, world = recommender.model, recommender.world
+    model, snapshot = recommender.model, recommender.snapshot
     (folder / "recipe.json").write_text(
         json.dumps(recipes.to_dict(recipe), indent=2) + "\n", encoding="utf-8"
     )
@@ -82,16 +82,18 @@ def save(recommender: Ranker, recipe: Recipe, folder: Path) -> None:
         .contiguous()
         .clone()  # without a graph, the parts are one tensor
         for side, nodes in (
-            ("items", recommender.bank.items),
-            ("users", recommender.bank.users),
+            ("items", recommender.embeddings.items),
+            ("users", recommender.embeddings.users),
         )
         for part, value in nodes._asdict().items()
     }
     if len(
-        recommender.bank.text
+        recommender.embeddings.text
     ):  # what the nodes' texts are, for messages that are computed anew
-        vectors["text"] = recommender.bank.text.detach().cpu().contiguous().clone()
-    vectors["taken"] = world.taken.cpu()
+        vectors["text"] = (
+            recommender.embeddings.text.detach().cpu().contiguous().clone()
+        )
+    vectors["taken"] = snapshot.taken.cpu()
     save_file(vectors, folder / "vectors.safetensors")
     arrays = save_counts(recommender.counts)
     save_arrays(
@@ -101,7 +103,7 @@ def save(recommender: Ranker, recipe: Recipe, folder: Path) -> None:
     learned = {k: int(m.weight.shape[0]) for k, m in _learned(model).items()}
     shape = {
         "learned": learned,
-        "paths": list(world.evidence.names),
+        "paths": list(snapshot.features.names),
         "counts": list(arrays),
     }
     shape["store"] = recommender.store
@@ -144,7 +146,7 @@ def load_parts(folder: str | Path) -> Parts:
                 f"{path}: {min(mixed)} holds the counts of one relation of several; train the run again"
             )
         text = (
-            TextEncoder.from_pretrained(path / "text") if recipe.fusion.words else None
+            TextEncoder.from_pretrained(path / "text") if recipe.fusion.text else None
         )
         model = make_model(
             recipe, text, tables, counts, len(shape["paths"]), shape["learned"]
@@ -189,7 +191,7 @@ def load_parts(folder: str | Path) -> Parts:
         raise RunError(
             f"{path} cannot be opened by this version: {' '.join(str(error).split())}"
         ) from error
-    texts = vectors.get("text", torch.zeros(0, recipe.fusion.width))
+    texts = vectors.get("text", torch.zeros(0, recipe.fusion.embedding_dim))
     taken = vectors.get(
         "taken", torch.ones(len(items.fused), dtype=torch.bool)
     )  # older runs did not keep it
@@ -197,7 +199,7 @@ def load_parts(folder: str | Path) -> Parts:
         model,
         tables,
         counts,
-        Bank(texts, items, users),
+        EmbeddingCache(texts, items, users),
         recipe,
         shape.get("store", ""),
         taken,

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import Events, Graph
 from kg.tables import DataError, IntArray
 
@@ -32,7 +32,7 @@ SENTENCES = (
 
 
 @dataclass(frozen=True)
-class Words:
+class AttributeSearch:
     """The title of an attribute of a taken item is the query, and the item the target, with its taker where known.
 
     The protocol of personalised product search where no queries are logged (Ai et al. 2017,
@@ -40,10 +40,10 @@ class Words:
     query is the name of a category of the item).
 
     Attributes:
-        limit: Asks a fold in training.
-        anonymous: Share of the training asks that do not say who asks; held-out asks all do.
-        sentences: Share of the training asks in a whole (English) sentence, to learn that such
-            words mean nothing; held-out asks are names alone.
+        limit: Queries a fold in training.
+        anonymous: Share of the training queries that do not say who asks; held-out queries all do.
+        sentences: Share of the training queries in a whole (English) sentence, to learn that such
+            words mean nothing; held-out queries are names alone.
         relations: The relations whose titles are asked with; all from items to attributes with
             words where empty.
     """
@@ -62,8 +62,8 @@ class Words:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"words: {name} {getattr(self, name)} must be in 0..1")
 
-    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """Asks about the events' items, drawn as often as they were taken."""
+    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """Queries about the events' items, drawn as often as they were taken."""
         rng = np.random.default_rng(seed)
         order = np.lexsort((events.item, events.user))
         drawn = events.take(
@@ -72,19 +72,19 @@ class Words:
             ]
         )
         users = np.where(rng.random(len(drawn)) < self.anonymous, -1, drawn.user)
-        asks = self._asks(graph, users, drawn.item, rng)
+        queries = self._queries(graph, users, drawn.item, rng)
         if not self.sentences:
-            return asks
-        said = rng.choice(SENTENCES, len(asks))
-        whole = rng.random(len(asks)) < self.sentences
+            return queries
+        said = rng.choice(SENTENCES, len(queries))
+        whole = rng.random(len(queries)) < self.sentences
         texts = tuple(
             s.format(t) if w else t
-            for s, t, w in zip(said, asks.texts, whole, strict=True)
+            for s, t, w in zip(said, queries.texts, whole, strict=True)
         )
-        return replace(asks, texts=texts)
+        return replace(queries, texts=texts)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for every held-out bundle, or for every event outside one, about one of its items at random."""
+    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for every held-out bundle, or for every event outside one, about one of its items at random."""
         rng = np.random.default_rng(seed)
         events = events.take(np.lexsort((events.item, events.user, events.bundle)))
         inside = np.flatnonzero(events.bundle >= 0)
@@ -97,14 +97,14 @@ class Words:
                 np.flatnonzero(events.bundle < 0),
             ]
         )
-        return self._asks(graph, events.user[chosen], events.item[chosen], rng)
+        return self._queries(graph, events.user[chosen], events.item[chosen], rng)
 
-    def _asks(
+    def _queries(
         self, graph: Graph, users: IntArray, items: IntArray, rng: np.random.Generator
-    ) -> Asks:
+    ) -> QueryBatch:
         if unknown := set(self.relations) - {name for _, name, _ in graph.edges}:
             raise DataError(f"words: the graph has no relation {min(unknown)!r}")
-        queries = np.full(len(items), "", object)
+        phrases = np.full(len(items), "", object)
         # Every relation is offered in turn and taken by half of what is left over or named already.
         for source, name, target in sorted(graph.edges):
             node = graph.schema.node(target)
@@ -118,15 +118,15 @@ class Words:
                 value, edge.source, edge.target
             )  # of several values the last row, whatever their order
             use = (value[items] >= 0) & (
-                (rng.random(len(items)) < 0.5) | (queries == "")
+                (rng.random(len(items)) < 0.5) | (phrases == "")
             )
-            queries[use] = np.array(graph.titles[target], object)[value[items[use]]]
-        asked = np.flatnonzero(queries != "")
+            phrases[use] = np.array(graph.titles[target], object)[value[items[use]]]
+        asked = np.flatnonzero(phrases != "")
         count = len(asked)
-        return Asks(
+        return QueryBatch(
             users[asked],
             Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
-            tuple(str(q) for q in queries[asked]),
+            tuple(str(q) for q in phrases[asked]),
             Ragged(np.arange(count + 1), items[asked]),
             np.where(users[asked] >= 0, users[asked], -1 - np.arange(count)),
         )

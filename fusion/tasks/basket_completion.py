@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from fusion.tasks.bundle_intent import bundle_words
 from kg.graph import Events, Graph
 
@@ -19,10 +19,10 @@ class BasketCompletion:
     Attributes:
         min_items: Baskets with fewer distinct items are left out.
         max_items: Baskets with more are left out, too; 0 for no limit.
-        limit: Most asks a fold in training, 0 for no limit.
-        draws: Asks made of a basket in training; held-out baskets give one each.
-        user: Whether the owner is part of the ask.
-        words: Whether the basket's words are.
+        limit: Most queries a fold in training, 0 for no limit.
+        draws: Queries made of a basket in training; held-out baskets give one each.
+        user: Whether the owner is part of the query.
+        text: Whether the basket's words are.
         every: Each item of a basket is the target in turn, in training and held out, whatever
             `draws` is.
     """
@@ -36,7 +36,7 @@ class BasketCompletion:
     limit: int = 0
     draws: int = 1
     user: bool = True
-    words: bool = False
+    text: bool = False
     every: bool = False
 
     def __post_init__(self) -> None:
@@ -46,15 +46,15 @@ class BasketCompletion:
                 f"baskets: max_items {self.max_items} must be 0 or at least {least}"
             )
 
-    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """Asks about the events, for a graph that does not hold them."""
-        return self._asks(events, seed, self.draws, self.limit)
+    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """Queries about the events, for a graph that does not hold them."""
+        return self._queries(events, seed, self.draws, self.limit)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for every held-out basket, or for every item of one."""
-        return self._asks(events, seed, 1, 0)
+    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for every held-out basket, or for every item of one."""
+        return self._queries(events, seed, 1, 0)
 
-    def _asks(self, events: Events, seed: int, draws: int, limit: int) -> Asks:
+    def _queries(self, events: Events, seed: int, draws: int, limit: int) -> QueryBatch:
         rng = np.random.default_rng(seed)
         inside = events.take(events.bundle >= 0)
         # Sorted by bundle, item and user: the same draw whatever the order in which a store
@@ -86,11 +86,11 @@ class BasketCompletion:
         rest = flat[flat != np.repeat(target, counts)]
         hand = Ragged(offsets - np.arange(len(offsets)), inside.item[rest])
         owner = inside.user[target] if len(target) else np.zeros(0, np.int64)
-        return Asks(
+        return QueryBatch(
             owner if self.user else np.full(len(owner), -1),
             hand,
             bundle_words(inside, inside.bundle[target])
-            if self.words
+            if self.text
             else ("",) * len(target),
             Ragged(np.arange(len(target) + 1), inside.item[target]),
             np.where(owner >= 0, owner, -1 - inside.bundle[target]),

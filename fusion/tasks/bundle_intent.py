@@ -7,20 +7,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import Events, Graph
 from kg.tables import DataError, IntArray
 
 
 @dataclass(frozen=True)
-class Intent:
+class BundleIntent:
     """What people called a bundle is the query; nobody is known to ask, and nothing is at hand.
 
-    Training asks have one item of the bundle as their target, held-out asks all of them.
+    Training asks have one item of the bundle as their target, held-out queries all of them.
     Bundles without words are left out.
 
     Attributes:
-        limit: Most asks a fold in training, 0 for no limit.
+        limit: Most queries a fold in training, 0 for no limit.
     """
 
     needs: ClassVar[str] = (
@@ -29,20 +29,20 @@ class Intent:
 
     limit: int = 0
 
-    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for each item of each bundle."""
+    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for each item of each bundle."""
         pairs = _pairs(events)
         if self.limit and self.limit < len(pairs):
             drawn = np.random.default_rng(seed).choice(
                 len(pairs), self.limit, replace=False
             )
             pairs = pairs.take(np.sort(drawn))
-        return _asks(pairs, np.arange(len(pairs)))
+        return _queries(pairs, np.arange(len(pairs)))
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for every held-out bundle."""
+    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for every held-out bundle."""
         pairs = _pairs(events)
-        return _asks(pairs, np.unique(pairs.bundle, return_index=True)[1])
+        return _queries(pairs, np.unique(pairs.bundle, return_index=True)[1])
 
 
 def bundle_words(events: Events, bundles: IntArray) -> tuple[str, ...]:
@@ -68,11 +68,11 @@ def _pairs(events: Events) -> Events:
     return inside.take(first[spoken])
 
 
-def _asks(pairs: Events, starts: IntArray) -> Asks:
-    """One ask from each start to before the next."""
+def _queries(pairs: Events, starts: IntArray) -> QueryBatch:
+    """One query from each start to before the next."""
     count = len(starts)
     user, bundle = pairs.user[starts], pairs.bundle[starts]
-    return Asks(
+    return QueryBatch(
         np.full(count, -1),
         Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
         bundle_words(pairs, bundle),

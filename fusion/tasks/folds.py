@@ -1,4 +1,4 @@
-"""Folds: training asks, each about events that the graph it is asked of does not hold."""
+"""Folds: training queries, each about events that the graph it is asked of does not hold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kg.tables import DataError
 class FoldConfig:
     """How training events are set aside to be asked about.
 
-    Either way an ask's own basket cannot be in its counts or its messages;
+    Either way an query's own basket cannot be in its counts or its messages;
     `fusion.tasks.leaks` holds that.
 
     - time: fold i asks about a window and looks at the graph before it, as serving will: the

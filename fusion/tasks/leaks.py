@@ -17,11 +17,11 @@ def check_fold(fold: Fold, counts: PathCounts) -> None:
 
     Args:
         fold: A graph, and the events asked about.
-        counts: The counted paths that the asks are answered with.
+        counts: The metapath counts that the queries are answered with.
 
     Raises:
         DataError: An asked bundle has an edge or event in the graph, an asker takes an asked
-            item alone there and not before the ask, or the counts are of another graph.
+            item alone there and not before the query, or the counts are of another graph.
     """
     graph, asked, items = fold.graph, fold.asked, fold.graph.size(fold.graph.item)
     _check_bundles(graph, asked.bundle[asked.bundle >= 0], "asked about")

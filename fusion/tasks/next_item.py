@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import Events, Graph
 from kg.tables import IntArray
 
 
 @dataclass(frozen=True)
 class NextItem:
-    """One ask a user and window: the user, to one item at random of those taken in the window.
+    """One query a user and window: the user, to one item at random of those taken in the window.
 
     With a history, what the user took before stands at hand, oldest first, and is not ranked:
     the protocol of sequential recommendation (Kang and McAuley 2018, "Self-attentive
@@ -23,11 +23,11 @@ class NextItem:
     would give it away.
 
     Attributes:
-        new: Only items that the user has not taken in the graph before.
-        limit: Most asks a fold in training, 0 for no limit.
-        draws: Asks made of a user in training; held-out users give one each.
+        exclude_seen: Only items that the user has not taken in the graph before.
+        limit: Most queries a fold in training, 0 for no limit.
+        draws: Queries made of a user in training; held-out users give one each.
         history: How many of the user's latest distinct items in the graph are at hand. 0 asks
-            by the user alone; what is then asked with items at hand, by nobody known above
+            by the user alone; what is then asked with context items, by nobody known above
             all, is answered by weights that never saw any.
     """
 
@@ -35,7 +35,7 @@ class NextItem:
         "users who take something, where `new` says so for the first time"
     )
 
-    new: bool = True
+    exclude_seen: bool = True
     limit: int = 0
     draws: int = 4
     history: int = 0
@@ -44,23 +44,23 @@ class NextItem:
         if min(self.draws, self.limit, self.history) < 0:
             raise ValueError(f"{self}: draws, limit and history must be at least 0")
 
-    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """Asks about the events, for a graph that does not hold them."""
-        return self._asks(graph, events, seed, self.draws, self.limit)
+    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """Queries about the events, for a graph that does not hold them."""
+        return self._queries(graph, events, seed, self.draws, self.limit)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for every user who took something."""
-        return self._asks(graph, events, seed, 1, 0)
+    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for every user who took something."""
+        return self._queries(graph, events, seed, 1, 0)
 
-    def _asks(
+    def _queries(
         self, graph: Graph, events: Events, seed: int, draws: int, limit: int
-    ) -> Asks:
+    ) -> QueryBatch:
         rng = np.random.default_rng(seed)
         size = graph.size(graph.item)
         pairs = np.unique(
             events.user[events.user >= 0] * size + events.item[events.user >= 0]
         )
-        if self.new:
+        if self.exclude_seen:
             before = graph.events
             pairs = np.setdiff1d(pairs, before.user * size + before.item)
         owner, at_hand = (
@@ -75,7 +75,7 @@ class NextItem:
         if limit and limit < len(chosen):
             chosen = np.sort(rng.choice(chosen, limit, replace=False))
         count = len(chosen)
-        return Asks(
+        return QueryBatch(
             user[chosen],
             _of_users(owner, at_hand, user[chosen]),
             ("",) * count,

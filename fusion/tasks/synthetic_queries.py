@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import Events, Graph
 from kg.tables import DataError, IntArray
 
@@ -16,7 +16,7 @@ _WORD = re.compile(r"\w+(?:[-'./]\w+)*")
 
 
 @dataclass(frozen=True)
-class CatalogueQueries:
+class SyntheticQueries:
     """Queries where no query was ever logged: an item is drawn, then words of it are, and the item is the target.
 
     Items that have the same words get the same query, so each of them is its target as often
@@ -25,7 +25,7 @@ class CatalogueQueries:
     of words of its title: a few in a row, or a few left after the others were dropped.
 
     Attributes:
-        limit: Asks in training.
+        limit: Queries in training.
         titles: Share of the queries made from the item's title, 0..1; the others are made from
             its attributes, and so is no query of an item that has none.
         facts: Most attributes in a query.
@@ -38,8 +38,8 @@ class CatalogueQueries:
     needs: ClassVar[str] = (
         "items with a title, or with attributes whose type has `text` in the schema"
     )
-    made_up: ClassVar[bool] = (
-        True  # of the item's own words, so that the match of words looks better than it is
+    synthetic: ClassVar[bool] = (
+        True  # of the item's own words, so that the BM25 score looks better than it is
     )
 
     limit: int = 20_000
@@ -57,8 +57,8 @@ class CatalogueQueries:
                 f"{self}: limit, facts and words must be at least 1, titles and numbers in 0..1"
             )
 
-    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """Asks about the events' items."""
+    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """Queries about the events' items."""
         items = np.unique(events.item)
         rng = np.random.default_rng(seed)
         drawn = (
@@ -66,13 +66,15 @@ class CatalogueQueries:
             if len(items)
             else np.zeros(0, np.int64)
         )
-        return self._asks(graph, items[drawn], rng)
+        return self._queries(graph, items[drawn], rng)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for every held-out item."""
-        return self._asks(graph, np.unique(events.item), np.random.default_rng(seed))
+    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for every held-out item."""
+        return self._queries(graph, np.unique(events.item), np.random.default_rng(seed))
 
-    def _asks(self, graph: Graph, items: IntArray, rng: np.random.Generator) -> Asks:
+    def _queries(
+        self, graph: Graph, items: IntArray, rng: np.random.Generator
+    ) -> QueryBatch:
         facts, titles = self._facts(graph), graph.titles.get(graph.item, [])
         queries = []
         for item in items.tolist():
@@ -86,7 +88,7 @@ class CatalogueQueries:
             queries.append(_plain(query, rng))
         asked = np.flatnonzero([bool(query) for query in queries])
         count = len(asked)
-        return Asks(
+        return QueryBatch(
             np.full(count, -1),
             Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
             tuple(queries[row] for row in asked),

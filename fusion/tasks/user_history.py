@@ -7,34 +7,34 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import Events, Graph
 from kg.tables import IntArray
 
 
 @dataclass(frozen=True)
-class Collection:
-    """One ask a user: the user, and at hand every item that the user has in the graph, to all the user's new items.
+class UserHistory:
+    """One query a user: the user, and at hand every item that the user has in the graph, to all the user's new items.
 
     Items at hand are never ranked, so this is the usual protocol of recommendation from
     implicit feedback (He et al. 2020, "LightGCN", section 4.1): all items ranked, those of
     training masked. Training asks have one target each.
 
     Attributes:
-        at_hand: Whether what the user has stands at hand; else it is masked, and the user
+        in_context: Whether what the user has stands at hand; else it is masked, and the user
             alone is asked, which costs less where it is hundreds of items.
-        limit: Most asks a fold in training, 0 for no limit.
-        draws: Most asks a user and fold in training, 0 for one for each new item.
+        limit: Most queries a fold in training, 0 for no limit.
+        draws: Most queries a user and fold in training, 0 for one for each new item.
     """
 
     needs: ClassVar[str] = "users who take something that they had not taken before"
 
-    at_hand: bool = True
+    in_context: bool = True
     limit: int = 0
     draws: int = 0
 
-    def training(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for each user and new item."""
+    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for each user and new item."""
         rng = np.random.default_rng(seed)
         user, item = _new(graph, events)
         chosen = np.arange(len(user))
@@ -49,24 +49,24 @@ class Collection:
             )
         if self.limit and self.limit < len(chosen):
             chosen = np.sort(rng.choice(chosen, self.limit, replace=False))
-        return self._asks(
+        return self._queries(
             graph, user[chosen], Ragged(np.arange(len(chosen) + 1), item[chosen])
         )
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> Asks:
-        """One ask for every user who took something new."""
+    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+        """One query for every user who took something new."""
         user, item = _new(graph, events)
         users, starts = np.unique(user, return_index=True)
-        return self._asks(graph, users, Ragged(np.append(starts, len(user)), item))
+        return self._queries(graph, users, Ragged(np.append(starts, len(user)), item))
 
-    def _asks(self, graph: Graph, users: IntArray, targets: Ragged) -> Asks:
+    def _queries(self, graph: Graph, users: IntArray, targets: Ragged) -> QueryBatch:
         owner, item = np.divmod(_keys(graph, graph.events), graph.size(graph.item))
         every = np.arange(graph.size(graph.user) + 1 if graph.user else 1)
         have = Ragged(np.searchsorted(owner, every).astype(np.int64), item).take(users)
         nothing, words = Ragged.of([[]] * len(users)), ("",) * len(users)
-        if self.at_hand:
-            return Asks(users, have, words, targets, users)
-        return Asks(users, nothing, words, targets, users, have)
+        if self.in_context:
+            return QueryBatch(users, have, words, targets, users)
+        return QueryBatch(users, nothing, words, targets, users, have)
 
 
 def _new(graph: Graph, events: Events) -> tuple[IntArray, IntArray]:

@@ -1,4 +1,4 @@
-"""How much of what vectors add is kept: told by asks that nothing was trained on."""
+"""How much of what vectors add is kept: told by queries that nothing was trained on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from fusion.model.hybrid import Bank, Hybrid, encode_words
-from fusion.model.snapshot import World
-from fusion.query import Asks
+from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
+from fusion.model.snapshot import GraphSnapshot
+from fusion.query import QueryBatch
 
 _SHARES = torch.linspace(0, 1, 11)
 _K = 10
@@ -17,24 +17,24 @@ _LINES = 16  # asks weighed at once by all shares
 
 
 @torch.no_grad()
-def temper(
+def fit_shrinkage(
     model: Hybrid,
-    world: World,
-    bank: Bank,
-    asks: Asks,
+    snapshot: GraphSnapshot,
+    embeddings: EmbeddingCache,
+    queries: QueryBatch,
     batch: int = 128,
     progress: bool = True,
 ) -> None:
-    """Set, in place, the share that is kept of what vectors add to the counts, for asks without words and with.
+    """Set, in place, the share that is kept of what vectors add to the counts, for queries without words and with.
 
     On asks that the vectors were trained on they look better than they are, and the head has
-    settled on such asks. Asks that nothing was trained on tell how far to trust them, as in
+    settled on such queries. Queries that nothing was trained on tell how far to trust them, as in
     stacking (Breiman, Stacked regressions, 1996): the share with the best NDCG@10 is kept, and
     all where that is not better by a standard error.
 
     Args:
         model: Trained, with a head.
-        world: Of the graph before the asks.
+        world: Of the graph before the queries.
         bank: The vectors of that world.
         asks: Held out of all training.
         batch: Asks at once.
@@ -45,22 +45,24 @@ def temper(
     model.eval()
     gains, spoken = [torch.zeros(0, len(_SHARES))], [torch.zeros(0, dtype=torch.bool)]
     with tqdm(
-        total=len(asks),
+        total=len(queries),
         desc="weighing vectors",
         unit="ask",
         leave=False,
         disable=not progress,
     ) as bar:
-        for some in asks.batches(batch):
-            words = encode_words(model, some, world.device)
-            found = model.candidates(world, some, bank.items, bank.users, words)
+        for some in queries.batches(batch):
+            words = encode_words(model, some, snapshot.device)
+            found = model.candidates(
+                snapshot, some, embeddings.items, embeddings.users, words
+            )
             whole = model.rank(found.phi, found.similarities, words)
             assert model.head is not None
             counted, right = model.head.of_counts(found.phi), _right(some, found.rows)
             ideal = (
                 _discounts(_K)
                 .cumsum(0)[np.clip(some.targets.lengths, 1, _K) - 1]
-                .to(world.device)
+                .to(snapshot.device)
             )
             for start in range(0, len(some), _LINES):
                 lines = slice(start, start + _LINES)
@@ -97,7 +99,7 @@ def _best(ndcg: Tensor) -> float:
 
 
 def _dcg(counted: Tensor, whole: Tensor, real: Tensor, right: Tensor) -> Tensor:
-    """(B, S) of each ask's candidates in the order of each share; those that are none come last."""
+    """(B, S) of each query's candidates in the order of each share; those that are none come last."""
     shares = _SHARES.to(counted.device)[:, None]
     score = counted[:, None] + shares * (whole - counted)[:, None]
     first = (
@@ -114,11 +116,11 @@ def _discounts(count: int) -> Tensor:
     return 1 / torch.log2(torch.arange(count) + 2.0)
 
 
-def _right(asks: Asks, rows: Tensor) -> Tensor:
+def _right(queries: QueryBatch, rows: Tensor) -> Tensor:
     """(B, C) which candidates are targets."""
-    lines = np.arange(len(asks))[:, None]
-    most = int(max(rows.max(), asks.targets.rows.max(initial=0))) + 1
-    wanted = asks.targets.owners * most + asks.targets.rows
+    lines = np.arange(len(queries))[:, None]
+    most = int(max(rows.max(), queries.targets.rows.max(initial=0))) + 1
+    wanted = queries.targets.owners * most + queries.targets.rows
     here = rows.cpu().numpy()
     return torch.from_numpy((here >= 0) & np.isin(lines * most + here, wanted)).to(
         rows.device

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from fusion.model.features import Evidence
-from fusion.model.head import EvidenceHead
-from fusion.model.hybrid import Bank, Hybrid, encode_words
-from fusion.model.snapshot import World
-from fusion.query import Asks, join
+from fusion.model.features import MetapathFeatures
+from fusion.model.head import FeatureHead
+from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
+from fusion.model.snapshot import GraphSnapshot
+from fusion.query import QueryBatch, join
 
 _Scorer = TypeVar("_Scorer")
 
@@ -29,28 +29,28 @@ class HeadConfig:
     in memory cost next to nothing.
 
     Attributes:
-        passes: Over the training asks; 0 does without.
-        batch: Asks a step.
+        epochs: Over the training queries; 0 does without.
+        batch: Queries a step.
         lr: Highest rate; it rises over a tenth of the steps and falls along a cosine.
-        limit: Most asks a fold, a seeded draw; their candidates are kept in memory meanwhile.
+        limit: Most queries a fold, a seeded draw; their candidates are kept in memory meanwhile.
             0 takes all.
-        wrong: Wrong candidates kept an ask, a seeded draw; 0 keeps all.
+        negatives: Wrong candidates kept a query, a seeded draw; 0 keeps all.
     """
 
-    passes: int = 8
+    epochs: int = 8
     batch: int = 128
     lr: float = 3e-3
     limit: int = 10_000
-    wrong: int = 100
+    negatives: int = 100
 
     def __post_init__(self) -> None:
         if (
-            min(self.passes, self.limit, self.wrong) < 0
+            min(self.epochs, self.limit, self.negatives) < 0
             or self.batch < 1
             or not 0 < self.lr < np.inf
         ):
             raise ValueError(
-                f"head: passes, limit and wrong must be at least 0, batch and lr above 0, not {self}"
+                f"head: epochs, limit and negatives must be at least 0, batch and lr above 0, not {self}"
             )
 
 
@@ -68,9 +68,13 @@ class _Part(NamedTuple):
     tensors: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, asks: Asks, rows: Tensor, wrong: int, *tensors: Tensor) -> _Part:
-        """Of B asks' candidates, those whose target is there, with so many wrong candidates; rows (B, C)."""
-        right = rows == torch.as_tensor(asks.targets.rows, device=rows.device)[:, None]
+    def of(
+        cls, queries: QueryBatch, rows: Tensor, wrong: int, *tensors: Tensor
+    ) -> _Part:
+        """Of B queries' candidates, those whose target is there, with so many wrong candidates; rows (B, C)."""
+        right = (
+            rows == torch.as_tensor(queries.targets.rows, device=rows.device)[:, None]
+        )
         found = right.any(1)
         whole = cls(
             (rows >= 0)[found], right[found], tuple(part[found] for part in tensors)
@@ -93,9 +97,9 @@ class _Part(NamedTuple):
         return cls(kept(whole.real), kept(whole.right), tuple(map(kept, whole.tensors)))
 
 
-def warm_head(
-    head: EvidenceHead,
-    folds: Sequence[tuple[Evidence, Asks]],
+def pretrain_head(
+    head: FeatureHead,
+    folds: Sequence[tuple[MetapathFeatures, QueryBatch]],
     each: int,
     config: HeadConfig,
     seed: int,
@@ -109,8 +113,8 @@ def warm_head(
 
     Args:
         head: The head.
-        folds: Each with the counts of a graph from before its asks.
-        each: Candidates a counted path brings.
+        folds: Each with the counts of a graph from before its queries.
+        each: Candidates a metapath count brings.
         config: How.
         seed: Of the draws and the order.
         weight_decay: Of matrices.
@@ -118,9 +122,9 @@ def warm_head(
     """
     torch.manual_seed(seed)
     parts = []
-    for evidence, batch in _drawn(folds, config, seed, "counting candidates", progress):
-        rows, phi = evidence(batch, each)
-        parts.append(_Part.of(batch, rows, config.wrong, phi))
+    for features, batch in _drawn(folds, config, seed, "counting candidates", progress):
+        rows, phi = features(batch, each)
+        parts.append(_Part.of(batch, rows, config.negatives, phi))
     parts = [part for part in parts if len(part.real)]
     if not parts:
         return
@@ -142,9 +146,9 @@ def warm_head(
     )
 
 
-def settle_head(
+def finetune_head(
     model: Hybrid,
-    folds: Sequence[tuple[World, Bank, Asks]],
+    folds: Sequence[tuple[GraphSnapshot, EmbeddingCache, QueryBatch]],
     config: HeadConfig,
     seed: int,
     weight_decay: float = 0.01,
@@ -156,7 +160,7 @@ def settle_head(
 
     Args:
         model: With its vectors trained and its head warmed.
-        folds: Each a world from before its asks, and its vectors.
+        folds: Each a world from before its queries, and its vectors.
         config: How.
         seed: Of the draws and the order.
         weight_decay: Of matrices.
@@ -169,21 +173,25 @@ def settle_head(
     model.eval()
     with torch.no_grad():
         every = join(
-            [asks for _, _, asks in folds]
+            [queries for _, _, queries in folds]
         )  # all at once: many ask by the same words
         words = dict(
             zip(
                 every.texts, encode_words(model, every, folds[0][0].device), strict=True
             )
         )
-        pairs = [((world, bank), asks) for world, bank, asks in folds]
-        for (world, bank), batch in _drawn(
+        pairs = [
+            ((snapshot, embeddings), queries) for snapshot, embeddings, queries in folds
+        ]
+        for (snapshot, embeddings), batch in _drawn(
             pairs, config, seed, "finding candidates", progress
         ):
             spoken = torch.stack([words[text] for text in batch.texts])
-            found = model.candidates(world, batch, bank.items, bank.users, spoken)
+            found = model.candidates(
+                snapshot, batch, embeddings.items, embeddings.users, spoken
+            )
             part = _Part.of(
-                batch, found.rows, config.wrong, found.phi, found.similarities
+                batch, found.rows, config.negatives, found.phi, found.similarities
             )
             if len(part.real):
                 inputs, similarities = head.inputs(part.tensors[0]), part.tensors[1]
@@ -213,15 +221,15 @@ def settle_head(
 
 
 def _drawn(
-    folds: Sequence[tuple[_Scorer, Asks]],
+    folds: Sequence[tuple[_Scorer, QueryBatch]],
     config: HeadConfig,
     seed: int,
     what: str,
     progress: bool,
-) -> Iterator[tuple[_Scorer, Asks]]:
-    """Each fold's drawn asks in batches, beside what scores them."""
+) -> Iterator[tuple[_Scorer, QueryBatch]]:
+    """Each fold's drawn queries in batches, beside what scores them."""
     rng = np.random.default_rng(seed)
-    drawn = [rng.permutation(len(asks)) for _, asks in folds]
+    drawn = [rng.permutation(len(queries)) for _, queries in folds]
     drawn = [rows[: config.limit] if config.limit else rows for rows in drawn]
     with tqdm(
         total=sum(map(len, drawn)),
@@ -230,15 +238,15 @@ def _drawn(
         leave=False,
         disable=not progress,
     ) as bar:
-        for (scorer, asks), rows in zip(folds, drawn, strict=True):
-            for batch in asks.take(rows).batches(config.batch):
+        for (scorer, queries), rows in zip(folds, drawn, strict=True):
+            for batch in queries.take(rows).batches(config.batch):
                 yield scorer, batch
                 bar.update(len(batch))
 
 
 def _learn(
     parameters: list[nn.Parameter],
-    head: EvidenceHead,
+    head: FeatureHead,
     parts: list[_Part],
     score: Callable[[_Part], Tensor],
     config: HeadConfig,
@@ -246,7 +254,7 @@ def _learn(
     weight_decay: float,
     progress: bool,
 ) -> None:
-    steps = config.passes * len(parts)
+    steps = config.epochs * len(parts)
     if not steps:
         return
     groups = [
@@ -270,7 +278,7 @@ def _learn(
         leave=False,
         disable=not progress,
     ) as bar:
-        for _ in range(config.passes):
+        for _ in range(config.epochs):
             for number in rng.permutation(len(parts)):
                 part = parts[number]
                 shares = score(part).masked_fill(~part.real, -torch.inf).log_softmax(1)

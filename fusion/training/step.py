@@ -1,4 +1,4 @@
-"""One training step's forward pass: what is encoded with gradient, and what comes from the bank."""
+"""One training step's forward pass: what is encoded with gradient, and what comes from the embedding cache."""
 
 from __future__ import annotations
 
@@ -8,30 +8,30 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
 from encoders.text.encoder import TextSource
-from fusion.model.hybrid import Bank, Hybrid, Nodes, encode_words, live_rows
+from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes, encode_words, live_rows
 from fusion.model.losses import Losses, losses
-from fusion.model.snapshot import World
-from fusion.query import Asks
+from fusion.model.snapshot import GraphSnapshot
+from fusion.query import QueryBatch
 
 
 class TrainingStep(nn.Module):
     """Asks to losses, with gradient to every part, at a price that can be paid.
 
-    The vectors of all texts are banked. In a step the texts of the asks' targets, users and
+    The vectors of all texts are banked. In a step the texts of the queries' targets, users and
     some of their items, and of a sample of other nodes, are encoded anew by BERT within a
-    budget, with gradient; the rest are the bank's.
+    budget, with gradient; the rest are the embedding cache's.
 
     What the GNN and the gate make of them is computed for the whole graph (`whole`), or for
-    sampled neighbourhoods of the nodes in the asks. Then the other items' vectors are the
+    sampled neighbourhoods of the nodes in the queries. Then the other items' vectors are the
     bank's, and so is the value, but not the gradient, of
-    those in the asks: were targets fresh and their rivals stale, a model would learn to tell
+    those in the queries: were targets fresh and their rivals stale, a model would learn to tell
     the two apart.
 
     Args:
         model: The model.
         whole: Whether to pass messages over the whole graph.
         text_budget: Most texts encoded with gradient a step; 0 none, -1 all that occur.
-        hand: Most items at hand encoded with gradient an ask; -1 all.
+        hand: Most context items encoded with gradient a query; -1 all.
     """
 
     def __init__(self, model: Hybrid, whole: bool, text_budget: int, hand: int) -> None:
@@ -45,17 +45,17 @@ class TrainingStep(nn.Module):
 
     def forward(
         self,
-        world: World,
-        asks: Asks,
-        bank: Bank,
+        snapshot: GraphSnapshot,
+        queries: QueryBatch,
+        embeddings: EmbeddingCache,
         source: TextSource | None,
         generator: torch.Generator,
         language: bool,
     ) -> Losses:
-        """Losses of B asks; the bank's texts are brought up to date in passing.
+        """Losses of B queries; the embedding cache's texts are brought up to date in passing.
 
         Args:
-            world: The graph before the asks.
+            world: The graph before the queries.
             asks: With one target each.
             bank: Of that world.
             source: The texts, None where words are not used.
@@ -63,43 +63,50 @@ class TrainingStep(nn.Module):
             language: Train the language half alone (the first of the two steps).
         """
         model, config = self.model, self.model.config
-        items, users = bank.items, bank.users
+        items, users = embeddings.items, embeddings.users
         if config.vectors:
             alone = language or model.gnn is None
-            # Without messages all nodes' vectors cost next to nothing, and the bank's are
-            # those of the whole model.
+            # Without messages all nodes' vectors cost next to nothing, and the embedding
+            # cache's are those of the whole model.
             every = self.whole or alone
-            asked = live_rows(world, asks, generator, self.hand)
-            seeds = world.all_rows if every else asked
-            rows, edges = world.all_rows if self.whole else asked, world.edges
+            asked = live_rows(snapshot, queries, generator, self.hand)
+            seeds = snapshot.all_rows if every else asked
+            rows, edges = snapshot.all_rows if self.whole else asked, snapshot.edges
             if not every:
-                sub = world.sampler.sample(seeds, _on(world.device, generator))
+                sub = snapshot.sampler.sample(seeds, _on(snapshot.device, generator))
                 rows, edges = sub.rows, sub.edges
-            texts = self._texts(world, asked, rows, bank, source, generator)
-            graph = {} if alone else model.message(world, rows, edges, texts)
+            texts = self._texts(snapshot, asked, rows, embeddings, source, generator)
+            graph = {} if alone else model.message(snapshot, rows, edges, texts)
             fresh = {}
-            for kind in (world.item, world.user):
+            for kind in (snapshot.item, snapshot.user):
                 if kind in seeds:
                     own = graph[kind][: len(seeds[kind])] if graph else None
-                    fresh[kind] = model.nodes(world, kind, seeds[kind], own, texts)
+                    fresh[kind] = model.nodes(snapshot, kind, seeds[kind], own, texts)
             if every:
-                items, users = fresh[world.item], fresh.get(world.user or "", users)
+                items, users = (
+                    fresh[snapshot.item],
+                    fresh.get(snapshot.user or "", users),
+                )
             else:
-                items = items.through(*_gathered(seeds[world.item], fresh[world.item]))
-                if world.user in fresh:
+                items = items.through(
+                    *_gathered(seeds[snapshot.item], fresh[snapshot.item])
+                )
+                if snapshot.user in fresh:
                     users = users.through(
-                        *_gathered(seeds[world.user], fresh[world.user])
+                        *_gathered(seeds[snapshot.user], fresh[snapshot.user])
                     )
-        scores = model.score(world, asks, items, users, self._words(asks, world.device))
-        targets = torch.as_tensor(asks.targets.rows, device=world.device)
+        scores = model.score(
+            snapshot, queries, items, users, self._words(queries, snapshot.device)
+        )
+        targets = torch.as_tensor(queries.targets.rows, device=snapshot.device)
         return losses(scores, targets, config.vectors)
 
     def _texts(
         self,
-        world: World,
+        snapshot: GraphSnapshot,
         seeds: dict[str, Tensor],
         rows: dict[str, Tensor],
-        bank: Bank,
+        embeddings: EmbeddingCache,
         source: TextSource | None,
         generator: torch.Generator,
     ) -> Tensor | None:
@@ -107,10 +114,14 @@ class TrainingStep(nn.Module):
         if source is None:
             return None
         own = torch.unique(
-            torch.cat([world.distinct[kind][chosen] for kind, chosen in seeds.items()])
+            torch.cat(
+                [snapshot.distinct[kind][chosen] for kind, chosen in seeds.items()]
+            )
         )
         near = torch.unique(
-            torch.cat([world.distinct[kind][chosen] for kind, chosen in rows.items()])
+            torch.cat(
+                [snapshot.distinct[kind][chosen] for kind, chosen in rows.items()]
+            )
         )
         near = near[~torch.isin(near, own)]
         own, near = own[own >= 0].cpu(), near[near >= 0].cpu()
@@ -121,19 +132,21 @@ class TrainingStep(nn.Module):
                     : self.text_budget - len(own)
                 ]
             ]
-        live = torch.cat([own, near]).to(world.device)
+        live = torch.cat([own, near]).to(snapshot.device)
         # Without a text of its own a process still takes part in the gathering, or the others
         # would wait for it.
         vectors = (
-            source.encode(live).to(bank.text.dtype) if len(live) else bank.text[:0]
+            source.encode(live).to(embeddings.text.dtype)
+            if len(live)
+            else embeddings.text[:0]
         )
-        texts = bank.text.index_copy(0, live, vectors)
+        texts = embeddings.text.index_copy(0, live, vectors)
         rows_all, (vectors_all,) = _gather(live, (vectors.detach(),))
-        bank.text = bank.text.index_copy(0, rows_all, vectors_all)
+        embeddings.text = embeddings.text.index_copy(0, rows_all, vectors_all)
         return texts
 
-    def _words(self, asks: Asks, device: torch.device) -> Tensor:
-        return encode_words(self.model, asks, device)
+    def _words(self, queries: QueryBatch, device: torch.device) -> Tensor:
+        return encode_words(self.model, queries, device)
 
 
 def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:

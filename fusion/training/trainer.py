@@ -16,13 +16,13 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from encoders.text.encoder import TextSource
-from fusion.model.hybrid import Bank, Hybrid, Nodes
+from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
 from fusion.model.losses import Losses
-from fusion.model.snapshot import World
-from fusion.query import Asks, join
+from fusion.model.snapshot import GraphSnapshot
+from fusion.query import QueryBatch, join
 from fusion.training.schedule import TrainingConfig, schedule
-from fusion.training.shrinkage import temper
-from fusion.training.stages import settle_head, warm_head
+from fusion.training.shrinkage import fit_shrinkage
+from fusion.training.stages import finetune_head, pretrain_head
 from fusion.training.step import TrainingStep
 
 CHECKPOINT = "checkpoint.pt"
@@ -32,15 +32,19 @@ CHECKPOINT = "checkpoint.pt"
 class TrainingFold:
     """A world, the asks about what it does not hold, its vectors, and asks for settling alone."""
 
-    world: World
-    asks: Asks
-    bank: Bank
-    settling: Asks | None = None
+    snapshot: GraphSnapshot
+    queries: QueryBatch
+    embeddings: EmbeddingCache
+    settling: QueryBatch | None = None
 
     @property
-    def every(self) -> Asks:
-        """All of its asks."""
-        return self.asks if self.settling is None else join([self.asks, self.settling])
+    def every(self) -> QueryBatch:
+        """All of its queries."""
+        return (
+            self.queries
+            if self.settling is None
+            else join([self.queries, self.settling])
+        )
 
 
 class _Wrapped(nn.Module):
@@ -62,13 +66,14 @@ class Trainer:
         source: The texts of all nodes, None where words are not used.
         folds: What to learn from.
         serving: The whole training graph, for validation.
-        validate: The model with the bank of the serving world, to a number: higher is better.
+        validate: The model with the embedding cache of the serving world, to a number: higher
+            is better.
         config: How.
         folder: Where checkpoints and TensorBoard logs go.
         seed: Of everything random.
         fabric: Device, precision and processes.
         texts: (U, D) all texts' vectors before any training, where they are known already.
-        held_out: Asks that say how much of what vectors add is kept; all of it where None.
+        held_out: Queries that say how much of what vectors add is kept; all of it where None.
     """
 
     def __init__(
@@ -76,14 +81,14 @@ class Trainer:
         model: Hybrid,
         source: TextSource | None,
         folds: list[TrainingFold],
-        serving: World,
-        validate: Callable[[Hybrid, Bank], float],
+        serving: GraphSnapshot,
+        validate: Callable[[Hybrid, EmbeddingCache], float],
         config: TrainingConfig,
         folder: Path,
         seed: int,
         fabric: Fabric,
         texts: Tensor | None = None,
-        held_out: Asks | None = None,
+        held_out: QueryBatch | None = None,
     ) -> None:
         self.held_out = held_out
         self.model, self.source, self.folds, self.serving = (
@@ -101,25 +106,25 @@ class Trainer:
         )
         if model.head is not None:
             model.head.net.requires_grad_(
-                not config.warm.passes
+                not config.pretrain_head.epochs
             )  # else it is learnt beforehand, and stays
         self.step_module = TrainingStep(
-            model, self._whole(), config.text_budget, config.hand
+            model, self._whole(), config.text_budget, config.context_texts
         )
         self.optimizer = torch.optim.AdamW(_groups(model, config))
         self.wrapped: Any
         self.wrapped, self.optimizer = fabric.setup(
             _Wrapped(self.step_module), self.optimizer
         )
-        language = config.language_epochs if model.text is not None else 0
-        sizes = [len(fold.asks) for fold in folds]
+        language = config.text_epochs if model.text is not None else 0
+        sizes = [len(fold.queries) for fold in folds]
         plan = list(schedule(sizes, config.batch, language + config.epochs, seed))
         self.plan = plan
         if plan and min(len(chosen) for _, chosen in plan) < fabric.world_size:
             raise ValueError(
                 f"a step has fewer asks than the {fabric.world_size} processes: raise training.batch"
             )
-        self.language_steps = len(plan) * language // max(language + config.epochs, 1)
+        self.text_steps = len(plan) * language // max(language + config.epochs, 1)
         self.done, self.best, self.worse = 0, -np.inf, 0
         self._tuned = {p: p.requires_grad for p in model.parameters()}
         self.best_state: dict[str, Tensor] = {}
@@ -140,7 +145,7 @@ class Trainer:
             for i in range(self.config.validations)
         }
         parts = self.config.text_refreshes
-        anew = {round(steps * i / parts) for i in range(parts)} | {self.language_steps}
+        anew = {round(steps * i / parts) for i in range(parts)} | {self.text_steps}
         if not self.done:
             self._warm(progress and self.fabric.is_global_zero)
         writer = (
@@ -189,7 +194,7 @@ class Trainer:
 
     def _whole(self) -> bool:
         edges = max(
-            sum(e.shape[1] for e in fold.world.edges.values()) for fold in self.folds
+            sum(e.shape[1] for e in fold.snapshot.edges.values()) for fold in self.folds
         )
         return edges <= self.config.whole_edges
 
@@ -202,8 +207,8 @@ class Trainer:
             self.seed * 1_000_003 + number * fabric.world_size + fabric.global_rank
         )
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + number)
-        language = number < self.language_steps
-        frozen = 0 < self.language_steps <= number
+        language = number < self.text_steps
+        frozen = 0 < self.text_steps <= number
         self.step_module.text_budget = 0 if frozen else config.text_budget
         for parameter in (
             self.model.text.parameters() if self.model.text is not None else ()
@@ -231,9 +236,9 @@ class Trainer:
         for part in parts:
             with fabric.no_backward_sync(self.wrapped, enabled=part is not parts[-1]):
                 inputs = (
-                    fold.world,
-                    fold.asks.take(part),
-                    fold.bank,
+                    fold.snapshot,
+                    fold.queries.take(part),
+                    fold.embeddings,
                     self.source,
                     generator,
                     language,
@@ -283,10 +288,10 @@ class Trainer:
         vectors = self.texts() if texts else None
         for fold in self.folds:
             if vectors is not None:
-                fold.bank.text = vectors
+                fold.embeddings.text = vectors
             if not self.step_module.whole:
-                fold.bank = self.model.encode(
-                    fold.world, fold.bank.text if self.source else None
+                fold.embeddings = self.model.encode(
+                    fold.snapshot, fold.embeddings.text if self.source else None
                 )
 
     def _judge(self) -> float:
@@ -301,7 +306,7 @@ class Trainer:
                 self.model, self.model.encode(self.serving, self.texts())
             )
         value = float(self.fabric.broadcast(value))
-        if self.done <= self.language_steps < len(self.plan):
+        if self.done <= self.text_steps < len(self.plan):
             return value
         if value > self.best:
             self.best, self.worse, self.best_state = value, 0, self._state()
@@ -325,13 +330,13 @@ class Trainer:
     def _warm(self, progress: bool = False) -> None:
         """Let the head learn the counts; every process does the same."""
         if self.model.head is not None:
-            folds = [(fold.world.evidence, fold.every) for fold in self.folds]
-            config, each = self.config, self.model.config.each
-            warm_head(
+            folds = [(fold.snapshot.features, fold.every) for fold in self.folds]
+            config, each = self.config, self.model.config.candidates_per_path
+            pretrain_head(
                 self.model.head,
                 folds,
                 each,
-                config.warm,
+                config.pretrain_head,
                 self.seed,
                 config.weight_decay,
                 progress,
@@ -342,16 +347,25 @@ class Trainer:
         model, config = self.model, self.config
         if model.head is None or not model.config.vectors:
             return
-        if config.settle.passes:
+        if config.finetune_head.epochs:
             folds = [
-                (f.world, model.encode(f.world, self.texts()), f.settling or f.asks)
+                (
+                    f.snapshot,
+                    model.encode(f.snapshot, self.texts()),
+                    f.settling or f.queries,
+                )
                 for f in self.folds
             ]
-            settle_head(
-                model, folds, config.settle, self.seed, config.weight_decay, progress
+            finetune_head(
+                model,
+                folds,
+                config.finetune_head,
+                self.seed,
+                config.weight_decay,
+                progress,
             )
         if self.held_out is not None:
-            temper(
+            fit_shrinkage(
                 model,
                 self.serving,
                 model.encode(self.serving, self.texts()),
@@ -373,7 +387,11 @@ class Trainer:
             "best_state": self.best_state,
             "optimizer": self.optimizer.state_dict(),
             "banks": [
-                (f.bank.text, tuple(f.bank.items), tuple(f.bank.users))
+                (
+                    f.embeddings.text,
+                    tuple(f.embeddings.items),
+                    tuple(f.embeddings.users),
+                )
                 for f in self.folds
             ],
         }
@@ -401,7 +419,7 @@ class Trainer:
         self.model.load_state_dict(state["model"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         for fold, (text, items, users) in zip(self.folds, state["banks"], strict=True):
-            fold.bank = Bank(text, Nodes(*items), Nodes(*users))
+            fold.embeddings = EmbeddingCache(text, Nodes(*items), Nodes(*users))
         self.done, self.best, self.worse = state["done"], state["best"], state["worse"]
         self.best_state, self.history = state["best_state"], state["history"]
         return True

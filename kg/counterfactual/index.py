@@ -27,8 +27,8 @@ from kg.tables import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
-class Place:
-    """An ask and an item in rows: user (-1 where nobody is known), the items at hand, and the item asked about."""
+class QueryItemPair:
+    """A query and an item in rows: user (-1 where nobody is known), the context items, and the item asked about."""
 
     user: int
     hand: IntArray
@@ -41,10 +41,10 @@ class Counted:
 
     Attributes:
         user_item: From the user to the item.
-        item_item: (H,) from each item at hand to the item.
+        item_item: (H,) from each context item to the item.
         item: Of the item alone.
         user: Of the user alone.
-        values: By relation, (H,) how many values each item at hand shares with the item.
+        values: By relation, (H,) how many values each context item shares with the item.
         together: By relation, how much likelier the values at hand and the item's are in one
             bundle than by chance.
         of_user: By relation, how often the user took the item's values.

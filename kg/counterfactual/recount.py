@@ -1,4 +1,4 @@
-"""Recount: what the counted paths between an ask and an item would be, had some edges never been there."""
+"""Recount: what the metapath counts between a query and an item would be, had some edges never been there."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kg.counterfactual.edits import (
     distinct,
     remaining,
 )
-from kg.counterfactual.index import Counted, CountIndex, Place
+from kg.counterfactual.index import Counted, CountIndex, QueryItemPair
 from kg.counterfactual.relations import (
     item_to_item,
     kin,
@@ -21,7 +21,7 @@ from kg.counterfactual.relations import (
 )
 from kg.counterfactual.values import Values
 from kg.graph import Events
-from kg.metapaths.svd import FACTORED
+from kg.metapaths.svd import PURESVD
 from kg.tables import FloatArray
 
 
@@ -36,16 +36,16 @@ class Recount(CountIndex):
         counts: Its counts.
     """
 
-    def ground(self, place: Place) -> Ground:
+    def ground(self, place: QueryItemPair) -> LocalCounts:
         """What all recounts of one place share."""
-        return Ground(self, place)
+        return LocalCounts(self, place)
 
-    def count(self, place: Place, cut: Cut) -> Counted:
+    def count(self, place: QueryItemPair, cut: Cut) -> Counted:
         """The counts of a place without the cut's edges."""
         return self.ground(place).count(cut, self.changes.of(cut))
 
 
-class Ground:
+class LocalCounts:
     """One place, and what its counts are made of.
 
     Args:
@@ -53,7 +53,7 @@ class Ground:
         place: Where.
     """
 
-    def __init__(self, recount: Recount, place: Place) -> None:
+    def __init__(self, recount: Recount, place: QueryItemPair) -> None:
         self.recount, self.place = recount, place
         graph, counts, none = recount.graph, recount.counts, np.zeros(0, np.int64)
         self.own = graph.events.take(
@@ -82,10 +82,10 @@ class Ground:
             )
         self._factored = False
         if (
-            FACTORED in counts.user_item and place.user >= 0
+            PURESVD in counts.user_item and place.user >= 0
         ):  # what the user has has no score, but may lose its takings
             stored = column(
-                counts.user_item[FACTORED], np.array([place.user]), place.item
+                counts.user_item[PURESVD], np.array([place.user]), place.item
             )[0]
             self._factored = stored > 0 or place.item in self.rows
         self._values = [
@@ -112,12 +112,12 @@ class Ground:
             user_item["user-item"] = float(mine.sum())
             user_item["user-item recent"] = float(decay[mine].sum())
             user_item["user-item last"] = float(decay[mine].max(initial=0))
-            if FACTORED in recount.counts.user_item:
-                user_item[FACTORED] = 0.0
+            if PURESVD in recount.counts.user_item:
+                user_item[PURESVD] = 0.0
                 if self._factored and not mine.any():
                     items, times = np.unique(own.item, return_counts=True)
                     near = recount.factors[items] @ recount.factors[place.item]
-                    user_item[FACTORED] = max(float(np.log1p(times) @ near), 0.0)
+                    user_item[PURESVD] = max(float(np.log1p(times) @ near), 0.0)
         item_item: dict[str, FloatArray] = {}
         near = np.zeros(len(self.rows))
         for name, sets in self._groups:

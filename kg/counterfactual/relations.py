@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kg.counterfactual.edits import Change, Cut, column, remaining
-from kg.counterfactual.index import CountIndex, Place, followed
+from kg.counterfactual.index import CountIndex, QueryItemPair, followed
 from kg.counterfactual.values import Values
 from kg.graph import EdgeList
 from kg.metapaths.knn import NEAR
@@ -24,7 +24,9 @@ from kg.tables import FloatArray, IntArray
 _NONE = np.zeros(0, np.int64)
 
 
-def order(recount: CountIndex, place: Place, change: Change) -> dict[str, FloatArray]:
+def order(
+    recount: CountIndex, place: QueryItemPair, change: Change
+) -> dict[str, FloatArray]:
     """item-next-item (H,) and its cosine; nothing where the cut touches no taking that has an order."""
     counts, items = recount.counts.item_item, recount.items
     users = np.unique(
@@ -49,7 +51,9 @@ def order(recount: CountIndex, place: Place, change: Change) -> dict[str, FloatA
     }
 
 
-def item_to_item(recount: CountIndex, place: Place, cut: Cut) -> dict[str, FloatArray]:
+def item_to_item(
+    recount: CountIndex, place: QueryItemPair, cut: Cut
+) -> dict[str, FloatArray]:
     """(H,) over the relations of items that the cut touches."""
     graph, counts = recount.graph, recount.counts.item_item
     found: dict[str, FloatArray] = {}
@@ -86,26 +90,30 @@ def item_to_item(recount: CountIndex, place: Place, cut: Cut) -> dict[str, Float
 
 def kin(
     recount: CountIndex,
-    place: Place,
+    place: QueryItemPair,
     cut: Cut,
     popularity: float,
     stored: dict[str, FloatArray],
     parts: Sequence[Values],
 ) -> dict[str, FloatArray]:
-    """item-kin-item (H,): what items share, by the relations' parts, and how the item sells."""
+    """item-attributes-item (H,): what items share, by the relations' parts, and how the item sells."""
     counts = recount.counts
-    if "item-kin-item" not in counts.item_item:
+    if "item-attributes-item" not in counts.item_item:
         return {}
     selling = 0.5 + np.log1p(popularity)
     if not any(recount.graph.schema.edge(name).role == "relation" for name in cut):
         before = 0.5 + np.log1p(counts.item["popularity"][place.item])
-        return {"item-kin-item": stored["item-kin-item"] * selling / before}
+        return {
+            "item-attributes-item": stored["item-attributes-item"] * selling / before
+        }
     total = sum((part.kin(cut) for part in parts), start=np.zeros(len(place.hand)))
-    return {"item-kin-item": total * selling * (stored["item-kin-item"] > 0)}
+    return {
+        "item-attributes-item": total * selling * (stored["item-attributes-item"] > 0)
+    }
 
 
 def user_to_item(
-    recount: CountIndex, place: Place, cut: Cut, change: Change
+    recount: CountIndex, place: QueryItemPair, cut: Cut, change: Change
 ) -> dict[str, float]:
     """Over relations from users to attributes that items have, too."""
     graph, counts = recount.graph, recount.counts.user_item
@@ -147,7 +155,7 @@ def user_to_item(
 
 
 def of_neighbours(
-    recount: CountIndex, place: Place, change: Change
+    recount: CountIndex, place: QueryItemPair, change: Change
 ) -> dict[str, float]:
     """user-item-user-item over the users that were counted as near; how near they are is counted anew."""
     counts = recount.counts.user_item

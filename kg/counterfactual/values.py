@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kg.counterfactual.edits import Change, Cut, among, distinct
-from kg.counterfactual.index import CountIndex, Place
+from kg.counterfactual.index import CountIndex, QueryItemPair
 from kg.graph import EdgeKey
 from kg.metapaths.count import AttributePaths
 from kg.metapaths.sparse import Matrix
@@ -24,7 +24,11 @@ class Values:
     """
 
     def __init__(
-        self, recount: CountIndex, path: AttributePaths, place: Place, own: IntArray
+        self,
+        recount: CountIndex,
+        path: AttributePaths,
+        place: QueryItemPair,
+        own: IntArray,
     ) -> None:
         self.path, self.place = path, place
         (self.key,) = [key for key in recount.graph.edges if key[1] == path.name]
@@ -96,7 +100,7 @@ class Values:
         )
 
     def _left(self, lost: IntArray) -> dict[int, IntArray]:
-        """The values of the items at hand and of the item, without those lost."""
+        """The values of the context items and of the item, without those lost."""
         sets = dict(self._sets)
         for item, value in lost.tolist():
             if item in sets:

@@ -19,7 +19,7 @@ from kg.metapaths.relations import (
     user_relations,
 )
 from kg.metapaths.sparse import BLOCK, Matrix, matrix_of, product, top
-from kg.metapaths.svd import FACTORED, item_factors, rebuilt
+from kg.metapaths.svd import PURESVD, item_factors, rebuilt
 from kg.tables import FloatArray, IntArray
 
 
@@ -136,7 +136,7 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
             events.take(known), decay[known], (users, items)
         )
         if config.rank:
-            user_item[FACTORED] = rebuilt(
+            user_item[PURESVD] = rebuilt(
                 counts, item_factors(counts, config.rank), config.keep
             )
         if config.neighbours:
@@ -297,7 +297,7 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
         )
     item = {k: np.pad(v, (0, items - len(v))) for k, v in counts.item.items()}
     item_item = {k: grown(m, (items, items)) for k, m in counts.item_item.items()}
-    if "item-kin-item" in item_item:  # else nothing was trained to read it
+    if "item-attributes-item" in item_item:  # else nothing was trained to read it
         item_item |= kin(graph, item["popularity"], counts.config.keep)
     return PathCounts(
         {k: grown(m, (users, items)) for k, m in counts.user_item.items()},

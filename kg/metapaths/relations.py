@@ -1,4 +1,4 @@
-"""Counted paths beside those of events alone: through what users and items are related to, and in the order taken."""
+"""Metapath counts beside those of events alone: through what users and items are related to, and in the order taken."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
 
 
 def kin(graph: Graph, popularity: FloatArray, keep: int) -> dict[str, Matrix]:
-    """item-kin-item: (I, I) how much two items share, a rare value counting more, times the column's log popularity.
+    """item-attributes-item: (I, I) how much two items share, a rare value counting more, times the column's log popularity.
 
     What is alike in colour, make and kind, and sells: few other paths bring an item that was
     never taken together with what is at hand. Each shared value counts log(items / items that
@@ -117,7 +117,7 @@ def kin(graph: Graph, popularity: FloatArray, keep: int) -> dict[str, Matrix]:
     found = product(shared, (shared.T @ selling).tocsr(), keep + 1)
     found.setdiag(0)
     found = top(found, keep)
-    return {"item-kin-item": found} if found.nnz else {}
+    return {"item-attributes-item": found} if found.nnz else {}
 
 
 def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]:

@@ -12,7 +12,7 @@ from kg.metapaths.sparse import BLOCK, Matrix, top
 Factors = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
 DENSE = 1_000_000  # cells of a matrix that is decomposed whole
-FACTORED = "user-item factored"
+PURESVD = "user-item PureSVD"
 
 
 def item_factors(counts: Matrix, rank: int) -> Factors:

@@ -59,7 +59,7 @@ class Hop:
 
 
 @dataclass(frozen=True)
-class Half:
+class HalfPath:
     """Paths of one kind from an end to nodes m, dearest first; `over` stands between, -1 where nothing does.
 
     `ends` are the distinct rows of the ends, ascending, and `end` says which of them a path has.
@@ -78,15 +78,15 @@ class Half:
         """The type of m."""
         return self.steps[-1].target
 
-    def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Half:
+    def take(self, which: npt.NDArray[np.bool_] | IntArray) -> HalfPath:
         """The chosen paths."""
         m, over, end, times = (
             part[which] for part in (self.m, self.over, self.end, self.times)
         )
-        return Half(self.steps, self.ends, m, over, end, times, self.cost[which])
+        return HalfPath(self.steps, self.ends, m, over, end, times, self.cost[which])
 
 
-def cheapest(half: Half, size: int, blank: bool) -> Half:
+def cheapest(half: HalfPath, size: int, blank: bool) -> HalfPath:
     """Of the paths from an end to a node the last two, over different nodes; where those are blank, they count for all.
 
     Two are enough: the cheapest whole path of a kind takes the first from one side and at

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kg.graph import Graph
-from kg.pathfinding.half_paths import Half, Hop, best, cheapest
+from kg.pathfinding.half_paths import HalfPath, Hop, best, cheapest
 from kg.tables import IntArray
 
 Node = tuple[str, int]
@@ -17,7 +17,7 @@ Flags = Mapping[str, npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
-class Walk:
+class NodePath:
     """A path from a source to a target in which no node stands twice.
 
     Attributes:
@@ -38,7 +38,7 @@ class Walk:
     cost: float
 
 
-class Walks:
+class PathSearch:
     """Finds paths in one graph; bundles are nodes like any other.
 
     A search meets in the middle. Hubs are dear, and none is looked through from an end: a node
@@ -75,7 +75,7 @@ class Walks:
 
     def find(
         self, sources: Sequence[Node], target: Node, hops: int = 4, each: int | None = 4
-    ) -> list[Walk]:
+    ) -> list[NodePath]:
         """Paths, those of many times and few hubs first.
 
         Args:
@@ -158,17 +158,17 @@ class Walks:
             once.values(), key=lambda w: (w.cost - np.log(w.times), w.nodes, w.steps)
         )
 
-    def _first(self, kind: str, rows: IntArray) -> Iterator[Half]:
+    def _first(self, kind: str, rows: IntArray) -> Iterator[HalfPath]:
         for hop in self._hops[kind]:
             place, at = hop.expand(rows)
             order = np.lexsort((hop.time[at], -self._dear[hop.target][hop.ends[at]]))
             place, at = place[order], at[order]
             ones = np.ones(len(at), np.int64)
-            yield Half(
+            yield HalfPath(
                 (hop,), rows, hop.ends[at], -ones, place, ones, ones.astype(float)
             )
 
-    def _direct(self, half: Half, target: Node) -> Iterator[Walk]:
+    def _direct(self, half: HalfPath, target: Node) -> Iterator[NodePath]:
         (hop,) = half.steps
         for row in (
             half.ends[half.end[half.m == target[1]]].tolist()
@@ -181,11 +181,11 @@ class Walks:
 
     def _second(
         self,
-        halves: Sequence[Half],
+        halves: Sequence[HalfPath],
         barred: Flags,
         wanted: Flags | None,
         each: int | None,
-    ) -> Iterator[Half]:
+    ) -> Iterator[HalfPath]:
         """A hop further, to nodes that are not barred, and wanted; to each through its two cheapest neighbours."""
         for half in halves:
             half = half.take(self.degree[half.kind][half.m] <= self.widest)
@@ -203,7 +203,7 @@ class Walks:
                 ok = open_[m]
                 place, m = place[ok], m[ok]
                 over, end, times = half.m[place], half.end[place], half.times[place]
-                made = Half(
+                made = HalfPath(
                     (*half.steps, hop), half.ends, m, over, end, times, dear[place]
                 )
                 if each is not None and len(m):
@@ -215,12 +215,12 @@ class Walks:
 
     def _join(
         self,
-        forward: Half,
+        forward: HalfPath,
         starts: IntArray,
-        backward: Half,
+        backward: HalfPath,
         target: Node,
         each: int | None,
-    ) -> list[Walk]:
+    ) -> list[NodePath]:
         """Whole paths of halves that meet; the forward ones are in the order of where, and begin there at `starts`."""
         kind = forward.kind
         n = starts[backward.m + 1] - starts[backward.m]
@@ -274,7 +274,7 @@ class Walks:
         steps: tuple[tuple[str, bool], ...],
         times: int,
         cost: float,
-    ) -> Walk:
+    ) -> NodePath:
         edges = []
         for (name, back), here, there in zip(steps, nodes, nodes[1:], strict=False):
             hop = self._hop[(here[0], name, there[0], back)]
@@ -282,10 +282,10 @@ class Walks:
             edges.append(
                 int(hop.rows[start + hop.ends[start:stop].searchsorted(there[1])])
             )
-        return Walk(nodes, steps, tuple(edges), times, cost)
+        return NodePath(nodes, steps, tuple(edges), times, cost)
 
 
-def _reached(halves: Sequence[Half], sizes: Mapping[str, int]) -> Flags:
+def _reached(halves: Sequence[HalfPath], sizes: Mapping[str, int]) -> Flags:
     flags = {name: np.zeros(size, bool) for name, size in sizes.items()}
     for half in halves:
         flags[half.kind][half.m] = True

@@ -17,7 +17,7 @@ from kg.tables import DataError, Tables
 class CatalogueSplit:
     """For graphs without interactions: all facts are for training, and a random share of the items is held out.
 
-    No training ask may be about a held-out item; it stays in the catalogue, and can be found,
+    No training query may be about a held-out item; it stays in the catalogue, and can be found,
     with all that is known of it. `valid` and `test` hold an event of nobody, in no bundle and
     at no time, for each held-out item.
 

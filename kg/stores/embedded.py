@@ -167,7 +167,7 @@ class EmbeddedStore:
         counts = {}
         for name, table in tables.items():
             rows = (
-                self._ask(f"SELECT count(*) FROM {_quote(table)}")
+                self._query(f"SELECT count(*) FROM {_quote(table)}")
                 if self._columns(table)
                 else [(0,)]
             )
@@ -190,7 +190,9 @@ class EmbeddedStore:
         self.close()
 
     def _check_format(self) -> None:
-        tables = {row[0] for row in self._ask("SELECT table_name FROM duckdb_tables()")}
+        tables = {
+            row[0] for row in self._query("SELECT table_name FROM duckdb_tables()")
+        }
         if not tables and self._writable:
             with self._writing() as cursor:
                 cursor.execute(f"CREATE TABLE {_META} (key VARCHAR, value VARCHAR)")
@@ -205,16 +207,16 @@ class EmbeddedStore:
             )
 
     def _meta(self, key: str) -> str | None:
-        rows = self._ask(f"SELECT value FROM {_META} WHERE key = ?", key)
+        rows = self._query(f"SELECT value FROM {_META} WHERE key = ?", key)
         return str(rows[0][0]) if rows else None
 
-    def _ask(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+    def _query(self, query: str, *values: str) -> list[tuple[Any, ...]]:
         with self._errors():
             return self._connection.cursor().execute(query, list(values)).fetchall()
 
     def _columns(self, table: str) -> dict[str, str]:
         query = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
-        return dict(self._ask(query, table))
+        return dict(self._query(query, table))
 
     def _read(self, query: str) -> Iterator[pa.RecordBatch]:
         with self._errors():
@@ -271,7 +273,7 @@ class EmbeddedStore:
             for n, t, *_ in cursor.execute(f"DESCRIBE {_quote(_STAGE)}").fetchall()
             if n != _ROW
         }
-        for (other,) in self._ask(
+        for (other,) in self._query(
             "SELECT table_name FROM duckdb_tables() WHERE lower(table_name) = lower(?)",
             table,
         ):

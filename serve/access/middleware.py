@@ -16,7 +16,7 @@ import uuid
 from starlette.routing import Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from serve.access.security import Guard
+from serve.access.security import Authorizer
 from serve.metrics import Metrics
 from serve.problems import Problem, problem_response
 from serve.settings import Settings, loopback
@@ -48,7 +48,7 @@ def pseudonym(user: str) -> str:
     ]
 
 
-class Around:
+class RequestMiddleware:
     """The middleware.
 
     Args:
@@ -59,7 +59,7 @@ class Around:
     """
 
     def __init__(
-        self, app: ASGIApp, settings: Settings, guard: Guard, metrics: Metrics
+        self, app: ASGIApp, settings: Settings, guard: Authorizer, metrics: Metrics
     ) -> None:
         self.app, self.settings, self.guard, self.metrics = (
             app,

@@ -184,7 +184,7 @@ class _Use:
 
 
 @dataclass
-class Guard:
+class Authorizer:
     """Lets requests in, or not.
 
     Args:
@@ -328,7 +328,7 @@ class Guard:
                 name: count for name, count in self._more.items() if count
             }
 
-    def settle(
+    def finetune_head(
         self, day: str, told: Mapping[str, int], used: Mapping[str, int]
     ) -> None:
         """What was pending is told, and all have used this."""

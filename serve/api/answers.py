@@ -73,7 +73,7 @@ class SupportOut(Out):
 
 
 class PathOut(Out):
-    """A path from the ask to the item."""
+    """A path from the query to the item."""
 
     nodes: list[NodeOut]
     edges: list[EdgeOut]
@@ -89,7 +89,7 @@ class ItemOut(Out):
     id: str
     title: str
     score: Number
-    language: float
+    text_weight: float
     price: Number = None
     paths: list[PathOut] | None = None
 
@@ -98,7 +98,7 @@ class ItemsAnswer(Answer):
     """Items, best first; language is its mean share of their vectors, `session` the user's events that were at hand."""
 
     items: list[ItemOut]
-    language: Number
+    text_weight: Number
     session: list[str] = Field(default_factory=list)
     notes: Notes = Field(default_factory=list)
 
@@ -112,7 +112,7 @@ class PieceOut(Out):
     price: Number
     slot: str
     kept: bool
-    language: Number = None
+    text_weight: Number = None
 
 
 class CombinationOut(Out):
@@ -128,7 +128,7 @@ class BuildAnswer(Answer):
     """Combinations, best first; fewer than asked where so few differ enough."""
 
     combinations: list[CombinationOut]
-    language: Number
+    text_weight: Number
     notes: Notes = Field(default_factory=list)
 
 
@@ -146,7 +146,7 @@ class JudgeAnswer(Answer):
 
     combination: CombinationOut
     swap: SwapOut | None
-    language: Number
+    text_weight: Number
 
 
 class BundleOut(Out):
@@ -162,7 +162,7 @@ class BundlesAnswer(Answer):
     """Bundles, best first."""
 
     bundles: list[BundleOut]
-    language: Number
+    text_weight: Number
 
 
 class WordOut(Out):
@@ -179,7 +179,7 @@ class ExplainAnswer(Answer):
     item: NodeOut
     score: Number
     rank: int
-    language: float
+    text_weight: float
     paths: list[PathOut]
     words: list[WordOut]
     parts: dict[str, Number]
@@ -191,7 +191,7 @@ class ItemAnswer(Answer):
 
     id: str
     title: str
-    language: float
+    text_weight: float
     properties: dict[str, Any]
     attributes: dict[str, list[str]]
 

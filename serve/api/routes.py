@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from fusion.bundles.plan import Combination, Plan
 from fusion.explain.notes import unknown
-from fusion.query import Ask, Recommendation
+from fusion.query import Query, Recommendation
 from serve.access.middleware import pseudonym
 from serve.api import answers, schemas
 from serve.feedback.events import Event, now
@@ -51,7 +51,7 @@ def noted(request: Request, user: str | None) -> None:
 
 
 def items_out(
-    loaded: Loaded, found: Sequence[Recommendation], ask: Ask | None, paths: int
+    loaded: Loaded, found: Sequence[Recommendation], query: Query | None, paths: int
 ) -> list[answers.ItemOut]:
     """An answer's items, with paths where they are wanted."""
     prices = loaded.prices([one.id for one in found])
@@ -61,11 +61,11 @@ def items_out(
             id=one.id,
             title=one.title,
             score=one.score,
-            language=one.language,
+            text_weight=one.text_weight,
             price=price,
         )
-        if paths and ask is not None and place < EXPLAINED:
-            made = loaded.explain(ask, one.id, k=paths, support=False)
+        if paths and query is not None and place < EXPLAINED:
+            made = loaded.explain(query, one.id, k=paths, support=False)
             item.paths = [answers.PathOut.model_validate(path) for path in made.paths]
         out.append(item)
     return out
@@ -74,7 +74,7 @@ def items_out(
 async def answered(
     request: Request, body: schemas.RecommendIn | schemas.SearchIn
 ) -> Response:
-    """The answer to an ask for a user, words or both."""
+    """The answer to a query for a user, words or both."""
     noted(request, body.user)
     state = state_of(request)
     loaded = state.engine.now
@@ -87,10 +87,12 @@ async def answered(
             else ()
         )
         with refused():
-            ask = Ask(body.user, latest, words, body.k, body.where.constraints())
-            items = items_out(loaded, loaded.recommender.answer(ask), ask, body.paths)
+            query = Query(body.user, latest, words, body.k, body.where.constraints())
+            items = items_out(
+                loaded, loaded.recommender.answer(query), query, body.paths
+            )
             return answer_of(
-                request, loaded, items, latest, unknown(loaded.recommender, ask)
+                request, loaded, items, latest, unknown(loaded.recommender, query)
             )
 
     return Response(
@@ -106,11 +108,11 @@ def answer_of(
     notes: Sequence[str] = (),
 ) -> bytes:
     """Items as JSON."""
-    share = mean([item.language for item in items])
+    share = mean([item.text_weight for item in items])
     made = answers.ItemsAnswer(
         **head(request, loaded),
         items=items,
-        language=share,
+        text_weight=share,
         session=list(session),
         notes=list(notes),
     )
@@ -146,10 +148,10 @@ async def complete(request: Request, body: schemas.CompleteIn) -> Response:
                 body.complements,
                 body.season,
             )
-            ask = Ask(body.user, items, body.text, body.k, where)
-            made = items_out(loaded, found, ask, body.paths)
+            query = Query(body.user, items, body.text, body.k, where)
+            made = items_out(loaded, found, query, body.paths)
             return answer_of(
-                request, loaded, made, latest, unknown(loaded.recommender, ask)
+                request, loaded, made, latest, unknown(loaded.recommender, query)
             )
 
     slow = bool(body.paths or body.one_per or body.diversity or body.complements)
@@ -181,12 +183,12 @@ async def similar(request: Request, body: schemas.SimilarIn) -> Response:
 
 
 def combination_out(loaded: Loaded, one: Combination) -> answers.CombinationOut:
-    """With each item's share of language."""
+    """With each item's text weight."""
     out = answers.CombinationOut.model_validate(one)
     for piece, share in zip(
         out.items, loaded.shares([p.id for p in one.items]), strict=True
     ):
-        piece.language = share
+        piece.text_weight = share
     return out
 
 
@@ -201,12 +203,12 @@ async def build(request: Request, body: schemas.BuildIn) -> Response:
             built = loaded.recommender.build(
                 body.plan.plan(), body.user, tuple(body.items), body.text
             )
-            ask = Ask(body.user, tuple(body.items), body.text)
+            query = Query(body.user, tuple(body.items), body.text)
         found = [combination_out(loaded, one) for one in built]
-        share = mean([piece.language or 0.0 for one in found for piece in one.items])
-        notes = unknown(loaded.recommender, ask, popular=False)
+        share = mean([piece.text_weight or 0.0 for one in found for piece in one.items])
+        notes = unknown(loaded.recommender, query, popular=False)
         return answers.BuildAnswer(
-            **head(request, loaded), combinations=found, language=share, notes=notes
+            **head(request, loaded), combinations=found, text_weight=share, notes=notes
         )
 
     return reply(await state_of(request).engine.run(work, slow=True))
@@ -235,10 +237,10 @@ async def judge(request: Request, body: schemas.JudgeIn) -> Response:
                 else answers.SwapOut.model_validate(found.swap)
             )
             if swap is not None:
-                (swap.item.language,) = loaded.shares([swap.item.id])
-            share = mean([piece.language or 0.0 for piece in whole.items])
+                (swap.item.text_weight,) = loaded.shares([swap.item.id])
+            share = mean([piece.text_weight or 0.0 for piece in whole.items])
             return answers.JudgeAnswer(
-                **head(request, loaded), combination=whole, swap=swap, language=share
+                **head(request, loaded), combination=whole, swap=swap, text_weight=share
             )
 
     return reply(await state_of(request).engine.run(work, slow=True))
@@ -246,7 +248,7 @@ async def judge(request: Request, body: schemas.JudgeIn) -> Response:
 
 @router.post("/bundles/rank", response_model=answers.BundlesAnswer)
 async def rank_bundles(request: Request, body: schemas.BundlesIn) -> Response:
-    """Bundles, the graph's own or others, for a user, words or items at hand."""
+    """Bundles, the graph's own or others, for a user, words or context items."""
     noted(request, body.user)
     loaded = state_of(request).engine.now
 
@@ -264,7 +266,7 @@ async def rank_bundles(request: Request, body: schemas.BundlesIn) -> Response:
             share = mean(loaded.shares(ids)) if ids else None
             made = [answers.BundleOut.model_validate(one) for one in found]
             return answers.BundlesAnswer(
-                **head(request, loaded), bundles=made, language=share
+                **head(request, loaded), bundles=made, text_weight=share
             )
 
     return reply(await state_of(request).engine.run(work, slow=True))
@@ -288,7 +290,7 @@ async def explain(request: Request, body: schemas.ExplainIn) -> Response:
         latest = state.session(loaded, body.user) if body.session else ()
         with refused(), state.graph.store() if body.verify else nullcontext() as store:
             made = loaded.explain(
-                body.ask(latest),
+                body.query(latest),
                 body.item,
                 k=body.paths,
                 support=body.support,
@@ -297,7 +299,7 @@ async def explain(request: Request, body: schemas.ExplainIn) -> Response:
             )
         plain = {
             name: getattr(made, name)
-            for name in ("item", "score", "rank", "language", "paths", "words")
+            for name in ("item", "score", "rank", "text_weight", "paths", "words")
         }
         return answers.ExplainAnswer.model_validate(
             {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from fusion.bundles.plan import Plan, Slot
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 
 
 def _finite(value: Any) -> Any:
@@ -82,7 +82,7 @@ class Where(In):
     only: Annotated[list[Id], Field(max_length=10_000)] | None = Field(
         default=None, description="What is in stock."
     )
-    new: bool = Field(
+    exclude_seen: bool = Field(
         default=False, description="Whether only what the user has not taken."
     )
 
@@ -98,12 +98,12 @@ class Where(In):
             _pairs(self.without),
             between,
             only,
-            self.new,
+            self.exclude_seen,
         )
 
 
 class Asking(In):
-    """What every ask for items has."""
+    """What every query for items has."""
 
     k: Count = 10
     where: Where = Where()
@@ -319,10 +319,10 @@ class ExplainIn(In):
         default=False, description="Whether the user's latest events were in the ask."
     )
 
-    def ask(self, session: tuple[str, ...] = ()) -> Ask:
+    def query(self, session: tuple[str, ...] = ()) -> Query:
         """What is explained."""
         items = tuple(dict.fromkeys((*session, *self.items)))
-        return Ask(self.user, items, self.text, 10, self.where.constraints())
+        return Query(self.user, items, self.text, 10, self.where.constraints())
 
 
 class EventIn(In):

@@ -48,7 +48,7 @@ function question() {
   const text = by("text").value.trim() || null, user = by("user").value.trim() || null, items = [...basket.keys()];
   const kind = by("kind").value, budget = Number(by("budget").value), count = Number(by("count").value), diversity = Number(by("diversity").value);
   const within = kind ? { [about.kind]: [kind] } : {};
-  const where = { within, new: by("new").checked, between: budget && mode() !== "build" ? { price: [null, budget] } : {} };
+  const where = { within, exclude_seen: by("new").checked, between: budget && mode() !== "build" ? { price: [null, budget] } : {} };
   if (mode() === "search") return text ? ["search", { text, user, k: count, where }] : "Type what you look for.";
   if (mode() === "recommend") return user ? ["recommend", { user, k: count, where }] : "Name a user, and see what may come next.";
   if (mode() === "complete") return items.length ? ["complete", { items, user, text, k: count, where, diversity }] : "The basket is empty. Search for something, and add it.";

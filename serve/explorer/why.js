@@ -45,6 +45,6 @@ export function reasons(why, about) {
     ...(why.paths.length ? [picture(why.paths, about), make("p", { class: "legend" }, ...legend), make("ol", {}, ...why.paths.map((/** @type {any} */ path, /** @type {number} */ n) => told(path, n + 1)))]
       : [make("p", { class: "empty" }, "No path in the graph leads from this ask to the item.")]),
     ...(words.length ? [make("p", { class: "soft" }, `Words: ${words.join(", ")}`)] : []),
-    make("p", { class: "soft" }, `Its vector: ${percent(why.language)} from words, ${percent(1 - why.language)} from the graph.`),
+    make("p", { class: "soft" }, `Its vector: ${percent(why.text_weight)} from words, ${percent(1 - why.text_weight)} from the graph.`),
   ];
 }

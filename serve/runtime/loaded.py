@@ -19,7 +19,7 @@ from encoders.text.export import quicken
 from fusion.explain.explainer import explain
 from fusion.explain.explanation import Explanation
 from fusion.model.hybrid import encode_words
-from fusion.query import Ask, Asks
+from fusion.query import Query, QueryBatch
 from fusion.recommender import Recommender
 from fusion.runs.folder import RunError
 from kg.tables import DataError, FloatArray
@@ -29,7 +29,7 @@ log = logging.getLogger("serve")
 BATCH = 64  # texts encoded at once
 
 
-class Served(Recommender):
+class ServingModel(Recommender):
     """A recommender for many threads: words that are asked at the same moment are encoded in one batch.
 
     Whoever needs words that nobody knows waits for the encoder; who gets it encodes what all
@@ -45,22 +45,22 @@ class Served(Recommender):
         self._waiting: dict[str, None] = {}
         self.batches = self.encoded = 0
 
-    def inherit(self, before: Served) -> None:
+    def inherit(self, before: ServingModel) -> None:
         """Remember the words that another of the same encoder remembers."""
         with before._mutex:
             self._vectors = before._vectors.copy()
             self.batches, self.encoded = before.batches, before.encoded
 
-    def words(self, asks: Asks) -> Tensor:
-        """(B, D) vectors of the asks' words."""
+    def words(self, queries: QueryBatch) -> Tensor:
+        """(B, D) vectors of the queries' words."""
         found: dict[str, Tensor] = {}
-        wanted = list(dict.fromkeys(asks.texts))
+        wanted = list(dict.fromkeys(queries.texts))
         while missing := self._remembered(wanted, found):
             with self._encoder:
                 missing = self._remembered(missing, found)
                 if missing:
                     found |= self._encode(missing[:BATCH])
-        return torch.stack([found[text] for text in asks.texts])
+        return torch.stack([found[text] for text in queries.texts])
 
     def _remembered(self, wanted: list[str], found: dict[str, Tensor]) -> list[str]:
         """Adds what is known to `found`; the rest waits, and is returned."""
@@ -81,11 +81,11 @@ class Served(Recommender):
             for text in batch:
                 self._waiting.pop(text, None)
         with torch.no_grad():
-            asks = self.asks([Ask(text=text) for text in batch])
+            queries = self.queries([Query(text=text) for text in batch])
             vectors = dict(
                 zip(
                     batch,
-                    encode_words(self.model, asks, self.world.device),
+                    encode_words(self.model, queries, self.snapshot.device),
                     strict=True,
                 )
             )
@@ -113,7 +113,7 @@ class Loaded:
     """
 
     folder: Path
-    recommender: Served
+    recommender: ServingModel
     known: Known
     since: float = field(default_factory=time.time)
     folded: int = 0
@@ -155,12 +155,12 @@ class Loaded:
             explains=threading.Event(),
         )
 
-    def explain(self, ask: Ask, item: str, **settings: Any) -> Explanation:
+    def explain(self, query: Query, item: str, **settings: Any) -> Explanation:
         """As fusion.explain.explainer.explain, one at a time."""
         with self.one:
-            return explain(self.recommender, ask, item, **settings)
+            return explain(self.recommender, query, item, **settings)
 
-    def warm(self) -> None:
+    def pretrain_head(self) -> None:
         """Explain once: what explaining needs takes a while to make, and nobody should wait for it."""
         first, second = (
             self.recommender.items.key(row)
@@ -168,15 +168,17 @@ class Loaded:
         )
         try:
             if first != second:
-                self.explain(Ask(items=(first,), text="a"), second)
+                self.explain(Query(items=(first,), text="a"), second)
         except Exception as error:  # whoever asks for one is told what is wrong
             log.error("explanations cannot be warmed: %s", type(error).__name__)
         self.explains.set()
 
     def shares(self, ids: list[str]) -> list[float]:
-        """The share of language in each item's vector."""
+        """The text weight in each item's vector."""
         rows = torch.as_tensor(self.recommender.items.rows(ids))
-        found: list[float] = self.recommender.bank.items.share.cpu()[rows].tolist()
+        found: list[float] = self.recommender.embeddings.items.share.cpu()[
+            rows
+        ].tolist()
         return found
 
     @cached_property
@@ -222,7 +224,7 @@ class Loaded:
     def about(self, users: int) -> dict[str, Any]:
         """What is served, for people: sizes, names to narrow by, kinds by how many items they have, some users."""
         recommender = self.recommender
-        facts, world = recommender.facts, recommender.world
+        facts, snapshot = recommender.facts, recommender.snapshot
         kinds: list[str] = []
         if facts.kind:
             values = facts.values(facts.kind)
@@ -233,25 +235,25 @@ class Loaded:
                 if often[v]
             ]
         some = (
-            list(world.graph.vocabs[world.user].ids[:users].to_pylist())
-            if world.user
+            list(snapshot.graph.vocabs[snapshot.user].ids[:users].to_pylist())
+            if snapshot.user
             else []
         )
-        bundle = world.graph.schema.of_role("bundle")
+        bundle = snapshot.graph.schema.of_role("bundle")
         prices = None
         if self._prices is not None and np.isfinite(self._prices).any():
             prices = np.nanquantile(self._prices, (0.05, 0.5, 0.95)).tolist()
         return {
-            "item_type": world.item,
-            "items": world.items,
-            "user_type": world.user,
-            "users": world.users,
+            "item_type": snapshot.item,
+            "items": snapshot.items,
+            "user_type": snapshot.user,
+            "users": snapshot.users,
             "kind": facts.kind,
             "kinds": kinds,
             "names": list(facts.names),
             "prices": prices,
             "bundle_type": bundle.name if bundle else None,
-            "types": [n.name for n in world.graph.schema.nodes],
+            "types": [n.name for n in snapshot.graph.schema.nodes],
             "example_users": some,
         }
 
@@ -262,7 +264,7 @@ def load(folder: str | Path) -> Loaded:
     Raises:
         RunError: As Recommender.load raises it, or it cannot answer.
     """
-    recommender = Served.load(folder)
+    recommender = ServingModel.load(folder)
     try:
         if recommender.model.text is not None and quicken(
             recommender.model.text, Path(folder) / "text"
@@ -272,12 +274,12 @@ def load(folder: str | Path) -> Loaded:
     except Exception as error:
         raise RunError(f"{folder} was read but cannot answer: {error}") from error
     return Loaded(
-        Path(folder).resolve(), recommender, Known.of(recommender.world.graph)
+        Path(folder).resolve(), recommender, Known.of(recommender.snapshot.graph)
     )
 
 
 def rehearse(recommender: Recommender) -> None:
     """Ask once in each way: it must not fail, and what is made on first use is made."""
     first = recommender.items.key(0)
-    for ask in (Ask(), Ask(text="a"), Ask(items=(first,), text="a b")):
-        recommender.answer(ask)
+    for query in (Query(), Query(text="a"), Query(items=(first,), text="a b")):
+        recommender.answer(query)

@@ -16,7 +16,7 @@ from typing import Any
 from fusion.runs.folder import RunError
 from kg.stores.base import GraphStore, StoreError
 from kg.stores.open import open_store
-from serve.access.security import Caller, Guard
+from serve.access.security import Authorizer, Caller
 from serve.feedback.events import Event, Events, now
 from serve.metrics import Metrics
 from serve.problems import Problem
@@ -32,7 +32,7 @@ FOLLOW, LOOK = (
 )  # seconds between looks at the shared settings, and at the store
 
 
-class Live:
+class GraphConnection:
     """The graph store: a server stays connected, and is connected again after it was away; a file is let go each time.
 
     Args:
@@ -92,12 +92,12 @@ class State:
         metrics: What is counted.
     """
 
-    def __init__(self, settings: Settings, guard: Guard, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, guard: Authorizer, metrics: Metrics) -> None:
         self.settings, self.guard, self.metrics = settings, guard, metrics
         self.events = Events(
             settings.state or Path(settings.run).resolve().parent / "events.sqlite"
         )
-        self.graph = Live(settings.graph)
+        self.graph = GraphConnection(settings.graph)
         self.engine = Engine(settings)
         self._row = f"run {settings.launch}"
         self.followed = ""
@@ -120,7 +120,7 @@ class State:
         """Tell the other workers, and the next start, what was used of quotas, and hear it from them."""
         if self.settings.keys is not None:
             day, more = self.guard.pending()
-            self.guard.settle(day, more, self.events.spend(day, more))
+            self.guard.finetune_head(day, more, self.events.spend(day, more))
 
     async def keep(self, events: Sequence[Event]) -> int:
         """Put events on the disk; 503 where that cannot be done."""

@@ -1,4 +1,4 @@
-"""What a training ends with on the screen: real asks, and the very answers that are served."""
+"""What a training ends with on the screen: real queries, and the very answers that are served."""
 
 import re
 from dataclasses import replace
@@ -6,11 +6,11 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from eval.examples import SHOWN, worked_asks
+from eval.examples import SHOWN, worked_queries
 from fusion.pipeline import finish
 from fusion.query import Constraints
 from fusion.tasks.folds import held_events
-from fusion.tasks.user_history import Collection
+from fusion.tasks.user_history import UserHistory
 from kg.split.time import Held
 
 
@@ -30,7 +30,7 @@ def answers(text):
 
 
 def test_three_asks_are_answered_as_they_are_served(trained):
-    text = worked_asks(trained.recommender, trained.prepared)
+    text = worked_queries(trained.recommender, trained.prepared)
     served, titles = trained.recommender, trained.prepared.split.train.titles("item")
     user, basket, words = answers(text)
     (name,) = find(r'recommend\(user="(.*?)"\)', text)
@@ -64,14 +64,14 @@ def test_three_asks_are_answered_as_they_are_served(trained):
 def test_where_training_masked_what_users_have_the_user_is_asked_for_what_is_new(
     trained,
 ):
-    task, folds = Collection(at_hand=False), trained.prepared.folds
+    task, folds = UserHistory(in_context=False), trained.prepared.folds
     masked = [
         (graph, counts, task.held_out(graph, trained.prepared.graph.events, 0))
         for graph, counts, _ in folds
     ]
-    text = worked_asks(trained.recommender, replace(trained.prepared, folds=masked))
+    text = worked_queries(trained.recommender, replace(trained.prepared, folds=masked))
     (name,) = find(r'recommend\(user="(.*?)", where=Constraints\(new=True\)\)', text)
-    new = trained.recommender.recommend(name, SHOWN, Constraints(new=True))
+    new = trained.recommender.recommend(name, SHOWN, Constraints(exclude_seen=True))
     assert answers(text)[0] == [r.title for r in new]
 
 
@@ -85,7 +85,7 @@ def test_a_bundle_that_two_users_took_is_shown_once(trained):
     both = type(test).from_batches(
         [*test.to_batches(), *twice.cast(test.schema).to_batches()]
     )
-    text = worked_asks(
+    text = worked_queries(
         trained.recommender,
         replace(prepared, split=replace(prepared.split, test=Held(both))),
     )
@@ -109,7 +109,7 @@ def test_what_the_graph_does_not_have_is_not_asked(trained, nobody, alone, quest
     prepared = replace(
         trained.prepared, split=replace(trained.prepared.split, test=Held(events))
     )
-    text = worked_asks(trained.recommender, prepared)
+    text = worked_queries(trained.recommender, prepared)
     assert len(answers(text)) == questions and not text.startswith("\n")
     assert ("complete(items); what" in text) == (
         nobody and not alone
@@ -117,6 +117,6 @@ def test_what_the_graph_does_not_have_is_not_asked(trained, nobody, alone, quest
 
 
 def test_without_words_nothing_is_searched(trainer_of, tmp_path):
-    made = trainer_of(tmp_path, "fusion.words=false")
-    text = worked_asks(finish(made.trainer, made.prepared), made.prepared)
+    made = trainer_of(tmp_path, "fusion.text=false")
+    text = worked_queries(finish(made.trainer, made.prepared), made.prepared)
     assert "search(" not in text and len(answers(text)) == 2

@@ -6,7 +6,7 @@ import pytest
 
 from eval.__main__ import main
 from eval.leakage import audit, usual
-from fusion.tasks.attribute_search import Words
+from fusion.tasks.attribute_search import AttributeSearch
 from fusion.tasks.basket_completion import BasketCompletion
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
@@ -127,9 +127,9 @@ def test_targets_that_training_lacks_are_counted():
     share = float(found.notes[0].split("baskets: ")[1].split("%")[0])
     assert (
         10 < share < 50
-        and audited(Checkerboard(40, 40).load(), TimeSplit(3, 4), {"w": Words()}).notes[
-            0
-        ][:6]
+        and audited(
+            Checkerboard(40, 40).load(), TimeSplit(3, 4), {"w": AttributeSearch()}
+        ).notes[0][:6]
         == "w: 0.0"
     )
 
@@ -138,7 +138,9 @@ def test_few_asks_say_nothing():
     tables = bundled("relation")
     found = audited(tables, GroupedSplit(0.02, 0.02, group="bundle"))
     assert (
-        found.leaks == () and found.paths[0].asks < 20 and found.paths[0].recall > 0.9
+        found.leaks == ()
+        and found.paths[0].queries < 20
+        and found.paths[0].recall > 0.9
     )
 
 

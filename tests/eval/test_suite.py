@@ -9,7 +9,7 @@ from eval.baselines.boosted import BoostedRanker
 from eval.baselines.counts import EASE
 from eval.measure.protocol import evaluate
 from eval.suite import Chosen, baselines, boosted, judge, measure, untuned
-from fusion.model.features import Evidence
+from fusion.model.features import MetapathFeatures
 from fusion.pipeline import held_out, prepare
 from kg.split.time import GroupedSplit, Held
 
@@ -21,7 +21,7 @@ def names(report):
 def table(reports):
     return {
         task: [
-            (b.name, b.asks, r.name, r.values, r.behind)
+            (b.name, b.queries, r.name, r.values, r.behind)
             for b in report.blocks
             for r in b.rows
         ]
@@ -31,9 +31,9 @@ def table(reports):
 
 def test_the_judge_gives_the_recipes_metric_on_validation(trained):
     prepared, recipe = trained.prepared, trained.recipe
-    asks = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
+    queries = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
     scores = evaluate(
-        {"it": trained.recommender}, asks, 42, ks=(3, 10), progress=False
+        {"it": trained.recommender}, queries, 42, ks=(3, 10), progress=False
     ).means()["it"]
     assert judge(prepared, recipe, trained.recommender) == scores["NDCG@10"]
     for metric in ("HR@3", "Recall@3", "MRR"):
@@ -70,8 +70,8 @@ def test_every_baseline_stands_in_the_table(trained):
     reports = measure(
         prepared, recipe, {"hybrid": trained.recommender, **found}, progress=False
     )
-    asks = held_out(prepared, recipe, prepared.split.test, 0)
-    assert reports.keys() == asks.keys()
+    queries = held_out(prepared, recipe, prepared.split.test, 0)
+    assert reports.keys() == queries.keys()
     for task, report in reports.items():
         assert (
             names(report) == ["hybrid", *expected] and report.title == f"{task}, test"
@@ -79,7 +79,7 @@ def test_every_baseline_stands_in_the_table(trained):
         for scorer in ("hybrid", "EASE", "untuned encoder"):
             mean = evaluate(
                 {scorer: {"hybrid": trained.recommender, **found}[scorer]},
-                asks[task],
+                queries[task],
                 42,
                 progress=False,
             ).means()[scorer]
@@ -99,7 +99,7 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
     prepared = trained.prepared
     config = replace(trained.recipe.evaluation, ease=(1.0, 1000.0), boosted=False)
     recipe = replace(trained.recipe, evaluation=config)
-    asks = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
+    queries = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
     choices = {
         f"{'histories, ' if h else ''}penalty {p:g}": EASE(prepared.graph, p, h)
         for h in (False, True)
@@ -107,14 +107,14 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
     }
     found = {
         name: row["NDCG@10"]
-        for name, row in evaluate(choices, asks, 42, progress=False).means().items()
+        for name, row in evaluate(choices, queries, 42, progress=False).means().items()
     }
     assert len(set(found.values())) == 4
     chosen = baselines(prepared, recipe, progress=False)["EASE"]
     assert isinstance(chosen, Chosen) and chosen.setting == max(
         found, key=found.__getitem__
     )
-    assert np.array_equal(chosen.score(asks), choices[chosen.setting].score(asks))
+    assert np.array_equal(chosen.score(queries), choices[chosen.setting].score(queries))
     # The test events can be anything: nothing has looked at them.
     blind = replace(
         prepared,
@@ -124,7 +124,7 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
     )
     again = baselines(blind, recipe, progress=False)
     for name, scorer in baselines(prepared, recipe, progress=False).items():
-        assert np.array_equal(scorer.score(asks), again[name].score(asks)), name
+        assert np.array_equal(scorer.score(queries), again[name].score(queries)), name
 
 
 def test_the_boosted_ranker_learns_from_the_folds_and_serves_from_the_whole(
@@ -134,25 +134,29 @@ def test_the_boosted_ranker_learns_from_the_folds_and_serves_from_the_whole(
     seen = []
     fit = BoostedRanker.fit
 
-    def spied(self, asks, progress=True):
-        seen.append(self.candidates(asks))
-        return fit(self, asks, progress)
+    def spied(self, queries, progress=True):
+        seen.append(self.candidates(queries))
+        return fit(self, queries, progress)
 
     monkeypatch.setattr(BoostedRanker, "fit", spied)
     ranker = boosted(prepared, recipe, progress=False)
     ((rows, phi),) = seen
     start, texts = 0, prepared.split.train.texts("item")
-    for _, counts, asks in prepared.folds:
-        own_rows, own_phi = Evidence(counts, texts=texts)(asks, recipe.fusion.each)
-        part = slice(start, start + len(asks))
+    for _, counts, queries in prepared.folds:
+        own_rows, own_phi = MetapathFeatures(counts, texts=texts)(
+            queries, recipe.fusion.candidates_per_path
+        )
+        part = slice(start, start + len(queries))
         assert np.array_equal(rows[part, : own_rows.shape[1]], own_rows.numpy())
         assert np.array_equal(phi[part, : own_rows.shape[1]], own_phi.numpy())
         assert (rows[part, own_rows.shape[1] :] == -1).all()
-        start += len(asks)
+        start += len(queries)
     assert start == len(rows)
-    asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
-    whole, _ = Evidence(prepared.counts, texts=texts)(asks, recipe.fusion.each)
-    assert np.array_equal(ranker.candidates(asks)[0], whole.numpy())
+    queries = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    whole, _ = MetapathFeatures(prepared.counts, texts=texts)(
+        queries, recipe.fusion.candidates_per_path
+    )
+    assert np.array_equal(ranker.candidates(queries)[0], whole.numpy())
 
 
 def test_the_untuned_encoder_is_that_of_before_training(trained):
@@ -180,14 +184,14 @@ def test_cold_targets_stand_apart(checkerboard):
         b.name: b
         for b in measure(prepared, recipe, found, progress=False)["baskets"].blocks
     }
-    asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    queries = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     taken = set(prepared.graph.events.item.tolist())
-    cold = sum(int(asks.targets[n][0]) not in taken for n in range(len(asks)))
-    assert 0 < cold < len(asks)
-    assert (blocks["cold"].asks, blocks["warm"].asks, blocks["all"].asks) == (
+    cold = sum(int(queries.targets[n][0]) not in taken for n in range(len(queries)))
+    assert 0 < cold < len(queries)
+    assert (blocks["cold"].queries, blocks["warm"].queries, blocks["all"].queries) == (
         cold,
-        len(asks) - cold,
-        len(asks),
+        len(queries) - cold,
+        len(queries),
     )
 
 

@@ -1,4 +1,4 @@
-"""A language model that is quick to run, a small untrained hybrid, and asks in plain lists."""
+"""A language model that is quick to run, a small untrained hybrid, and queries in plain lists."""
 
 from typing import NamedTuple
 
@@ -10,9 +10,9 @@ import transformers
 from encoders.text import tuning as pretrained
 from encoders.text.encoder import TextConfig, TextEncoder, TextSource
 from fusion.model.config import FusionConfig
-from fusion.model.hybrid import Bank, Hybrid
-from fusion.model.snapshot import NodeTexts, World, edge_keys
-from fusion.query import Asks, Ragged
+from fusion.model.hybrid import EmbeddingCache, Hybrid
+from fusion.model.snapshot import GraphSnapshot, NodeTexts, edge_keys
+from fusion.query import QueryBatch, Ragged
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig, make_folds
 from kg.graph import build_graph
@@ -40,13 +40,13 @@ def bert(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def asks():
+def queries():
     """Makes asks of (user, items, target) rows: asks((0, [1, 2], 3), (-1, [], 4))."""
 
     def make(*rows, texts=None):
         users, items, targets = zip(*rows, strict=True)
         texts = tuple(texts or [""] * len(rows))
-        return Asks(
+        return QueryBatch(
             np.array(users),
             Ragged.of(items),
             texts,
@@ -58,13 +58,13 @@ def asks():
 
 
 class Small(NamedTuple):
-    """An untrained model, the world before the asks, the asks, its texts and its bank."""
+    """An untrained model, the world before the queries, the queries, its texts and its bank."""
 
     model: Hybrid
-    world: World
-    asks: Asks
+    snapshot: GraphSnapshot
+    queries: QueryBatch
     source: TextSource | None
-    bank: Bank
+    embeddings: EmbeddingCache
 
 
 @pytest.fixture
@@ -79,15 +79,15 @@ def small(shop, bert):
             NodeTexts.of(tables),
         )
         usual = {
-            "width": 16,
+            "embedding_dim": 16,
             "hidden": 8,
-            "each": 4,
-            "by_vector": 2,
-            "new_items": 1,
+            "candidates_per_path": 4,
+            "vector_candidates": 2,
+            "cold_candidates": 1,
             "neighbours": 3,
         }
         config = FusionConfig(**{**usual, **settings})
-        world = World(
+        snapshot = GraphSnapshot(
             fold.graph,
             counts,
             texts,
@@ -97,19 +97,29 @@ def small(shop, bert):
         )
         torch.manual_seed(0)
         text = (
-            TextEncoder(TextConfig(bert, tune), config.width) if config.words else None
+            TextEncoder(TextConfig(bert, tune), config.embedding_dim)
+            if config.text
+            else None
         )
-        keys, paths = edge_keys(fold.graph, counts), len(world.evidence.names)
+        keys, paths = edge_keys(fold.graph, counts), len(snapshot.features.names)
         model = Hybrid(
-            config, text, None, world.sizes, keys, (world.user, world.item), paths
+            config,
+            text,
+            None,
+            snapshot.sizes,
+            keys,
+            (snapshot.user, snapshot.item),
+            paths,
         )
         for parameter in (*model.gate.parameters(), *model.context.parameters()):
             torch.nn.init.normal_(
                 parameter, std=0.5
             )  # as if trained: they start from 0, where much is equal
         source = TextSource(text, text.table(texts.texts)) if text is not None else None
-        bank = model.encode(world, source.encode_all() if source is not None else None)
-        asks = BasketCompletion(min_items=2).training(fold.graph, fold.asked, 0)
-        return Small(model, world, asks, source, bank)
+        embeddings = model.encode(
+            snapshot, source.encode_all() if source is not None else None
+        )
+        queries = BasketCompletion(min_items=2).training(fold.graph, fold.asked, 0)
+        return Small(model, snapshot, queries, source, embeddings)
 
     return make

@@ -212,7 +212,7 @@ class TestCombinations:
     def test_answers_can_be_what_the_user_has_not_taken(
         self, run_folder, capsys, trained
     ):
-        row = trained.recommender.world.graph.vocabs["user"].row("u003")
+        row = trained.recommender.snapshot.graph.vocabs["user"].row("u003")
         taken = {
             trained.recommender.items.key(item)
             for item in trained.recommender.counts.taken(row).tolist()
@@ -282,7 +282,7 @@ class TestExplain:
     ):
         white, kept = (
             ["--within", "colour=white"],
-            Constraints(within=(("colour", ("white",)),), new=True),
+            Constraints(within=(("colour", ("white",)),), exclude_seen=True),
         )
         best = trained.recommender.recommend("u003", 1, kept)[0]
         command = [

@@ -15,7 +15,7 @@ from fusion.pipeline import (
     refit,
     train_part,
 )
-from fusion.query import Ask, Ragged, join
+from fusion.query import Query, Ragged, join
 from fusion.tasks.folds import FoldConfig, held_events
 from fusion.tasks.next_item import NextItem
 from kg.schema import GraphSchema
@@ -23,13 +23,13 @@ from kg.split.time import LeaveLast
 from kg.tables import DataError, Tables
 
 
-def as_asked(asks, number, graph, k):
-    """The ask as somebody outside would put it: in ids."""
+def as_asked(queries, number, graph, k):
+    """The query as somebody outside would put it: in ids."""
     users, items = graph.vocabs["user"], graph.vocabs["item"]
-    user = int(asks.users[number])
-    hand = tuple(items.key(int(row)) for row in asks.items[number])
-    return Ask(
-        users.key(user) if user >= 0 else None, hand, asks.texts[number] or None, k
+    user = int(queries.users[number])
+    hand = tuple(items.key(int(row)) for row in queries.items[number])
+    return Query(
+        users.key(user) if user >= 0 else None, hand, queries.texts[number] or None, k
     )
 
 
@@ -37,24 +37,25 @@ def test_what_is_measured_is_what_is_served(trained):
     """The lists of Recommender.answer, ask by ask, have the very metrics that evaluate gives their scores."""
     prepared, served = trained.prepared, trained.recommender
     recipe = replace(
-        trained.recipe, tasks={**trained.recipe.tasks, "next": NextItem(new=False)}
+        trained.recipe,
+        tasks={**trained.recipe.tasks, "next": NextItem(exclude_seen=False)},
     )
     found = held_out(prepared, recipe, prepared.split.test, 0)
     assert all(len(found[name]) == 40 for name in ("baskets", "next"))
-    for asks in (*found.values(), prepared.folds[0][2]):
+    for queries in (*found.values(), prepared.folds[0][2]):
         target = [
-            prepared.graph.vocabs["item"].key(int(asks.targets[n][0]))
-            for n in range(len(asks))
+            prepared.graph.vocabs["item"].key(int(queries.targets[n][0]))
+            for n in range(len(queries))
         ]
         lists = [
-            [r.id for r in served.answer(as_asked(asks, n, prepared.graph, 42))]
-            for n in range(len(asks))
+            [r.id for r in served.answer(as_asked(queries, n, prepared.graph, 42))]
+            for n in range(len(queries))
         ]
         rank = np.array(
             [ids.index(wanted) + 1 for ids, wanted in zip(lists, target, strict=True)]
         )
         values = evaluate(
-            {"it": served}, asks, len(served.items), ks=(10,), progress=False
+            {"it": served}, queries, len(served.items), ks=(10,), progress=False
         ).values["it"]
         assert np.array_equal(values["HR@10"], rank <= 10)
         assert np.allclose(
@@ -67,18 +68,20 @@ def test_validation_sees_the_recommender_that_is_kept(trainer_of, tmp_path):
     made = trainer_of(tmp_path, "training.epochs=1")
     banks = []
 
-    def validate(model, bank):
-        banks.append(bank)
+    def validate(model, embeddings):
+        banks.append(embeddings)
         return 0.0
 
     made.trainer.validate = validate
     made.trainer.fit(progress=False)
-    bank = finish(made.trainer, made.prepared).bank
+    embeddings = finish(made.trainer, made.prepared).embeddings
     assert all(
-        torch.equal(a, b) for a, b in zip(banks[-1].items, bank.items, strict=True)
+        torch.equal(a, b)
+        for a, b in zip(banks[-1].items, embeddings.items, strict=True)
     )
     assert all(
-        torch.equal(a, b) for a, b in zip(banks[-1].users, bank.users, strict=True)
+        torch.equal(a, b)
+        for a, b in zip(banks[-1].users, embeddings.users, strict=True)
     )
 
 
@@ -89,7 +92,7 @@ def test_preparing_is_the_same_by_seed(checkerboard):
     )
     assert one.split.fingerprint == again.split.fingerprint == other.split.fingerprint
     targets = [
-        np.concatenate([asks.targets.rows for _, _, asks in p.folds])
+        np.concatenate([queries.targets.rows for _, _, queries in p.folds])
         for p in (one, again, other)
     ]
     assert np.array_equal(targets[0], targets[1]) and not np.array_equal(
@@ -132,7 +135,7 @@ def test_a_training_without_items_at_hand_is_warned_of(checkerboard, caplog):
     caplog.clear()
     prepare(
         split,
-        replace(recipe, tasks={"next": NextItem(new=False, history=2)}),
+        replace(recipe, tasks={"next": NextItem(exclude_seen=False, history=2)}),
         progress=False,
     )
     assert not caplog.text
@@ -177,7 +180,7 @@ def test_held_out_asks_are_drawn_by_seed(trained):
 
 
 def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(trained):
-    tasks = {"next": NextItem(new=False, history=4)}
+    tasks = {"next": NextItem(exclude_seen=False, history=4)}
     recipe = replace(
         trained.recipe,
         split=LeaveLast(),
@@ -202,11 +205,11 @@ def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(tra
         (prepared, prepared.split.valid, [graph.events]),
         (later, later.split.test, [graph.events, late]),
     ):
-        asks = held_out(known, recipe, held, 0)["next"]
-        for b in range(len(asks)):
-            own, target = latest(asks.users[b], *parts), asks.targets[b].item()
-            assert asks.items[b].tolist() == own and target not in own
-            differ += own != latest(asks.users[b], graph.events)
+        queries = held_out(known, recipe, held, 0)["next"]
+        for b in range(len(queries)):
+            own, target = latest(queries.users[b], *parts), queries.targets[b].item()
+            assert queries.items[b].tolist() == own and target not in own
+            differ += own != latest(queries.users[b], graph.events)
     assert differ
     assert len(graph.events) == prepared.counts.item["popularity"].sum()
     assert (
@@ -228,10 +231,11 @@ def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(
     later = refit(made.prepared, made.recipe)
     before, after = finish(made.trainer, made.prepared), finish(made.trainer, later)
     assert (
-        after.world.graph is later.graph and before.world.graph is made.prepared.graph
+        after.snapshot.graph is later.graph
+        and before.snapshot.graph is made.prepared.graph
     )
     assert after.model is before.model and after.tables is later.split.train
-    assert not torch.equal(before.bank.users.fused, after.bank.users.fused)
+    assert not torch.equal(before.embeddings.users.fused, after.embeddings.users.fused)
     user = later.graph.vocabs["user"].key(
         int(held_events(later.graph, made.prepared.split.valid.events).user[0])
     )
@@ -249,8 +253,11 @@ def test_a_refitted_recommender_uses_no_learned_vector_that_was_never_trained(
     made.trainer.serving.taken[row] = (
         False  # as if it were taken in the validation weeks for the first time
     )
-    after = finish(made.trainer, later).world
-    assert torch.equal(after.taken, made.trainer.serving.taken) and row not in after.new
+    after = finish(made.trainer, later).snapshot
+    assert (
+        torch.equal(after.taken, made.trainer.serving.taken)
+        and row not in after.cold_items
+    )
 
 
 def test_models_of_the_same_texts_share_what_lies_under_their_tuned_layers(trained):
@@ -270,10 +277,10 @@ def test_models_of_the_same_texts_share_what_lies_under_their_tuned_layers(train
 
 
 def test_joined_asks_stay_themselves(trained):
-    asks = [asks for _, _, asks in trained.prepared.folds]
-    joined = join(asks)
-    assert len(joined) == sum(map(len, asks))
-    for start, part in ((0, asks[0]), (len(asks[0]), asks[1])):
+    queries = [queries for _, _, queries in trained.prepared.folds]
+    joined = join(queries)
+    assert len(joined) == sum(map(len, queries))
+    for start, part in ((0, queries[0]), (len(queries[0]), queries[1])):
         for n in range(len(part)):
             assert (
                 joined.users[start + n] == part.users[n]
@@ -285,7 +292,7 @@ def test_joined_asks_stay_themselves(trained):
 
 
 def test_what_one_task_masks_stays_masked_beside_others(trained):
-    one, other = (asks for _, _, asks in trained.prepared.folds)
+    one, other = (queries for _, _, queries in trained.prepared.folds)
     masked = Ragged.of([[n % 3, 5] for n in range(len(other))])
     joined = join([one, replace(other, masked=masked)])
     assert joined.masked is not None and not joined.masked.lengths[: len(one)].any()
@@ -299,7 +306,7 @@ def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
     recipe = replace(
         trained.recipe, training=replace(trained.recipe.training, epochs=1)
     )
-    part = Part(words=False, graph=False, paths=True, match=False)
+    part = Part(text=False, graph=False, paths=True, bm25=False)
     found = train_part(
         trained.prepared, recipe, part, lambda _: 0.0, tmp_path, fabric, progress=False
     )
@@ -308,5 +315,5 @@ def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
         and found.model.gnn is None
         and found.model.head is not None
     )
-    assert not found.bank.items.fused.any()
-    assert recipe.fusion.words and trained.recommender.model.text is not None
+    assert not found.embeddings.items.fused.any()
+    assert recipe.fusion.text and trained.recommender.model.text is not None

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.query import Ask, Asks, Constraints, Ragged
+from fusion.query import Constraints, Query, QueryBatch, Ragged
 
 LISTS = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=8)
 
@@ -13,10 +13,10 @@ def plain(ragged):
 
 
 def asks_of(lists):
-    """An ask for every list: its rows at hand, and everything else told from its number."""
+    """A query for every list: its rows at hand, and everything else told from its number."""
     n = len(lists)
     numbers, targets = np.arange(n), Ragged.of([[i, i] for i in range(n)])
-    return Asks(
+    return QueryBatch(
         numbers - 1,
         Ragged.of(lists),
         tuple(f"text {i}" for i in range(n)),
@@ -79,11 +79,11 @@ def test_batches_are_all_asks_once_in_order(lists, size):
 
 
 def test_an_ask_is_checked():
-    assert Ask(items=["a", "b"]).items == ("a", "b")  # type: ignore[arg-type]
+    assert Query(items=["a", "b"]).items == ("a", "b")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="'abc'"):
-        Ask(items="abc")  # type: ignore[arg-type]
+        Query(items="abc")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="at least 1, not 0"):
-        Ask(k=0)
+        Query(k=0)
 
 
 def test_constraints_may_be_mappings_as_they_are_over_http():
@@ -126,4 +126,4 @@ def test_there_is_an_end_to_the_items_at_hand():
     with pytest.raises(
         ValueError, match="10000 items at hand are too many; at most 1000 can be"
     ):
-        Ask(items=tuple(map(str, range(10_000))))
+        Query(items=tuple(map(str, range(10_000))))

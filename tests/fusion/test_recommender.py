@@ -7,7 +7,7 @@ import pytest
 from fusion.bundles.feasibility import InfeasibleError
 from fusion.bundles.plan import Plan
 from fusion.pipeline import finish
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
@@ -16,11 +16,11 @@ from kg.tables import DataError
 ITEMS = 42
 BLACK, WHITE = ([f"i{n:03d}" for n in range(colour, ITEMS, 2)] for colour in (0, 1))
 EVERY_KIND = [
-    Ask(user="u003"),
-    Ask(items=("i002", "i004")),
-    Ask(text="black chair"),
-    Ask(user="u003", items=("i001",), text="white vase"),
-    Ask(),
+    Query(user="u003"),
+    Query(items=("i002", "i004")),
+    Query(text="black chair"),
+    Query(user="u003", items=("i001",), text="white vase"),
+    Query(),
 ]
 
 
@@ -31,9 +31,9 @@ def served(trained):
 
 @pytest.fixture(scope="module")
 def counting(trainer_of, tmp_path_factory):
-    """The counted paths alone."""
+    """The metapath counts alone."""
     made = trainer_of(
-        tmp_path_factory.mktemp("paths"), "fusion.words=false", "fusion.graph=false"
+        tmp_path_factory.mktemp("paths"), "fusion.text=false", "fusion.graph=false"
     )
     return finish(made.trainer, made.prepared)
 
@@ -43,11 +43,11 @@ def ids(found):
 
 
 @pytest.mark.parametrize("ask", EVERY_KIND, ids=str)
-def test_an_answer_is_sorted_whole_and_told_apart(served, ask):
-    found = served.answer(ask)
+def test_an_answer_is_sorted_whole_and_told_apart(served, query):
+    found = served.answer(query)
     assert len(found) == len(set(ids(found))) == 10
     assert [r.score for r in found] == sorted((r.score for r in found), reverse=True)
-    assert all(np.isfinite(r.score) and 0 <= r.language <= 1 for r in found)
+    assert all(np.isfinite(r.score) and 0 <= r.text_weight <= 1 for r in found)
     titles = dict(
         zip(
             *(
@@ -65,16 +65,16 @@ def test_an_answer_is_sorted_whole_and_told_apart(served, ask):
     [Constraints(), Constraints(exclude=("i003", "i011")), Constraints(only=("i001",))],
 )
 @pytest.mark.parametrize("ask", EVERY_KIND, ids=str)
-def test_an_answer_is_the_head_of_the_ranking_of_all(served, ask, where):
+def test_an_answer_is_the_head_of_the_ranking_of_all(served, query, where):
     for k in (1, 10, 40):
-        ask = replace(ask, k=k, where=where)
-        ranking = served.ranking(ask)
+        query = replace(query, k=k, where=where)
+        ranking = served.ranking(query)
         order = [
             row
             for row in np.argsort(-ranking, kind="stable")[:k]
             if np.isfinite(ranking[row])
         ]
-        found = served.answer(ask)
+        found = served.answer(query)
         assert ids(found) == [served.items.key(int(row)) for row in order]
         assert [one.score for one in found] == ranking[order].tolist()
 
@@ -82,13 +82,13 @@ def test_an_answer_is_the_head_of_the_ranking_of_all(served, ask, where):
 def test_the_four_questions_are_asks(served):
     where = Constraints(exclude=("i003",))
     assert served.recommend("u003", 5, where) == served.answer(
-        Ask(user="u003", k=5, where=where)
+        Query(user="u003", k=5, where=where)
     )
     assert served.complete(["i002"], "u003", "vase", 5, where) == served.answer(
-        Ask("u003", ("i002",), "vase", 5, where)
+        Query("u003", ("i002",), "vase", 5, where)
     )
     assert served.search("vase", "u003", 5, where) == served.answer(
-        Ask(user="u003", text="vase", k=5, where=where)
+        Query(user="u003", text="vase", k=5, where=where)
     )
 
 
@@ -104,24 +104,24 @@ def test_the_colour_of_the_ask_is_the_colour_of_the_answer(served):
 
 
 def test_what_is_not_known_is_passed_over(served):
-    assert ids(served.recommend("nobody")) == ids(served.answer(Ask()))
+    assert ids(served.recommend("nobody")) == ids(served.answer(Query()))
     assert served.complete(["i002", "nothing"]) == served.complete(["i002"])
-    assert served.complete(["nothing"], user="nobody") == served.answer(Ask())
+    assert served.complete(["nothing"], user="nobody") == served.answer(Query())
     assert served.search("chair", user="nobody") == served.search("chair")
     assert served.similar("nothing") == []
-    assert served.complete([]) == served.answer(Ask())
+    assert served.complete([]) == served.answer(Query())
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\n\t", None])
 def test_no_words_are_no_words(served, text):
-    assert served.answer(Ask(user="u003", text=text)) == served.recommend("u003")
-    assert served.answer(Ask(text=text)) == served.answer(Ask())
+    assert served.answer(Query(user="u003", text=text)) == served.recommend("u003")
+    assert served.answer(Query(text=text)) == served.answer(Query())
 
 
 def test_nothing_known_is_answered_by_recent_popularity(served):
     recent = served.counts.item["recent popularity"]
     best = recent.argsort()[::-1][:10]
-    assert [recent[served.items.row(i)] for i in ids(served.answer(Ask()))] == recent[
+    assert [recent[served.items.row(i)] for i in ids(served.answer(Query()))] == recent[
         best
     ].tolist()
 
@@ -147,25 +147,25 @@ def test_what_is_at_hand_is_never_returned(served):
 
 @pytest.mark.parametrize(
     "ask",
-    [Ask("u003"), Ask("u003", ("i002",), "black vase"), Ask("u003", k=ITEMS)],
+    [Query("u003"), Query("u003", ("i002",), "black vase"), Query("u003", k=ITEMS)],
     ids=str,
 )
-def test_only_what_is_new_to_the_user_is_returned_where_that_is_asked(served, ask):
-    events = served.world.graph.events
-    row = served.world.graph.vocabs["user"].row("u003")
+def test_only_what_is_new_to_the_user_is_returned_where_that_is_asked(served, query):
+    events = served.snapshot.graph.events
+    row = served.snapshot.graph.vocabs["user"].row("u003")
     taken = {
         served.items.key(item) for item in events.item[events.user == row].tolist()
     }
-    assert taken - set(ask.items) <= set(ids(served.answer(replace(ask, k=ITEMS))))
-    new = replace(ask, where=Constraints(new=True))
+    assert taken - set(query.items) <= set(ids(served.answer(replace(query, k=ITEMS))))
+    new = replace(query, where=Constraints(exclude_seen=True))
     found = served.answer(new)
     assert len(found) == min(
-        ask.k, ITEMS - len(taken | set(ask.items))
+        query.k, ITEMS - len(taken | set(query.items))
     ) and not taken & set(ids(found))
     ranking = served.ranking(new)
     assert [r.score for r in found] == np.sort(ranking)[::-1][: len(found)].tolist()
     rows = served.scores(
-        served.asks([ask, new])
+        served.queries([query, new])
     ).rows  # one that asks so beside one that does not
     assert taken & {served.items.key(int(row)) for row in rows[0] if row >= 0}
     assert not taken & {served.items.key(int(row)) for row in rows[1] if row >= 0}
@@ -173,17 +173,17 @@ def test_only_what_is_new_to_the_user_is_returned_where_that_is_asked(served, as
 
 def test_what_constraints_leave_out_takes_no_candidates_place(served, monkeypatch):
     def candidates(where):
-        rows = served.scores(served.asks([replace(ask, where=where)])).rows[0]
+        rows = served.scores(served.queries([replace(query, where=where)])).rows[0]
         return {served.items.key(int(row)) for row in rows if row >= 0}
 
-    ask = Ask("u003", ("i002",), "black vase")
+    query = Query("u003", ("i002",), "black vase")
     monkeypatch.setattr(
         served.model,
         "config",
-        replace(served.model.config, each=1, by_vector=1, new_items=1),
+        replace(served.model.config, each=1, vector_candidates=1, cold_candidates=1),
     )
     first = candidates(Constraints())
-    others = tuple(set(served.items.ids.to_pylist()) - first - set(ask.items))
+    others = tuple(set(served.items.ids.to_pylist()) - first - set(query.items))
     assert first
     for kept in (
         {"only": others},
@@ -191,29 +191,31 @@ def test_what_constraints_leave_out_takes_no_candidates_place(served, monkeypatc
         {"within": (("id", others),)},
     ):
         where = Constraints(**kept)
-        found, best = candidates(where), served.answer(replace(ask, where=where))[0]
+        found, best = candidates(where), served.answer(replace(query, where=where))[0]
         assert found and found <= set(others)
         assert (
             best.id in found
-            and served.explain(replace(ask, where=where), best.id).score == best.score
+            and served.explain(replace(query, where=where), best.id).score == best.score
         )
     assert served.build(Plan(size=(2, 2), where=Constraints(only=others)), "u003")
 
 
 def test_to_somebody_unknown_everything_is_new(served):
-    for ask in (Ask("nobody", text="vase"), Ask(items=("i002",)), Ask()):
+    for query in (Query("nobody", text="vase"), Query(items=("i002",)), Query()):
         assert served.answer(
-            replace(ask, where=Constraints(new=True))
-        ) == served.answer(ask)
+            replace(query, where=Constraints(exclude_seen=True))
+        ) == served.answer(query)
 
 
 def test_a_combination_of_new_items_is_new_and_what_the_user_has_is_explained_as_left_out(
     served,
 ):
-    where, counts = Constraints(new=True), served.counts
+    where, counts = Constraints(exclude_seen=True), served.counts
     taken = {
         served.items.key(row)
-        for row in counts.taken(served.world.graph.vocabs["user"].row("u003")).tolist()
+        for row in counts.taken(
+            served.snapshot.graph.vocabs["user"].row("u003")
+        ).tolist()
     }
     built = served.build(Plan(size=(3, 3), where=where), "u003")
     assert (
@@ -222,14 +224,15 @@ def test_a_combination_of_new_items_is_new_and_what_the_user_has_is_explained_as
         and not taken & {piece.id for found in built for piece in found.items}
     )
     old = sorted(taken)[0]
-    told = served.explain(Ask("u003", where=where), old)
+    told = served.explain(Query("u003", where=where), old)
     assert any("leave this item out" in note for note in told.notes) and np.isfinite(
         told.score
     )
-    assert told.score == served.explain(Ask("u003"), old).score
+    assert told.score == served.explain(Query("u003"), old).score
     with pytest.raises(InfeasibleError, match="what the user has not taken"):
         served.build(
-            Plan(size=(1, 1), where=Constraints(new=True, only=tuple(taken))), "u003"
+            Plan(size=(1, 1), where=Constraints(exclude_seen=True, only=tuple(taken))),
+            "u003",
         )
 
 
@@ -249,9 +252,9 @@ def test_the_order_at_hand_does_not_matter(served):
 
 
 def test_an_answer_does_not_depend_on_the_asks_beside_it(served):
-    together = served.score(served.asks(EVERY_KIND))
-    for ask, row in zip(EVERY_KIND, together, strict=True):
-        assert np.allclose(served.score(served.asks([ask]))[0], row, atol=1e-4)
+    together = served.score(served.queries(EVERY_KIND))
+    for query, row in zip(EVERY_KIND, together, strict=True):
+        assert np.allclose(served.score(served.queries([query]))[0], row, atol=1e-4)
 
 
 @pytest.mark.parametrize("k", [1, ITEMS - 1, ITEMS, 10_000])
@@ -264,14 +267,14 @@ def test_more_than_there_are_is_all_there_are(served, k):
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_fewer_than_one_is_refused(served, k):
-    for ask in (
+    for query in (
         served.recommend,
         served.search,
         served.similar,
         lambda x, k: served.complete([x], k=k),
     ):
         with pytest.raises(ValueError, match=f"k must be at least 1, not {k}"):
-            ask("i002", k=k)
+            query("i002", k=k)
 
 
 def test_constraints_are_kept(served):
@@ -340,13 +343,13 @@ def test_constraints_that_make_no_sense_are_refused(served):
     with pytest.raises(
         TypeError, match="items must be a sequence of ids, not the one string 'i002'"
     ):
-        Ask(items="i002")  # type: ignore[arg-type]
+        Query(items="i002")  # type: ignore[arg-type]
 
 
 def test_paths_alone_answer_everything_but_what_is_alike(counting):
-    assert all(len(counting.answer(ask)) == 10 for ask in EVERY_KIND)
-    assert all(r.language == 0 for r in counting.recommend("u003"))
-    assert counting.search("black") == counting.answer(Ask())  # it reads no words
+    assert all(len(counting.answer(query)) == 10 for query in EVERY_KIND)
+    assert all(r.text_weight == 0 for r in counting.recommend("u003"))
+    assert counting.search("black") == counting.answer(Query())  # it reads no words
     assert counting.similar("i002") == []
 
 
@@ -355,7 +358,7 @@ WHITE_EDGE = {"has_colour": pa.table({"source": ["new"], "target": ["white"]})}
 
 
 def test_a_new_item_is_known_without_training(served):
-    before = served.score(served.asks(EVERY_KIND))
+    before = served.score(served.queries(EVERY_KIND))
     more = served.add_items(NEW, WHITE_EDGE)
     assert isinstance(more, Recommender) and len(more.items) == ITEMS + 1
     assert "new" in ids(more.search("white sofa number 50", k=10))
@@ -363,10 +366,10 @@ def test_a_new_item_is_known_without_training(served):
     assert set(ids(more.similar("new", k=5))) <= set(WHITE)
     assert len(more.complete(["new", "i001"])) == 10
     # What was there scores nearly as before, and what was served before is as it was.
-    after = more.score(more.asks(EVERY_KIND))[:, :ITEMS]
+    after = more.score(more.queries(EVERY_KIND))[:, :ITEMS]
     assert np.corrcoef(before.ravel(), after.ravel())[0, 1] > 0.999
     assert np.abs(after - before).max() < 0.05 * np.ptp(before)
-    assert np.array_equal(served.score(served.asks(EVERY_KIND)), before)
+    assert np.array_equal(served.score(served.queries(EVERY_KIND)), before)
     assert len(served.items) == ITEMS and "new" not in ids(
         served.recommend("u003", k=100)
     )
@@ -375,7 +378,7 @@ def test_a_new_item_is_known_without_training(served):
 def test_a_new_item_needs_no_edge_and_no_words(served):
     more = served.add_items(pa.table({"id": ["bare"], "title": [""]}))
     assert "bare" in ids(more.recommend("u003", k=100))
-    assert {r.id: r.language for r in more.recommend("u003", k=100)}["bare"] == 0
+    assert {r.id: r.text_weight for r in more.recommend("u003", k=100)}["bare"] == 0
     assert len(more.similar("bare")) == 10
 
 
@@ -385,7 +388,7 @@ def test_new_items_are_saved_with_the_run(served, trained, tmp_path):
         artifacts.save(more, trained.recipe, folder)
     again = Recommender.load(finished(folder))
     assert np.array_equal(
-        again.score(again.asks(EVERY_KIND)), more.score(more.asks(EVERY_KIND))
+        again.score(again.queries(EVERY_KIND)), more.score(more.queries(EVERY_KIND))
     )
     once_more = again.add_items(pa.table({"id": ["newer"], "title": ["black sofa"]}))
     assert len(once_more.items) == ITEMS + 2

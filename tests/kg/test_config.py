@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 from kg.config import Component, RecipeError, build, load, to_dict
 from kg.schema import NodeType
 
@@ -32,11 +32,11 @@ class Training:
 @dataclass(frozen=True)
 class Recipe:
     name: str
-    ask: Component[Any] = Ask(k=3, items=("a",))
-    plan: Component[Ask] | None = None
+    query: Component[Any] = Query(k=3, items=("a",))
+    plan: Component[Query] | None = None
     parts: tuple[Component[Any], ...] = ()
     tasks: dict[str, Component[Any]] = field(
-        default_factory=lambda: {"usual": Ask(k=2)}
+        default_factory=lambda: {"usual": Query(k=2)}
     )
     training: Training = Training(epochs=7)
 
@@ -70,11 +70,11 @@ def test_a_file_fills_every_kind_of_field_and_leaves_defaults(file: Path) -> Non
     recipe = load(Recipe, file)
     assert recipe == Recipe(
         "demo",
-        ask=Ask(
+        query=Query(
             user="u1", k=3, items=("a",)
         ),  # laid over the field's default, not over Ask's
         parts=(Constraints(exclude=("x",)),),
-        tasks={"basket": Ask(k=4, where=Constraints(exclude=("y",)))},
+        tasks={"basket": Query(k=4, where=Constraints(exclude=("y",)))},
         training=Training(epochs=7, rate=1.0, sizes=(3,)),
     )
     assert type(recipe.training.rate) is float
@@ -85,7 +85,7 @@ def test_another_class_starts_from_its_own_defaults() -> None:
         "name": "n",
         "ask": {"class": "kg.schema:NodeType", "name": "product", "role": "item"},
     }
-    assert build(Recipe, data, "r").ask == NodeType("product", "item")
+    assert build(Recipe, data, "r").query == NodeType("product", "item")
 
 
 def test_overrides_read_toml_values_and_bare_words(file: Path) -> None:
@@ -107,10 +107,10 @@ def test_overrides_read_toml_values_and_bare_words(file: Path) -> None:
         epochs=3, rate=1.0, tune="lora", sizes=(1, 2), mixed=True
     )
     assert recipe.name == "a/b:2"
-    assert recipe.tasks["basket"] == Ask(
+    assert recipe.tasks["basket"] == Query(
         user="x", k=4, where=Constraints(exclude=("y",))
     )
-    assert recipe.plan == Ask(text="a b")
+    assert recipe.plan == Query(text="a b")
     assert load(Recipe, None, ["name=n"]) == Recipe("n")
 
 
@@ -118,10 +118,10 @@ def test_a_file_says_which_tables_there_are_and_an_override_alters_them(
     file: Path,
 ) -> None:
     assert load(Recipe, None, ["name=n", "tasks.usual.user=x"]).tasks == {
-        "usual": Ask(user="x", k=2)
+        "usual": Query(user="x", k=2)
     }
     more = ["name=n", "tasks.new.class=fusion.query:Ask"]
-    assert load(Recipe, None, more).tasks == {"usual": Ask(k=2), "new": Ask()}
+    assert load(Recipe, None, more).tasks == {"usual": Query(k=2), "new": Query()}
     assert list(load(Recipe, file, more).tasks) == ["basket", "new"]
     assert build(Recipe, {"name": "n", "tasks": {}}, "r").tasks == {}
 
@@ -132,7 +132,7 @@ def test_switching_class_refuses_what_belonged_to_the_old_one(file: Path) -> Non
     ):
         load(Recipe, file, ["ask.class=fusion.query:Constraints"])
     assert (
-        load(Recipe, None, ["name=n", "ask.class=fusion.query:Constraints"]).ask
+        load(Recipe, None, ["name=n", "ask.class=fusion.query:Constraints"]).query
         == Constraints()
     )
 
@@ -292,8 +292,8 @@ def test_to_dict_writes_every_default_and_class(file: Path) -> None:
 
 
 words = st.text(max_size=5)
-asks = st.builds(
-    Ask,
+queries = st.builds(
+    Query,
     user=st.none() | words,
     items=st.lists(words, max_size=3).map(tuple),
     k=st.integers(1, 9),
@@ -316,12 +316,12 @@ trainings = st.builds(
 recipes = st.builds(
     Recipe,
     name=words,
-    ask=asks | st.just(Constraints(("q",))),
-    plan=st.none() | asks,
-    parts=st.lists(asks | st.just(NodeType("a", "item", text=("t",))), max_size=2).map(
-        tuple
-    ),
-    tasks=st.dictionaries(words, asks, max_size=2),
+    query=queries | st.just(Constraints(("q",))),
+    plan=st.none() | queries,
+    parts=st.lists(
+        queries | st.just(NodeType("a", "item", text=("t",))), max_size=2
+    ).map(tuple),
+    tasks=st.dictionaries(words, queries, max_size=2),
     training=trainings,
 )
 

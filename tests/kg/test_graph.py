@@ -31,7 +31,7 @@ def table(*columns, names=("source", "target", "time")):
     return pa.table([pa.array(c) for c in columns], list(names[: len(columns)]))
 
 
-def world() -> Tables:
+def snapshot() -> Tables:
     """b0 is made by u0 and u1, b1 by u1, b2 by nobody; the first two events are bought alone, the third liked."""
     nodes = {
         name: pa.table({"id": [f"{name[0]}{n}" for n in range(3)]})
@@ -56,7 +56,7 @@ def world() -> Tables:
 
 @pytest.fixture
 def graph() -> Graph:
-    return build_graph(world())
+    return build_graph(snapshot())
 
 
 def rows(events: Events) -> list[tuple[int, int, int, float]]:
@@ -172,7 +172,7 @@ def test_without_events_takes_exactly_these(graph, which):
 
 
 def test_one_of_two_purchases_of_the_same_item_can_go():
-    tables = world()
+    tables = snapshot()
     twice = table(["u0", "u0", "u0"], ["i0", "i0", "i1"], [1.0, 2, 1])
     graph = build_graph(tables.with_tables(edges={"bought": twice}))
     left = graph.without_events(rows_at(graph, 0, -1, 0, 2))

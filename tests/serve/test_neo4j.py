@@ -182,7 +182,7 @@ def run(trained, prefix, tmp_path):
     """The trained run, its graph under labels of this run's own."""
     one = trained.recommender
     ours = Recommender.assemble(
-        one.model, labelled(one.tables, prefix), one.counts, "cpu", one.bank
+        one.model, labelled(one.tables, prefix), one.counts, "cpu", one.embeddings
     )
     with new_run(tmp_path / "runs", "neo4j") as folder:
         artifacts.save(ours, trained.recipe, folder)

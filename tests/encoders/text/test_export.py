@@ -71,11 +71,11 @@ def test_many_threads_may_ask(folder):
     onnx.quicken(encoder, folder)
     wanted, found = [encoder.encode([text]) for text in TEXTS], [None] * len(TEXTS)
 
-    def ask(n):
+    def query(n):
         for _ in range(20):
             found[n] = encoder.encode([TEXTS[n]])
 
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(len(TEXTS))]
+    threads = [threading.Thread(target=query, args=(n,)) for n in range(len(TEXTS))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -19,7 +19,7 @@ from eval.baselines.text import (
 )
 from eval.measure.protocol import evaluate
 from fusion.model.bm25 import Lexical
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
@@ -89,16 +89,16 @@ def checkerboard(size=12):
     )
     lists = Ragged.of([[i for v, i in took if v == u] for u in range(size)])
     users = np.arange(size)
-    return build_graph(tables), Asks(
+    return build_graph(tables), QueryBatch(
         users, lists, ("",) * size, Ragged.of(list(users[:, None])), users
     )
 
 
-def ask(*rows):
-    """Asks of (user, items, words)."""
+def query(*rows):
+    """Queries of (user, items, words)."""
     none = Ragged.of([[]] * len(rows))
     items = Ragged.of([row[1] for row in rows])
-    return Asks(
+    return QueryBatch(
         np.array([r[0] for r in rows]),
         items,
         tuple(r[2] for r in rows),
@@ -144,7 +144,7 @@ def order(scores):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_with_nothing_to_go_by_popularity_decides(tiny, name):
-    scores = makers(tiny)[name].score(ask((-1, [], ""), (2, [], "")))
+    scores = makers(tiny)[name].score(query((-1, [], ""), (2, [], "")))
     assert scores.dtype == np.float32
     assert scores.shape == (2, 5)
     for row in scores:
@@ -154,7 +154,7 @@ def test_with_nothing_to_go_by_popularity_decides(tiny, name):
 @pytest.mark.parametrize("name", NAMES)
 def test_asks_do_not_see_each_other(tiny, name):
     scorer = makers(tiny)[name]
-    mixed = ask(
+    mixed = query(
         (0, [2], ""),
         (-1, [], "shoe"),
         (1, [], ""),
@@ -176,18 +176,22 @@ def test_asks_do_not_see_each_other(tiny, name):
 @pytest.mark.parametrize("name", ["knn", "knn pruned", "ease", "frequency"])
 def test_an_item_never_taken_says_nothing(tiny, name):
     scorer = makers(tiny)[name]
-    row = scorer.score(ask((-1, [4], "")))[0]
+    row = scorer.score(query((-1, [4], "")))[0]
     assert row[0] > row[1] == row[2] == row[3] > row[4]
 
 
 def test_what_is_made_of_asks_can_be_changed_without_changing_them(tiny):
-    asks = ask((0, [2, 4], ""), (-1, [4], ""))
-    given = Counts(tiny).at_hand(asks)
+    queries = query((0, [2, 4], ""), (-1, [4], ""))
+    given = Counts(tiny).at_hand(queries)
     given.data[given.indices == 4] = (
         0  # as a baseline does that knows nothing of an item
     )
     given.eliminate_zeros()
-    assert asks.items.offsets.tolist() == [0, 2, 3] and asks.items.rows.tolist() == [
+    assert queries.items.offsets.tolist() == [
+        0,
+        2,
+        3,
+    ] and queries.items.rows.tolist() == [
         2,
         4,
         4,
@@ -196,12 +200,12 @@ def test_what_is_made_of_asks_can_be_changed_without_changing_them(tiny):
 
 def test_popularity_counts_events(tiny):
     np.testing.assert_array_equal(
-        Popularity(tiny).score(ask((0, [1], "")))[0], [3, 2, 2, 2, 0]
+        Popularity(tiny).score(query((0, [1], "")))[0], [3, 2, 2, 2, 0]
     )
 
 
 def test_user_frequency_counts_what_the_user_took(tiny):
-    scores = UserFrequency(tiny).score(ask((0, [], ""), (1, [2], "hat")))
+    scores = UserFrequency(tiny).score(query((0, [], ""), (1, [2], "hat")))
     np.testing.assert_allclose(scores, [[2, 2, 1, 0, 0], [1, 0, 0, 1, 0]], atol=0.0011)
     assert order(scores).tolist() == [[0, 1, 2, 3, 4], [0, 3, 1, 2, 4]]
     assert scores[0, 0] > scores[0, 1], "a and b tie at 2; a is more popular"
@@ -209,29 +213,29 @@ def test_user_frequency_counts_what_the_user_took(tiny):
 
 
 def test_recent_events_weigh_more(tiny):
-    scores = UserFrequency(tiny, decay=8.0).score(ask((0, [], "")))
+    scores = UserFrequency(tiny, decay=8.0).score(query((0, [], "")))
     np.testing.assert_allclose(
         scores[0], [1 + np.exp(-1), 1 + np.exp(-1), 1, 0, 0], atol=0.0011
     )
-    quick = UserFrequency(tiny, decay=0.1).score(ask((0, [], "")))
+    quick = UserFrequency(tiny, decay=0.1).score(query((0, [], "")))
     np.testing.assert_allclose(quick[0, :3], 1, atol=0.0011)
 
 
 def test_item_knn_sums_cosines(tiny):
-    scores = ItemKNN(tiny).score(ask((0, [0], ""), (0, [1, 3], "")))
+    scores = ItemKNN(tiny).score(query((0, [0], ""), (0, [1, 3], "")))
     one = 1 / np.sqrt(6)
     np.testing.assert_allclose(
         scores, [[0, 2 * one, one, one, 0], [3 * one, 0, 1, 0, 0]], atol=0.0011
     )
     # With nothing at hand u's history {a, b, c} is asked; no item is its own neighbour.
-    history = ItemKNN(tiny).score(ask((0, [], "")))
+    history = ItemKNN(tiny).score(query((0, [], "")))
     np.testing.assert_allclose(
         history[0], [3 * one, 2 * one + 0.5, one + 0.5, one + 0.5, 0], atol=0.0011
     )
 
 
 def test_item_knn_keeps_the_nearest(tiny):
-    scores = ItemKNN(tiny, neighbours=1).score(ask((-1, [0], ""), (-1, [1], "")))
+    scores = ItemKNN(tiny, neighbours=1).score(query((-1, [0], ""), (-1, [1], "")))
     np.testing.assert_allclose(
         scores, [[0, 2 / np.sqrt(6), 0, 0, 0], [2 / np.sqrt(6), 0, 0, 0, 0]], atol=0.001
     )
@@ -261,7 +265,7 @@ def test_ease_is_a_ridge_of_each_item_on_the_others(tiny, history):
             left.T @ left + 2 * np.eye(3), left.T @ baskets[:, j]
         )
     scores = EASE(tiny, 2.0, history=history).score(
-        ask((-1, [0], ""), (-1, [1, 2], ""), (1, [], ""), (1, [1], ""))
+        query((-1, [0], ""), (-1, [1, 2], ""), (1, [], ""), (1, [1], ""))
     )
     asked = np.array(
         [[1, 0, 0, 0, 0], [0, 1, 1, 0, 0], [1, 0, 0, 1, 0], [0, 1, 0, 0, 0]]
@@ -281,7 +285,7 @@ def test_ease_solves_in_blocks_and_for_the_popular_only(tiny, monkeypatch, caplo
     # Two items: the weight of one for the other is how often they meet over how often it is
     # there, plus the penalty.
     np.testing.assert_allclose(
-        some.score(ask((-1, [0], "")))[0], [0, 2 / (3 + 2), 0, 0, 0], atol=1e-6
+        some.score(query((-1, [0], "")))[0], [0, 2 / (3 + 2), 0, 0, 0], atol=1e-6
     )
     blocked = ItemKNN(tiny)
     monkeypatch.undo()
@@ -297,7 +301,7 @@ def test_tf_idf_by_hand(tiny):
     shirt = blue = np.log(6 / 2) + 1
     first, last = np.hypot(red, shirt), np.hypot(blue, shoe)
     scores = TfIdf(tiny, TEXTS).score(
-        ask((-1, [0], ""), (-1, [], "Shoe"), (-1, [0], "hat"))
+        query((-1, [0], ""), (-1, [], "Shoe"), (-1, [0], "hat"))
     )
     near = red * red / (first * np.hypot(red, shoe))
     np.testing.assert_allclose(scores[0], [1, near, 0, 0, 0], atol=0.001)
@@ -306,13 +310,13 @@ def test_tf_idf_by_hand(tiny):
     )
     np.testing.assert_allclose(scores[2], [1, near, 1, 0, 0], atol=0.001)
     # History only where there are neither items nor words.
-    assert TfIdf(tiny, TEXTS).score(ask((0, [], "blue")))[0, 0] < 0.01
-    assert TfIdf(tiny, TEXTS).score(ask((0, [], "")))[0, 0] > 1
+    assert TfIdf(tiny, TEXTS).score(query((0, [], "blue")))[0, 0] < 0.01
+    assert TfIdf(tiny, TEXTS).score(query((0, [], "")))[0, 0] > 1
 
 
 def test_untuned_encoder_by_hand(tiny):
     scorer = UntunedEncoder(tiny, VECTORS, words)
-    scores = scorer.score(ask((-1, [0], ""), (-1, [], "shoe"), (-1, [2], "shoe")))
+    scores = scorer.score(query((-1, [0], ""), (-1, [], "shoe"), (-1, [2], "shoe")))
     half = 1 / np.sqrt(2)
     expected = [
         [1, 0.8, 0.6, 0, -0.6],
@@ -321,11 +325,13 @@ def test_untuned_encoder_by_hand(tiny):
     ]
     np.testing.assert_allclose(scores, expected, atol=1e-6)
     # An item without text is passed over, and alone leaves nothing to go by.
-    np.testing.assert_array_equal(scorer.score(ask((-1, [3], "")))[0], [3, 2, 2, 2, 0])
+    np.testing.assert_array_equal(
+        scorer.score(query((-1, [3], "")))[0], [3, 2, 2, 2, 0]
+    )
 
 
 def test_lexical_match_is_that_of_the_evidence(tiny):
-    scores = LexicalMatch(tiny, TEXTS).score(ask((-1, [0], "shoe"), (-1, [], "")))
+    scores = LexicalMatch(tiny, TEXTS).score(query((-1, [0], "shoe"), (-1, [], "")))
     wanted = Lexical.of(tuple(TEXTS))(("shoe",), torch.device("cpu"))[0].numpy()
     assert scores[0].argmax() == wanted.argmax() and wanted.max() > 0
     assert all(
@@ -336,7 +342,7 @@ def test_lexical_match_is_that_of_the_evidence(tiny):
     )
     assert np.array_equal(
         np.argsort(-scores[1], kind="stable"),
-        np.argsort(-Popularity(tiny).score(ask((-1, [], "")))[0], kind="stable"),
+        np.argsort(-Popularity(tiny).score(query((-1, [], "")))[0], kind="stable"),
     )
     with pytest.raises(ValueError, match="2 texts or vectors for"):
         LexicalMatch(tiny, ["a", "b"])
@@ -349,7 +355,7 @@ def test_rank_fusion_by_hand():
     )
     places = np.array([[1, 2.5, 2.5, 4], [4, 2, 1, 3]])
     np.testing.assert_allclose(
-        RankFusion(one, other).score(ask((-1, [], "shoe"))),
+        RankFusion(one, other).score(query((-1, [], "shoe"))),
         [(1 / (60 + places)).sum(0)],
         rtol=1e-6,
     )
@@ -364,7 +370,7 @@ def test_score_fusion_by_hand():
     near = np.array([[0.5, 1.25, 1.5, 0], [1.2, 1.6, 1.2, 2]]) / [[1.5], [2]]
     wanted = 0.25 * np.array([[1, 0.25, 0, 0.5], [0, 0, 0, 0]]) + 0.75 * near
     found = ScoreFusion(lambda _: words, vectors, 0.75).score(
-        ask(*[(-1, [], "shoe")] * 2)
+        query(*[(-1, [], "shoe")] * 2)
     )
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
 
@@ -374,10 +380,10 @@ def test_score_fusion_by_hand():
 )
 @pytest.mark.parametrize("at_hand", [True, False])
 def test_the_withheld_square_of_a_checkerboard_comes_first(scorer, at_hand):
-    graph, asks = checkerboard()
+    graph, queries = checkerboard()
     model = scorer(graph)
     if not at_hand:  # the user's history alone leads to the same: a wrong parity never comes before a right one
-        scores = model.score(ask(*((u, [], "") for u in range(12))))
+        scores = model.score(query(*((u, [], "") for u in range(12))))
         same = np.arange(12)[:, None] % 2 == np.arange(12) % 2
         assert all(
             row[ours].min() > row[~ours].max()
@@ -385,7 +391,9 @@ def test_the_withheld_square_of_a_checkerboard_comes_first(scorer, at_hand):
         )
         return
     assert (
-        evaluate({"m": model}, asks, 12, ks=(1,), progress=False).means()["m"]["HR@1"]
+        evaluate({"m": model}, queries, 12, ks=(1,), progress=False).means()["m"][
+            "HR@1"
+        ]
         == 1
     )
 
@@ -394,15 +402,15 @@ def test_the_withheld_square_of_a_checkerboard_comes_first(scorer, at_hand):
     "scorer", [UserFrequency, ItemKNN, EASE, lambda g: EASE(g, 1.0, history=True)]
 )
 def test_nobody_has_no_history(scorer):
-    scores = scorer(checkerboard()[0]).score(ask((-1, [], ""), (11, [], "")))
+    scores = scorer(checkerboard()[0]).score(query((-1, [], ""), (11, [], "")))
     assert np.ptp(scores[0]) == 0, "all squares are equally popular"
     assert np.ptp(scores[1]) > 0
 
 
 def test_popularity_sees_no_pattern_on_a_checkerboard():
-    graph, asks = checkerboard()
+    graph, queries = checkerboard()
     means = evaluate(
-        {"p": Popularity(graph)}, asks, 12, ks=(1,), progress=False
+        {"p": Popularity(graph)}, queries, 12, ks=(1,), progress=False
     ).means()
     assert means["p"] == pytest.approx(
         {"HR@1": 0, "NDCG@1": 0, "Recall@1": 0, "MRR": 1 / 4}

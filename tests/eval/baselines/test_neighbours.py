@@ -20,7 +20,7 @@ from eval.baselines.neighbours import (
 )
 from eval.baselines.packaged import ALS, BM25, BPR
 from eval.measure.protocol import evaluate
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import Graph, build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
@@ -37,7 +37,7 @@ TOOK = {
 A, B, C, D, E, F = range(6)
 
 
-def world(took, users, items, texts=None):
+def snapshot(took, users, items, texts=None):
     schema = GraphSchema(
         (USER, ITEM), (EdgeType("took", "user", "item", "interaction", time="t"),)
     )
@@ -60,20 +60,20 @@ def world(took, users, items, texts=None):
 
 @pytest.fixture(scope="module")
 def tiny():
-    return world(TOOK | {"y": [("e", 1)]}, "uvwxy", "abcdef", TEXTS)
+    return snapshot(TOOK | {"y": [("e", 1)]}, "uvwxy", "abcdef", TEXTS)
 
 
 def timed(took, times):
     """The world of one user u and items a to d, with times that an edge type without times leaves open."""
-    graph = world(took, "u", "abcd")
+    graph = snapshot(took, "u", "abcd")
     return replace(graph, events=replace(graph.events, time=np.array(times)))
 
 
-def ask(*rows):
-    """Asks of (user, items, words)."""
+def query(*rows):
+    """Queries of (user, items, words)."""
     none = Ragged.of([[]] * len(rows))
     items = Ragged.of([row[1] for row in rows])
-    return Asks(
+    return QueryBatch(
         np.array([r[0] for r in rows]),
         items,
         tuple(r[2] for r in rows),
@@ -110,7 +110,7 @@ EVERY = pytest.mark.parametrize("name", [*COUNTING, *PACKAGED])
 
 @EVERY
 def test_with_nothing_to_go_by_popularity_decides(tiny, name):
-    scores = build(name, tiny).score(ask((-1, [], ""), (2, [], "")))
+    scores = build(name, tiny).score(query((-1, [], ""), (2, [], "")))
     assert scores.dtype == np.float32
     # a and c 3 times, b twice, d and e once, f never
     for row in scores:
@@ -120,7 +120,7 @@ def test_with_nothing_to_go_by_popularity_decides(tiny, name):
 @EVERY
 def test_asks_do_not_see_each_other(tiny, name):
     scorer = build(name, tiny)
-    mixed = ask(
+    mixed = query(
         (0, [C], ""),
         (-1, [], "shoe"),
         (1, [], ""),
@@ -143,7 +143,7 @@ def test_asks_do_not_see_each_other(tiny, name):
 @pytest.mark.parametrize("name", [*COUNTING, "als", "bpr"])
 def test_an_item_never_taken_comes_last_and_says_nothing(tiny, name):
     scorer = build(name, tiny)
-    scores = scorer.score(ask((-1, [A, C], ""), (-1, [F], "")))
+    scores = scorer.score(query((-1, [A, C], ""), (-1, [F], "")))
     assert (scores[:, :F] > scores[:, [F]]).all()
     row = scores[1]
     assert row[A] == row[C] > row[B] > row[D] == row[E]
@@ -167,7 +167,7 @@ def test_user_knn_by_hand(tiny):
         own + (to_v * (one - mean["v"]) + to_x * (one - mean["x"])) / below,
         own + to_v * (one - mean["v"]) / below,
     ]
-    row = UserKNN(tiny).score(ask((0, [], "")))[0]
+    row = UserKNN(tiny).score(query((0, [], "")))[0]
     np.testing.assert_allclose(row[:4], expected, atol=2e-6)
     assert row[A] > row[D], "both v's alone; a is more popular"
     assert row[D] > row[E] > row[F], "no neighbour took e or f"
@@ -177,7 +177,7 @@ def test_user_knn_asks_with_what_is_at_hand(tiny):
     one = np.log(2)
     # b alone: u and x took it; u's ratings are log 3, log 2 and log 2.
     u, x = one / np.hypot(np.log(3), np.hypot(one, one)), 1 / np.sqrt(2)
-    row = UserKNN(tiny).score(ask((-1, [B], "")))[0]
+    row = UserKNN(tiny).score(query((-1, [B], "")))[0]
     mean_u, mean_x = (np.log(3) + 2 * one) / 6, 2 * one / 6
     np.testing.assert_allclose(
         row[A], one / 6 + u * (np.log(3) - mean_u) / (u + x), atol=2e-6
@@ -185,22 +185,22 @@ def test_user_knn_asks_with_what_is_at_hand(tiny):
     np.testing.assert_allclose(
         row[B], one / 6 + (u * (one - mean_u) + x * (one - mean_x)) / (u + x), atol=2e-6
     )
-    nearest = UserKNN(tiny, neighbours=1).score(ask((-1, [B], "")))[0]
+    nearest = UserKNN(tiny, neighbours=1).score(query((-1, [B], "")))[0]
     np.testing.assert_allclose(nearest[B], one / 6 + one - mean_x, atol=2e-6)
     assert nearest[C] > nearest[A], "x, the nearest, took no a"
     # At hand with a, x has taken a, b and c once each; of the others only v took d.
     u = (np.log(3) + 2 * one) / (np.sqrt(3) * np.hypot(np.log(3), np.hypot(one, one)))
     v = 2 / 3
-    row = UserKNN(tiny).score(ask((3, [A], "")))[0]
+    row = UserKNN(tiny).score(query((3, [A], "")))[0]
     np.testing.assert_allclose(
         row[D], one / 2 + v * (one - one / 2) / (u + v), atol=2e-6
     )
-    alike = UserKNN(tiny).score(ask((2, [B], ""), (-1, [B], "")))
+    alike = UserKNN(tiny).score(query((2, [B], ""), (-1, [B], "")))
     np.testing.assert_array_equal(alike[0], alike[1], err_msg="w took nothing")
 
 
 def test_user_knn_shrinks_short_histories():
-    graph = world(
+    graph = snapshot(
         {
             "u": [("a", 0), ("b", 0)],
             "v": [("a", 0), ("b", 0), ("c", 0)],
@@ -209,7 +209,7 @@ def test_user_knn_shrinks_short_histories():
         "uvx",
         "abcd",
     )
-    row = UserKNN(graph, shrink=1.0).score(ask((0, [], "")))[0]
+    row = UserKNN(graph, shrink=1.0).score(query((0, [], "")))[0]
     one = np.log(2)
     v, x = 2 * one**2 / (np.sqrt(6) * one**2 + 1), one**2 / (2 * one**2 + 1)
     np.testing.assert_allclose(
@@ -218,12 +218,12 @@ def test_user_knn_shrinks_short_histories():
 
 
 def test_over_the_items_taken_alone_equal_counts_say_nothing():
-    graph = world(
+    graph = snapshot(
         {"u": [("a", 0), ("b", 0)], "v": [("a", 0), ("c", 0)], "x": [("d", 0)]},
         "uvx",
         "abcd",
     )
-    taken = UserKNN(graph, mean="taken").score(ask((0, [], "")))[0]
+    taken = UserKNN(graph, mean="taken").score(query((0, [], "")))[0]
     np.testing.assert_allclose(taken[[0, 2]], np.log(2), atol=2e-6)
 
 
@@ -250,7 +250,7 @@ def test_transitions_by_hand(tiny):
     expected[C, [A, D]] = [1, 1]
     np.testing.assert_allclose(model.next.toarray(), expected, atol=1e-6)
     scores = model.score(
-        ask((-1, [B, C], ""), (-1, [C, B], ""), (3, [], ""), (0, [], ""), (1, [], ""))
+        query((-1, [B, C], ""), (-1, [C, B], ""), (3, [], ""), (0, [], ""), (1, [], ""))
     )
     np.testing.assert_allclose(scores[0], expected[C] + expected[B] / 2, atol=2e-3)
     np.testing.assert_allclose(scores[1], expected[B] + expected[C] / 2, atol=2e-3)
@@ -280,7 +280,7 @@ def test_transitions_reach_only_so_far(tiny):
 def test_decay_goes_by_place_and_by_moment(tiny):
     model = DecayedItemKNN(tiny, decay=0.5)
     near = model.similar.toarray()
-    scores = model.score(ask((-1, [D, B, D], ""), (0, [], ""), (1, [], "")))
+    scores = model.score(query((-1, [D, B, D], ""), (0, [], ""), (1, [], "")))
     np.testing.assert_allclose(scores[0], near[D] + near[B] / 2, atol=2e-3)
     np.testing.assert_allclose(
         scores[1], near[A] + near[C] / 2 + near[B] / 4, atol=2e-3
@@ -289,9 +289,9 @@ def test_decay_goes_by_place_and_by_moment(tiny):
 
 
 def test_without_decay_it_is_item_knn(tiny):
-    asks = ask((-1, [D, B, D], ""), (0, [], ""), (1, [A], ""), (-1, [], ""))
+    queries = query((-1, [D, B, D], ""), (0, [], ""), (1, [A], ""), (-1, [], ""))
     np.testing.assert_allclose(
-        DecayedItemKNN(tiny, decay=1.0).score(asks), ItemKNN(tiny).score(asks)
+        DecayedItemKNN(tiny, decay=1.0).score(queries), ItemKNN(tiny).score(queries)
     )
 
 
@@ -301,8 +301,8 @@ def test_what_lies_long_ago_still_comes_before_the_unknown():
         "v": [("a", 0), ("b", 1)],
         "x": [("c", 0), ("c", 1)],
     }
-    scores = DecayedItemKNN(world(took, "uvx", "abcz"), decay=0.5).score(
-        ask((0, [], ""))
+    scores = DecayedItemKNN(snapshot(took, "uvx", "abcz"), decay=0.5).score(
+        query((0, [], ""))
     )[0]
     assert scores[1] > scores[2] > 0
 
@@ -319,47 +319,47 @@ def board(asked):
     lists = [np.unique(events.item[events.user == u]) for u in users]
     items = Ragged.of(lists)
     every = np.where(asked == "items", -1, users)
-    return graph, Asks(every, items, ("",) * len(users), targets, users)
+    return graph, QueryBatch(every, items, ("",) * len(users), targets, users)
 
 
 @pytest.mark.parametrize("name", ["user knn", "decay", "als", "bpr"])
 @pytest.mark.parametrize("asked", ["user", "items"])
 def test_the_withheld_square_of_a_checkerboard_comes_first(name, asked):
-    graph, asks = board(asked)
+    graph, queries = board(asked)
     model = build(name, graph)
     if asked == "items":
         assert (
             evaluate(
-                {"m": model}, asks, graph.size("item"), ks=(1,), progress=False
+                {"m": model}, queries, graph.size("item"), ks=(1,), progress=False
             ).means()["m"]["HR@1"]
             == 1
         )
         return
-    scores = model.score(ask(*((u, [], "") for u in asks.users)))
+    scores = model.score(query(*((u, [], "") for u in queries.users)))
     for b, row in enumerate(scores):
-        row[asks.items[b]] = -np.inf
-        assert row.argmax() == asks.targets[b][0]
+        row[queries.items[b]] = -np.inf
+        assert row.argmax() == queries.targets[b][0]
 
 
 def test_bpr_folds_the_training_users_onto_themselves():
-    graph, asks = board("user")
+    graph, queries = board("user")
     model = build("bpr", graph)
-    folded = model.fold(model.counts.history[asks.users], asks.users)
+    folded = model.fold(model.counts.history[queries.users], queries.users)
     np.testing.assert_allclose(
         folded[:, -1], 1, atol=1e-4, err_msg="the items' bias counts once"
     )
     assert (
-        np.abs(folded - model.users[asks.users]).mean()
-        < 0.5 * np.abs(model.users[asks.users]).mean()
+        np.abs(folded - model.users[queries.users]).mean()
+        < 0.5 * np.abs(model.users[queries.users]).mean()
     )
 
 
 def test_transitions_stay_on_their_colour():
-    graph, asks = board("user")
-    scores = Transitions(graph).score(asks)
+    graph, queries = board("user")
+    scores = Transitions(graph).score(queries)
     for b, row in enumerate(scores):
-        row[asks.items[b]] = -np.inf
-        assert row.argmax() == asks.targets[b][0]
+        row[queries.items[b]] = -np.inf
+        assert row.argmax() == queries.targets[b][0]
 
 
 def test_unknown_items_come_last_whatever_the_sign():

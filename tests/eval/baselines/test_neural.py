@@ -12,7 +12,7 @@ import torch
 
 from eval.baselines.attention import Attention
 from eval.baselines.neural import LightGCN, SASRec, _adjacency, _not_taken, _pieces
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
@@ -29,7 +29,7 @@ QUICK: dict[str, Any] = {
 }
 
 
-def world(lists, items):
+def snapshot(lists, items):
     """Users with items in order of time; the last item is never taken."""
     schema = GraphSchema(
         (NodeType("user", "user"), NodeType("item", "item")),
@@ -48,18 +48,18 @@ def world(lists, items):
     return build_graph(Tables(schema, nodes, {"took": edges}))
 
 
-def ask(*rows):
-    """Asks of (user, items)."""
+def query(*rows):
+    """Queries of (user, items)."""
     none = Ragged.of([[]] * len(rows))
     users = np.array([user for user, _ in rows])
-    return Asks(
+    return QueryBatch(
         users, Ragged.of([items for _, items in rows]), ("",) * len(rows), none, users
     )
 
 
 @pytest.fixture(scope="module")
 def ring():
-    return world(
+    return snapshot(
         [[(u + t) % RING for t in range(7)] for u in range(RING)] + [[0, 1]], RING
     )
 
@@ -88,7 +88,7 @@ def lightgcn(board):
 def test_sasrec_learns_the_order(sasrec):
     # The same items in another order lead elsewhere.
     scores = sasrec.score(
-        ask((-1, [3, 4, 5]), (-1, [5, 4, 3]), (-1, [11]), (2, []), (2, [6, 7]))
+        query((-1, [3, 4, 5]), (-1, [5, 4, 3]), (-1, [11]), (2, []), (2, [6, 7]))
     )
     assert scores.argmax(axis=1)[[0, 2, 3, 4]].tolist() == [6, 0, 9, 8]
     assert scores[1].argmax() != 6
@@ -96,7 +96,7 @@ def test_sasrec_learns_the_order(sasrec):
 
 def test_sasrec_with_negatives_drawn_learns_it_too(ring):
     model = SASRec(ring, epochs=60, negatives=4, **QUICK)
-    assert model.score(ask((-1, [3, 4, 5]), (-1, [11]))).argmax(axis=1).tolist() == [
+    assert model.score(query((-1, [3, 4, 5]), (-1, [11]))).argmax(axis=1).tolist() == [
         6,
         0,
     ]
@@ -141,19 +141,19 @@ def test_lightgcn_finds_the_withheld_square(board, lightgcn):
     graph, withheld = board
     users = np.array(list(withheld))
     taken = [np.unique(graph.events.item[graph.events.user == u]) for u in users]
-    for asks in (
-        ask(*((u, []) for u in users)),
-        ask(*((-1, items) for items in taken)),
+    for queries in (
+        query(*((u, []) for u in users)),
+        query(*((-1, items) for items in taken)),
     ):
         for row, items, right in zip(
-            lightgcn.score(asks), taken, withheld.values(), strict=True
+            lightgcn.score(queries), taken, withheld.values(), strict=True
         ):
             row[items] = -np.inf
             assert row.argmax() == right
 
 
 def test_lightgcn_adds_the_items_to_the_user(board, lightgcn):
-    alone = lightgcn.score(ask((0, []), (-1, [2, 4]), (0, [2, 4])))
+    alone = lightgcn.score(query((0, []), (-1, [2, 4]), (0, [2, 4])))
     known = lightgcn.counts.popularity > 0
     np.testing.assert_allclose(
         alone[2, known], (alone[0] + alone[1])[known], rtol=1e-4, atol=1e-5
@@ -218,22 +218,22 @@ def test_negatives_were_not_taken():
 
 
 def test_with_nothing_to_go_by_popularity_decides(ring, sasrec, board, lightgcn):
-    # Nobody, a user without a history, and an item at hand that nobody took.
+    # Nobody, a user without a history, and an context item that nobody took.
     for model, graph, bare in ((sasrec, ring, 13), (lightgcn, board[0], -1)):
         last = graph.size("item") - 1
-        scores = model.score(ask((-1, []), (bare, []), (-1, [last])))
+        scores = model.score(query((-1, []), (bare, []), (-1, [last])))
         popularity = np.bincount(graph.events.item, minlength=last + 1)
         assert scores.dtype == np.float32
         for row in scores:
             assert (np.diff(row[np.argsort(popularity, kind="stable")]) >= 0).all()
             assert row[popularity.argmax()] > row[last]
         assert (
-            model.score(ask((0, [])))[0, :last] > model.score(ask((0, [])))[0, last]
+            model.score(query((0, [])))[0, :last] > model.score(query((0, [])))[0, last]
         ).sum() >= last - 1
 
 
 def test_asks_do_not_see_each_other(sasrec, lightgcn):
-    mixed = ask(
+    mixed = query(
         (0, [3, 4]), (-1, []), (1, []), (-1, [11, 0, 1, 2, 3, 4, 5, 6, 7]), (2, [7])
     )
     for model in (sasrec, lightgcn):
@@ -244,18 +244,18 @@ def test_asks_do_not_see_each_other(sasrec, lightgcn):
 
 
 def test_the_same_seed_gives_the_same_and_the_world_goes_on(ring):
-    asks = ask((0, []), (-1, [3]))
+    queries = query((0, []), (-1, [3]))
     makers: dict[Any, dict[str, Any]] = {
         SASRec: QUICK,
         LightGCN: {"width": 8, "progress": False},
     }
     for maker, options in makers.items():
         torch.manual_seed(5)
-        one = maker(ring, epochs=2, **options).score(asks)
+        one = maker(ring, epochs=2, **options).score(queries)
         after = torch.rand(1)
-        two = maker(ring, epochs=2, **options).score(asks)
+        two = maker(ring, epochs=2, **options).score(queries)
         np.testing.assert_array_equal(one, two)
-        assert (maker(ring, epochs=2, seed=1, **options).score(asks) != one).any()
+        assert (maker(ring, epochs=2, seed=1, **options).score(queries) != one).any()
         torch.manual_seed(5)
         assert torch.rand(1) == after, "training drew from the process's own generator"
 

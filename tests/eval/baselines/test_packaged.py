@@ -11,7 +11,7 @@ import pytest
 
 from eval.baselines.packaged import ALS, BM25, BPR, LightGBMRanker, extra
 from eval.measure.protocol import evaluate
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
@@ -32,11 +32,11 @@ def tiny():
     return build_graph(Tables(schema, named, {"took": edges}))
 
 
-def ask(*rows):
-    """Asks of (user, items, words)."""
+def query(*rows):
+    """Queries of (user, items, words)."""
     none = Ragged.of([[]] * len(rows))
     items = Ragged.of([row[1] for row in rows])
-    return Asks(
+    return QueryBatch(
         np.array([r[0] for r in rows]),
         items,
         tuple(r[2] for r in rows),
@@ -55,7 +55,7 @@ def test_bm25_by_hand(tiny):
         return rarity * times / (times + 1.0 * (1 - 0.5 + 0.5 * length / average))
 
     scores = model.score(
-        ask(
+        query(
             (-1, [], "Red"),
             (-1, [], "hat red"),
             (-1, [2], ""),
@@ -87,7 +87,7 @@ def test_texts_that_do_not_fit_are_named(tiny):
 
 
 def ranked_world(count=120, items=40):
-    """The target is the candidate whose first feature is the ask's largest; the asks differ in level."""
+    """The target is the candidate whose first feature is the query's largest; the queries differ in level."""
     rng = np.random.default_rng(0)
     rows = np.stack([rng.permutation(items)[:12] for _ in range(count)])
     features = rng.normal(0, 1, (count, 12, 2)).astype(np.float32)
@@ -97,47 +97,49 @@ def ranked_world(count=120, items=40):
         [features, np.full((count, 1, 2), 99, np.float32)], axis=1
     )
     users = np.arange(count)
-    asks = Asks(
+    queries = QueryBatch(
         users,
         Ragged.of([[]] * count),
         ("",) * count,
         Ragged.of(list(target[:, None])),
         users,
     )
-    return asks, (lambda some: (rows[some.users], features[some.users])), rows
+    return queries, (lambda some: (rows[some.users], features[some.users])), rows
 
 
 def test_lambdarank_learns_each_asks_own_best(monkeypatch):
     pytest.importorskip("lightgbm", reason="needs the benchmark extra")
     monkeypatch.setattr("eval.baselines.boosted._BATCH", 50)
-    asks, candidates, rows = ranked_world()
+    queries, candidates, rows = ranked_world()
     model = LightGBMRanker(candidates, 40, negatives=8, trees=40).fit(
-        asks, progress=False
+        queries, progress=False
     )
     assert (
-        evaluate({"m": model}, asks, 40, ks=(1,), progress=False).means()["m"]["HR@1"]
+        evaluate({"m": model}, queries, 40, ks=(1,), progress=False).means()["m"][
+            "HR@1"
+        ]
         > 0.8
     )
-    for row, own in zip(model.score(asks), rows, strict=True):
+    for row, own in zip(model.score(queries), rows, strict=True):
         inside = np.isin(np.arange(40), own)
         assert row[inside].min() > row[~inside].max()
     again = LightGBMRanker(candidates, 40, negatives=8, trees=40).fit(
-        asks, progress=False
+        queries, progress=False
     )
-    np.testing.assert_array_equal(model.score(asks), again.score(asks))
+    np.testing.assert_array_equal(model.score(queries), again.score(queries))
 
 
 def test_lambdarank_gets_one_group_an_ask():
     pytest.importorskip("lightgbm", reason="needs the benchmark extra")
-    asks, candidates, rows = ranked_world()
-    rows[3, :12] = np.where(rows[3, :12] == asks.targets[3][0], -1, rows[3, :12])
+    queries, candidates, rows = ranked_world()
+    rows[3, :12] = np.where(rows[3, :12] == queries.targets[3][0], -1, rows[3, :12])
     taught: dict[str, Any] = {}
 
     class Seen(LightGBMRanker):
         def _learn(self, features, labels, sizes):
             taught.update(features=features, labels=np.concatenate(labels), sizes=sizes)
 
-    Seen(candidates, 40, negatives=5).fit(asks, progress=False)
+    Seen(candidates, 40, negatives=5).fit(queries, progress=False)
     assert taught["sizes"].tolist() == [6] * 119, (
         "the ask whose target was not found teaches nothing"
     )

@@ -28,7 +28,7 @@ from eval.parts import RECIPES
 from eval.suite import Chosen, slices_of
 from fusion.experiment import Recipe
 from fusion.pipeline import held_out
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 
 BOARD = Benchmark(
     name="board",
@@ -204,16 +204,16 @@ def test_crossing_over_needs_a_known_value_on_both_sides(trained):
     targets = Ragged.of(
         [[item("i003")], [item("i003")], [item("i003")], [item("i003")]]
     )
-    asks = Asks(np.full(4, -1), hand, ("",) * 4, targets, np.arange(4))
-    assert slices_of(prepared, asks, "has_colour")["cross-category"].tolist() == [
+    queries = QueryBatch(np.full(4, -1), hand, ("",) * 4, targets, np.arange(4))
+    assert slices_of(prepared, queries, "has_colour")["cross-category"].tolist() == [
         True,
         False,
         False,
         False,
     ]
-    assert "cross-category" not in slices_of(prepared, asks)
+    assert "cross-category" not in slices_of(prepared, queries)
     with pytest.raises(ValueError, match="no relation 'nosuch'"):
-        slices_of(prepared, asks, "nosuch")
+        slices_of(prepared, queries, "nosuch")
 
 
 def test_folds_are_pooled_with_users_together_and_nobody_apart():

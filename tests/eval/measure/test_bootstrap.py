@@ -48,13 +48,13 @@ def test_groups_of_unequal_size_give_the_mean_over_asks():
 
 def test_pairing_narrows():
     rng = np.random.default_rng(3)
-    ask, groups = rng.normal(0, 1, 500), np.arange(500)
-    a, b = ask + 0.1 + rng.normal(0, 0.1, 500), ask + rng.normal(0, 0.1, 500)
+    query, groups = rng.normal(0, 1, 500), np.arange(500)
+    a, b = query + 0.1 + rng.normal(0, 0.1, 500), query + rng.normal(0, 0.1, 500)
     paired = paired_interval(a, b, groups)
     assert paired.mean == pytest.approx((a - b).mean())
     assert paired.clear
     assert paired.half < mean_interval(a, groups).half / 4
-    assert not paired_interval(ask, ask[::-1], groups).clear
+    assert not paired_interval(query, query[::-1], groups).clear
 
 
 def test_chunks_and_company_change_nothing(monkeypatch):

@@ -24,13 +24,13 @@ class Fixed:
     def __init__(self, scores):
         self.scores = scores
 
-    def score(self, asks):
-        return np.array([self.scores[text] for text in asks.texts], np.float32)
+    def score(self, queries):
+        return np.array([self.scores[text] for text in queries.texts], np.float32)
 
 
 def test_by_hand():
     judged = Judged.of(table(("q", "i1", 3), ("q", "i2", 1), ("q", "i3", 0)), ITEMS)
-    assert judged.asks.texts == ("q",) and judged.grades.tolist() == [3, 1]
+    assert judged.queries.texts == ("q",) and judged.grades.tolist() == [3, 1]
     # Ranking i0 i3 i2 i1: i0 was never judged, i3 is useless.
     found = search_ndcg(
         Fixed({"q": [9, 6, 7, 8, 0, 0, 0, 0]}), judged, 8, progress=False
@@ -80,8 +80,8 @@ def test_queries_without_anything_to_find_are_left_out_and_the_order_of_rows_is_
     ]
     one, other = Judged.of(table(*rows), ITEMS), Judged.of(table(*rows[::-1]), ITEMS)
     for judged in (one, other):
-        assert judged.asks.texts == ("b", "c")
-        assert judged.asks.targets.rows.tolist() == [
+        assert judged.queries.texts == ("b", "c")
+        assert judged.queries.targets.rows.tolist() == [
             5,
             0,
             1,

@@ -22,16 +22,16 @@ from eval.measure.metrics import (
 from fusion.query import Ragged
 
 
-def world(seed, asks=7, items=23, levels=None, least=1):
+def snapshot(seed, queries=7, items=23, levels=None, least=1):
     """Random scores, targets and masked items; few levels make ties."""
     rng = np.random.default_rng(seed)
-    scores = rng.permuted(np.tile(np.arange(items), (asks, 1)), axis=1).astype(
+    scores = rng.permuted(np.tile(np.arange(items), (queries, 1)), axis=1).astype(
         np.float32
     )
     if levels:
-        scores = rng.integers(0, levels, (asks, items)).astype(np.float32)
-    orders = [rng.permutation(items) for _ in range(asks)]
-    cuts = rng.integers(least, 6, asks)
+        scores = rng.integers(0, levels, (queries, items)).astype(np.float32)
+    orders = [rng.permutation(items) for _ in range(queries)]
+    cuts = rng.integers(least, 6, queries)
     targets = Ragged.of([order[:cut] for order, cut in zip(orders, cuts, strict=True)])
     masked = Ragged.of(
         [order[cut : cut + 4] for order, cut in zip(orders, cuts, strict=True)]
@@ -46,7 +46,7 @@ def dense(targets, items):
 
 
 def one(places):
-    """Targets of asks whose ranks are given outright."""
+    """Targets of queries whose ranks are given outright."""
     lists = Ragged.of([range(len(p)) for p in places])
     return np.array([r for p in places for r in p], float), lists
 
@@ -54,7 +54,7 @@ def one(places):
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([None, 1, 2, 4]))
 def test_ranks_equal_a_loop(seed, levels):
-    scores, targets, masked = world(seed, levels=levels, least=0)
+    scores, targets, masked = snapshot(seed, levels=levels, least=0)
     expected = []
     for b in range(len(scores)):
         open_items = [i for i in range(scores.shape[1]) if i not in set(masked[b])]
@@ -67,7 +67,7 @@ def test_ranks_equal_a_loop(seed, levels):
 
 
 def test_ranks_do_not_depend_on_chunks_batches_or_item_order(monkeypatch):
-    scores, targets, masked = world(1, levels=5)
+    scores, targets, masked = snapshot(1, levels=5)
     expected = ranks(scores, targets, masked)
     parts = [np.arange(b, min(b + 3, len(scores))) for b in range(0, len(scores), 3)]
     batches = [ranks(scores[p], targets.take(p), masked.take(p)) for p in parts]
@@ -139,7 +139,7 @@ def test_nan_is_a_score_error():
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("k", [1, 5, 23])
 def test_ndcg_and_average_precision_agree_with_scikit_learn(seed, k):
-    scores, targets, _ = world(seed)
+    scores, targets, _ = snapshot(seed)
     found = ranks(scores, targets, Ragged.of([[]] * len(scores)))
     right = dense(targets, scores.shape[1])
     for b, value in enumerate(ndcg(found, targets, k)):
@@ -160,7 +160,7 @@ def test_ndcg_and_average_precision_agree_with_scikit_learn(seed, k):
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("k", [1, 5, 10])
 def test_metrics_equal_a_walk_down_the_list(seed, k):
-    scores, targets, masked = world(seed)
+    scores, targets, masked = snapshot(seed)
     found = ranks(scores, targets, masked)
     hidden = scores.astype(float)
     hidden[masked.owners, masked.rows] = -1
@@ -198,7 +198,7 @@ def test_by_hand():
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
 def test_ties_never_lift_a_metric_above_one(seed, k):
-    scores, targets, masked = world(seed, levels=2)
+    scores, targets, masked = snapshot(seed, levels=2)
     found = ranks(scores, targets, masked)
     grades = np.random.default_rng(seed).integers(1, 4, len(found))
     both = (

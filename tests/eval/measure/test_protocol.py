@@ -9,23 +9,23 @@ import pytest
 
 from eval.measure.metrics import ScoreError
 from eval.measure.protocol import Scores, evaluate
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 
 ITEMS = 12
 
 
 @dataclass(frozen=True)
 class Fixed:
-    """Gives every ask its user's row of a matrix."""
+    """Gives every query its user's row of a matrix."""
 
     name: str
     matrix: np.ndarray
 
-    def score(self, asks: Asks) -> np.ndarray:
-        return self.matrix[asks.users]
+    def score(self, queries: QueryBatch) -> np.ndarray:
+        return self.matrix[queries.users]
 
 
-def asks(seed=0, count=30):
+def queries(seed=0, count=30):
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(ITEMS) for _ in range(count)]
     items, targets = (
@@ -37,7 +37,9 @@ def asks(seed=0, count=30):
             ]
         ),
     )
-    return Asks(np.arange(count), items, ("",) * count, targets, np.arange(count) // 2)
+    return QueryBatch(
+        np.arange(count), items, ("",) * count, targets, np.arange(count) // 2
+    )
 
 
 def scorer(seed=1, count=30, levels=6):
@@ -50,7 +52,7 @@ def scorer(seed=1, count=30, levels=6):
 
 
 def test_the_items_at_hand_are_masked():
-    given = asks()
+    given = queries()
     matrix = np.zeros((len(given), ITEMS), np.float32)
     matrix[given.targets.owners, given.targets.rows] = 1
     matrix[given.items.owners, given.items.rows] = (
@@ -68,7 +70,7 @@ def test_the_items_at_hand_are_masked():
 
 
 def test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand():
-    given = asks()
+    given = queries()
     known = Ragged.of(
         [
             np.setdiff1d(np.arange(ITEMS), given.targets[b])[::2]
@@ -101,7 +103,7 @@ def test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand():
 
 
 def test_a_scorer_that_says_nothing_gets_the_middle():
-    given = asks()
+    given = queries()
     flat = Fixed("flat", np.zeros((len(given), ITEMS), np.float32))
     single = replace(
         given, targets=Ragged.of([given.targets[b][:1] for b in range(len(given))])
@@ -116,7 +118,7 @@ def test_a_scorer_that_says_nothing_gets_the_middle():
 
 @pytest.mark.parametrize("batch", [1, 7, 30, 1000])
 def test_the_batch_size_changes_nothing(batch):
-    given, ours = asks(), scorer()
+    given, ours = queries(), scorer()
     one = evaluate({"a": ours}, given, ITEMS, ks=(1, 4), batch=batch, progress=False)
     two = evaluate({"a": ours}, given, ITEMS, ks=(1, 4), batch=11, progress=False)
     assert list(one.values["a"]) == [
@@ -133,7 +135,11 @@ def test_the_batch_size_changes_nothing(batch):
 
 
 def test_the_order_of_the_items_changes_nothing():
-    given, ours, order = asks(), scorer(), np.random.default_rng(5).permutation(ITEMS)
+    given, ours, order = (
+        queries(),
+        scorer(),
+        np.random.default_rng(5).permutation(ITEMS),
+    )
     place = np.argsort(order)
     moved = replace(
         given,
@@ -149,7 +155,7 @@ def test_the_order_of_the_items_changes_nothing():
 
 
 def test_scores_take_some_asks():
-    given = asks()
+    given = queries()
     scores = evaluate({"a": scorer()}, given, ITEMS, progress=False)
     some = scores.take(np.arange(30) < 4)
     assert isinstance(some, Scores)
@@ -179,7 +185,7 @@ def test_bad_scores_name_the_scorer(matrix, message):
     with pytest.raises(ScoreError, match=message):
         evaluate(
             {"good": scorer(), "bad": Fixed("bad", matrix)},
-            asks(),
+            queries(),
             ITEMS,
             batch=20,
             progress=False,
@@ -187,7 +193,7 @@ def test_bad_scores_name_the_scorer(matrix, message):
 
 
 def test_bad_asks_are_refused_before_any_scoring():
-    given = asks()
+    given = queries()
     nothing = {"never": Fixed("never", np.zeros((0, 0)))}
     with pytest.raises(ValueError, match="a target and masked"):
         evaluate(nothing, replace(given, items=given.targets), ITEMS, progress=False)

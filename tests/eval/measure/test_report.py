@@ -30,7 +30,7 @@ def scores():
 
 def test_rows_hold_the_means_and_paired_differences(scores):
     (block,) = make_report("baskets", scores).blocks
-    assert (block.name, block.asks, block.groups) == ("all", 400, 200)
+    assert (block.name, block.queries, block.groups) == ("all", 400, 200)
     assert [row.name for row in block.rows] == list(scores.values)
     ours, theirs = scores.values["hybrid"], scores.values["same"]
     for metric in ("HR@10", "NDCG@10"):
@@ -46,7 +46,7 @@ def test_rows_hold_the_means_and_paired_differences(scores):
 def test_slices_stand_apart(scores):
     cold = np.arange(400) % 4 == 0
     blocks = make_report("baskets", scores, {"warm": ~cold, "cold": cold}).blocks
-    assert [(b.name, b.asks) for b in blocks] == [
+    assert [(b.name, b.queries) for b in blocks] == [
         ("all", 400),
         ("warm", 300),
         ("cold", 100),

@@ -24,7 +24,7 @@ from eval.studies.compatibility import (
 )
 from fusion.bundles.judge import full_score
 from fusion.bundles.plan import Plan, Slot
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import save
 from fusion.runs.folder import new_run
@@ -46,17 +46,17 @@ REAL = [
 
 
 class Told:
-    """A baseline that gives the items that it is told of, or that the ask's words number, a score."""
+    """A baseline that gives the items that it is told of, or that the query's words number, a score."""
 
     name = "told"
 
     def __init__(self, value, rows=()):
         self.value, self.rows = value, list(rows)
 
-    def score(self, asks):
-        out = np.zeros((len(asks), 42), np.float32)
+    def score(self, queries):
+        out = np.zeros((len(queries), 42), np.float32)
         out[:, self.rows] = self.value
-        for line, text in zip(out, asks.texts, strict=True):
+        for line, text in zip(out, queries.texts, strict=True):
             line[[int(word) for word in text.split()]] = self.value
         return out
 
@@ -72,7 +72,7 @@ def served(trained):
     things = pa.array([title.split()[1] for title in items["title"].to_pylist()])
     nodes = {**made.tables.nodes, "item": items.append_column("category", things)}
     tables = Tables(GraphSchema.from_dict(schema), nodes, made.tables.edges)
-    return Recommender(made.model, made.world, made.bank, tables, made.counts)
+    return Recommender(made.model, made.snapshot, made.embeddings, tables, made.counts)
 
 
 @pytest.fixture
@@ -143,7 +143,7 @@ def test_built_bundles_are_counted_against_the_real_one(bench, served):
         "Recall": [1, 2 / 3],
         "Jaccard": [1, 1 / 2],
     }
-    ask = served.asks([Ask(text=words)])
+    query = served.queries([Query(text=words)])
     assert set(scores.values) == {
         "build",
         "greedy",
@@ -152,7 +152,7 @@ def test_built_bundles_are_counted_against_the_real_one(bench, served):
         "text similarity",
     }
     for name, scorer in {"greedy": served, **bench.rivals}.items():
-        best = set(np.argsort(-scorer.score(ask)[0], kind="stable")[:3].tolist())
+        best = set(np.argsort(-scorer.score(query)[0], kind="stable")[:3].tolist())
         for n, one in enumerate(bundles):
             hits = len(best & set(one.items.tolist()))
             assert scores.values[name]["Precision"][n] == pytest.approx(hits / 3)
@@ -195,9 +195,9 @@ def test_a_seed_is_at_hand_and_counts_for_nothing(bench, served, slots):
                 "Jaccard": hits / (2 * rest - hits),
             }
         )
-        score = served.score(served.asks([Ask(f"u{one.user:03d}", (f"i{seed:03d}",))]))[
-            0
-        ]
+        score = served.score(
+            served.queries([Query(f"u{one.user:03d}", (f"i{seed:03d}",))])
+        )[0]
         score[seed] = -np.inf
         order = np.argsort(-score, kind="stable").tolist()
         wanted = [thing(served, row) for row in one.items if row != seed]
@@ -250,8 +250,8 @@ class TestJudged:
             for row in one.items.tolist():
                 false.append(matched(bench, rng, row, [*one.items, *false]))
             sets.append(np.array(false))
-        taken = np.bincount(served.world.graph.events.item, minlength=42)
-        vectors = served.bank.items.fused.numpy()
+        taken = np.bincount(served.snapshot.graph.events.item, minlength=42)
+        vectors = served.embeddings.items.fused.numpy()
         judges = {
             "judge": [
                 served.judge([f"i{row:03d}" for row in some]).combination.score
@@ -295,7 +295,7 @@ def test_blanks_are_one_of_four_and_ties_share(told, served):
         for _ in range(CHOICES - 1):
             choices.append(matched(told, rng, target, [*one.items, *choices]))
         rest = tuple(f"i{row:03d}" for row in one.items if row != target)
-        right = np.argmax(full_score(served, Ask(items=rest), np.array(choices))) == 0
+        right = np.argmax(full_score(served, Query(items=rest), np.array(choices))) == 0
         assert scores.values["hybrid"]["Accuracy"][n] == float(right)
 
 
@@ -313,14 +313,14 @@ def test_a_bundle_is_ranked_among_all_by_its_items(bench, served):
     assert scores.values["blind"]["Recall@10"].sum() == 10
     for n, one in enumerate(bundles):
         mean = [
-            full_score(served, Ask(text=one.words), other.items).mean()
+            full_score(served, Query(text=one.words), other.items).mean()
             for other in bundles
         ]
         assert scores.values["hybrid"]["MRR"][n] == pytest.approx(
             1 / (1 + sum(m > mean[n] for m in mean))
         )
     owned = ranked(bench, [Held(one.items, 5, "", 5) for one in bundles])
-    mean = [full_score(served, Ask("u005"), one.items).mean() for one in bundles]
+    mean = [full_score(served, Query("u005"), one.items).mean() for one in bundles]
     assert owned.values["hybrid"]["MRR"][3] == pytest.approx(
         1 / (1 + sum(m > mean[3] for m in mean))
     )
@@ -329,14 +329,14 @@ def test_a_bundle_is_ranked_among_all_by_its_items(bench, served):
 class TestCurves:
     def test_diversity_costs_hits_and_brings_distance(self, bench, served):
         scores = diversity(bench, REAL)
-        rng, vectors = np.random.default_rng(0), served.bank.items.fused.numpy()
+        rng, vectors = np.random.default_rng(0), served.embeddings.items.fused.numpy()
         first = scores.values["diversity 0"]
         for n, one in enumerate(REAL):
             target = int(rng.choice(one.items))
             hand = tuple(f"i{row:03d}" for row in one.items if row != target)
             found = [
                 served.items.row(r.id)
-                for r in served.answer(Ask(f"u{one.user:03d}", hand, k=10))
+                for r in served.answer(Query(f"u{one.user:03d}", hand, k=10))
             ]
             apart = np.mean(
                 [1 - vectors[a] @ vectors[b] for a, b in combinations(found, 2)]
@@ -356,9 +356,9 @@ class TestCurves:
             == diversity(bench, bundles).values["diversity 0"]["HR"].tolist()
         )
         found = served.answer(
-            Ask("u000", ("i000",), k=10)
+            Query("u000", ("i000",), k=10)
         )  # one of the two chairs is at hand, whichever
-        other = served.answer(Ask("u000", ("i020",), k=10))
+        other = served.answer(Query("u000", ("i020",), k=10))
         shares = [
             sum("chair" not in r.title for r in answer) / 10
             for answer in (found, other)

@@ -10,7 +10,7 @@ from eval.__main__ import main
 from eval.bench.explanation_tables import PROTOCOL, SLICES, explained
 from eval.studies.explanations import _Known, _smoothed, held_asks, measure, warmed
 from fusion.pipeline import held_out
-from fusion.query import Ask
+from fusion.query import Query
 
 
 def out_of(run, folder):
@@ -27,8 +27,8 @@ def explainer(trained):
 
 def test_figures_of_a_trained_checkerboard(explainer, trained):
     prepared, recipe = trained.prepared, trained.recipe
-    asks = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
-    report = measure(explainer, asks, 3, 2, progress=False)
+    queries = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
+    report = measure(explainer, queries, 3, 2, progress=False)
     assert report["asks"] == 3 and report["validity"] == 1 and report["paths"] >= 3
     covered = report["coverage"]
     assert (
@@ -67,14 +67,14 @@ def test_figures_of_a_trained_checkerboard(explainer, trained):
     for name, of in (("paths", covered["all"]["of"]), ("support", 3)):
         seconds = report["seconds"][name]
         assert 0 < seconds["p50"] <= seconds["p95"] and seconds["of"] == of
-    again = measure(explainer, asks, 3, 2, progress=False)
+    again = measure(explainer, queries, 3, 2, progress=False)
     again["seconds"] = report["seconds"]
     assert again == report
 
 
 def test_a_path_that_the_tables_do_not_have_is_not_valid(explainer):
     made = explainer.explain(
-        Ask("u003"), explainer.recommender.answer(Ask("u003"))[0].id, support=False
+        Query("u003"), explainer.recommender.answer(Query("u003"))[0].id, support=False
     )
     known = _Known(explainer)
     assert known.valid(made) == [True] * len(made.paths)
@@ -147,7 +147,7 @@ def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other
     assert (
         early["baskets"].targets.rows.tolist() != found["baskets"].targets.rows.tolist()
     )
-    asks = held_out(trained.prepared, trained.recipe, trained.prepared.split.test, 0)
-    assert list(found) == list(asks)
-    for name, some in asks.items():
+    queries = held_out(trained.prepared, trained.recipe, trained.prepared.split.test, 0)
+    assert list(found) == list(queries)
+    for name, some in queries.items():
         np.testing.assert_array_equal(found[name].targets.rows, some.targets.rows)

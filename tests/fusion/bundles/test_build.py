@@ -15,7 +15,7 @@ from fusion.bundles.feasibility import InfeasibleError
 from fusion.bundles.plan import Plan, Slot
 from fusion.bundles.resolve import resolve
 from fusion.bundles.set_scorer import Pool
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
 from kg.graph import build_graph
 from kg.metapaths.count import count_paths
@@ -28,7 +28,7 @@ PRICES = [3.0, 1.0, None, 4.0, 2.0, 5.0, 1.0, 9.0, 2.0, 6.0, None, 3.0, 5.0, 8.0
 @pytest.fixture
 def shopper(small, shop):
     """An untrained hybrid over the shop, whose items have prices."""
-    made, tables = small(each=14, by_vector=14), shop()
+    made, tables = small(each=14, vector_candidates=14), shop()
     schema = tables.schema.to_dict()
     schema["nodes"][2] |= {"properties": ["price"]}
     items = tables.nodes["item"].append_column("price", pa.array(PRICES))
@@ -36,7 +36,11 @@ def shopper(small, shop):
         GraphSchema.from_dict(schema), {**tables.nodes, "item": items}, tables.edges
     )
     return Recommender(
-        made.model, made.world, made.bank, priced, count_paths(build_graph(priced))
+        made.model,
+        made.snapshot,
+        made.embeddings,
+        priced,
+        count_paths(build_graph(priced)),
     )
 
 
@@ -46,8 +50,8 @@ def replace_tables(recommender, items):
     priced = Tables(tables.schema, {**tables.nodes, "item": items}, tables.edges)
     return Recommender(
         recommender.model,
-        recommender.world,
-        recommender.bank,
+        recommender.snapshot,
+        recommender.embeddings,
         priced,
         recommender.counts,
     )
@@ -187,10 +191,10 @@ def test_the_score_of_an_item_is_its_share_given_the_rest_and_that_of_the_whole_
     plan = Plan(size=(3, 3), alternatives=1)
     (one,) = shopper.build(plan, text="kind 2")
     ids, blended = [p.id for p in one.items], []
-    alone = full(shopper, Ask(text="kind 2"))
+    alone = full(shopper, Query(text="kind 2"))
     for piece in one.items:
         rest = [i for i in ids if i != piece.id]
-        given = full(shopper, Ask(items=tuple(rest), text="kind 2"))
+        given = full(shopper, Query(items=tuple(rest), text="kind 2"))
         others = [i for i in given if i not in rest]
         row = others.index(piece.id)
         assert piece.score == pytest.approx(
@@ -201,9 +205,9 @@ def test_the_score_of_an_item_is_its_share_given_the_rest_and_that_of_the_whole_
     assert one.score == pytest.approx(np.mean(blended), abs=1e-3)
 
 
-def full(recommender, ask):
+def full(recommender, query):
     """The model's scores of all items by id, asked as anybody would."""
-    scores = recommender.scores(recommender.asks([ask]))
+    scores = recommender.scores(recommender.queries([query]))
     there = scores.rows[0] >= 0
     return {
         recommender.items.key(int(i)): float(s)
@@ -260,7 +264,7 @@ def test_variety_makes_items_less_alike(shopper):
         (one,) = shopper.build(
             Plan(size=(4, 4), variety=variety, alternatives=1), text="kind 2"
         )
-        vectors = shopper.bank.items.fused.numpy()[
+        vectors = shopper.embeddings.items.fused.numpy()[
             [shopper.items.row(p.id) for p in one.items]
         ]
         return (vectors @ vectors.T)[~np.eye(4, dtype=bool)].mean()

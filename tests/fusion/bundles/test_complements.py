@@ -28,10 +28,10 @@ def planted():
     events = Events(np.zeros(len(item), np.int64), basket, item, np.zeros(len(item)))
     return SimpleNamespace(
         facts=SimpleNamespace(kind="kind", values=lambda _: values),
-        world=SimpleNamespace(
+        snapshot=SimpleNamespace(
             graph=SimpleNamespace(events=events, edges={}, item="item")
         ),
-        bank=SimpleNamespace(items=SimpleNamespace(text=vectors, graph=vectors)),
+        embeddings=SimpleNamespace(items=SimpleNamespace(text=vectors, graph=vectors)),
         items=range(12),
     )
 
@@ -55,5 +55,5 @@ def test_items_viewed_together_are_substitutes_where_the_graph_has_them(planted)
         source=np.repeat(np.arange(4), 4), target=np.tile(np.arange(8, 12), 4)
     )
     before = Complements(planted).log(np.arange(1), np.arange(9, 10))[0, 0]
-    planted.world.graph.edges = {("item", "also_viewed", "item"): views}
+    planted.snapshot.graph.edges = {("item", "also_viewed", "item"): views}
     assert Complements(planted).log(np.arange(1), np.arange(9, 10))[0, 0] < before

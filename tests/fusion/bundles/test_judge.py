@@ -5,7 +5,7 @@ import pytest
 
 from fusion.bundles.judge import full_score, graph_bundles
 from fusion.bundles.plan import Plan
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 from kg.tables import DataError
 
 
@@ -40,7 +40,7 @@ class TestComplete:
 
     def test_it_is_the_answer_where_nothing_is_asked_of_it(self, served):
         assert served.complete(["i001"], k=7) == served.answer(
-            Ask(items=("i001",), k=7)
+            Query(items=("i001",), k=7)
         )
 
     def test_diversity_spreads_and_keeps_to_the_constraints(self, served):
@@ -48,7 +48,7 @@ class TestComplete:
         plain, spread = (
             served.complete(["i001"], k=5, where=where, diversity=d) for d in (0.0, 0.8)
         )
-        vectors = served.bank.items.fused.cpu().numpy()
+        vectors = served.embeddings.items.fused.cpu().numpy()
 
         def alike(found):
             some = vectors[[served.items.row(r.id) for r in found]]
@@ -71,7 +71,7 @@ class TestComplete:
 
 @pytest.mark.parametrize("given", ["i001", ""])
 def test_one_string_is_not_taken_for_its_letters(served, given):
-    for ask in (
+    for query in (
         served.complete,
         served.judge,
         lambda items: served.build(items=items),
@@ -81,7 +81,7 @@ def test_one_string_is_not_taken_for_its_letters(served, given):
             TypeError,
             match=f"items must be a sequence of ids, not the one string '{given}'",
         ):
-            ask(given)
+            query(given)
     with pytest.raises(
         TypeError,
         match=f"bundle 'b' must be a sequence of ids, not the one string '{given}'",
@@ -143,18 +143,18 @@ class TestJudge:
 
 class TestRank:
     def test_any_rows_have_the_models_score(self, served):
-        ask = Ask("u003", ("i001", "i005"), "black lamp")
-        scores = served.scores(served.asks([ask]))
+        query = Query("u003", ("i001", "i005"), "black lamp")
+        scores = served.scores(served.queries([query]))
         there = scores.rows[0] >= 0
         rows = scores.rows[0][there].numpy()
         np.testing.assert_allclose(
-            full_score(served, ask, rows), scores.score[0][there].numpy(), atol=2e-4
+            full_score(served, query, rows), scores.score[0][there].numpy(), atol=2e-4
         )
-        assert np.isneginf(full_score(served, ask, np.array([1, 1, 5]))).all()
+        assert np.isneginf(full_score(served, query, np.array([1, 1, 5]))).all()
 
     def test_new_bundles_are_ranked_by_what_is_in_them(self, served):
-        ask = Ask(text="black lamp")
-        order = np.argsort(-full_score(served, ask, np.arange(len(served.items))))
+        query = Query(text="black lamp")
+        order = np.argsort(-full_score(served, query, np.arange(len(served.items))))
         ids = [served.items.key(int(row)) for row in order]
         given = {
             "middling": ids[10:12],
@@ -166,7 +166,7 @@ class TestRank:
         assert [b.id for b in found] == ["best", "middling", "worst"] and found[
             0
         ].items == tuple(ids[:2])
-        scores = full_score(served, ask, served.items.rows(ids[:2]))
+        scores = full_score(served, query, served.items.rows(ids[:2]))
         assert found[0].score == pytest.approx(scores.mean(), abs=1e-5)
         assert [b.id for b in served.rank_bundles(given, text="black lamp", k=1)] == [
             "best"

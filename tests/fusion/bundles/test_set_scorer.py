@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fusion.bundles.set_scorer import Pool
-from fusion.query import Asks, Ragged
+from fusion.query import QueryBatch, Ragged
 from fusion.recommender import Recommender
 from kg.metapaths.count import count_paths
 
@@ -14,14 +14,14 @@ def together(recommender, rows, sets, user, text):
     """What the pool says beside the full score of the same sets, (B, P) each, NaN where one of them has no say."""
     found = Pool(recommender, rows, user, text).score(sets)
     hand = Ragged.of([rows[list(places)] for places in sets])
-    asks = Asks(
+    queries = QueryBatch(
         np.full(len(sets), user),
         hand,
         (text,) * len(sets),
         hand,
         np.zeros(len(sets), np.int64),
     )
-    scores = recommender.scores(asks)
+    scores = recommender.scores(queries)
     full = np.full((len(sets), len(recommender.items)), np.nan)
     for b in range(len(sets)):
         there = (scores.rows[b] >= 0).numpy()
@@ -32,21 +32,25 @@ def together(recommender, rows, sets, user, text):
 @pytest.fixture
 def hybrid(small, shop):
     def make(**settings):
-        made = small(each=14, by_vector=14, **settings)
+        made = small(each=14, vector_candidates=14, **settings)
         for parameter in (
             made.model.head.parameters() if made.model.head is not None else ()
         ):
             parameter.data.normal_(std=0.5)
         made.model.kept.copy_(torch.tensor([0.3, 0.8]))
         return Recommender(
-            made.model, made.world, made.bank, shop(), count_paths(made.world.graph)
+            made.model,
+            made.snapshot,
+            made.embeddings,
+            shop(),
+            count_paths(made.snapshot.graph),
         )
 
     return make
 
 
 @pytest.mark.parametrize(
-    "settings", [{}, {"paths": False}, {"words": False}, {"graph": False}]
+    "settings", [{}, {"paths": False}, {"text": False}, {"graph": False}]
 )
 @pytest.mark.parametrize(
     ("user", "text"), [(-1, ""), (2, "thing of kind 3"), (-1, "kind 1")]

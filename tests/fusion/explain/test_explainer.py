@@ -8,17 +8,17 @@ import pytest
 
 from fusion.explain.explainer import Explainer, explain
 from fusion.explain.render import to_text
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
 from kg.stores.base import write_tables
 from kg.stores.open import open_store
 from kg.tables import DataError, Tables
 
 EVERY = [
-    Ask(user="u003"),
-    Ask(items=("i002", "i004")),
-    Ask("u003", ("i001",), "white vase"),
-    Ask(text="black chair"),
+    Query(user="u003"),
+    Query(items=("i002", "i004")),
+    Query("u003", ("i001",), "white vase"),
+    Query(text="black chair"),
 ]
 
 
@@ -28,13 +28,13 @@ def served(trained):
 
 
 @pytest.mark.parametrize("ask", EVERY, ids=str)
-def test_paths_lead_from_the_ask_to_the_item_over_edges_that_are_there(served, ask):
-    item = served.answer(ask)[0].id
-    made = served.explain(ask, item)
+def test_paths_lead_from_the_ask_to_the_item_over_edges_that_are_there(served, query):
+    item = served.answer(query)[0].id
+    made = served.explain(query, item)
     assert (
         made.item.id == item
         and made.rank == 1
-        and made.score == pytest.approx(served.answer(ask)[0].score)
+        and made.score == pytest.approx(served.answer(query)[0].score)
     )
     assert 1 <= len(made.paths) <= 3
     edges = {
@@ -55,15 +55,15 @@ def test_paths_lead_from_the_ask_to_the_item_over_edges_that_are_there(served, a
 
 def test_what_cannot_be_explained_is_one_clear_error(served):
     with pytest.raises(DataError, match="no item 'nothing'"):
-        served.explain(Ask("u003"), "nothing")
+        served.explain(Query("u003"), "nothing")
     with pytest.raises(DataError, match="at hand"):
-        served.explain(Ask(items=("i001",)), "i001")
+        served.explain(Query(items=("i001",)), "i001")
     with pytest.raises(ValueError, match="k = 0"):
-        served.explain(Ask("u003"), "i001", k=0)
+        served.explain(Query("u003"), "i001", k=0)
 
 
 def test_what_is_not_known_is_told(served):
-    made = served.explain(Ask("nobody", ("none",)), "i001")
+    made = served.explain(Query("nobody", ("none",)), "i001")
     assert made.paths == ()
     told = " ".join(made.notes)
     for words in ("no user nobody", "passed over: none", "popular of late", "No path"):
@@ -71,38 +71,38 @@ def test_what_is_not_known_is_told(served):
 
 
 def test_an_item_that_was_not_recommended_says_where_it_would_come(served):
-    ask = Ask("u003", k=2)
-    last = served.answer(Ask("u003", k=42))[-1].id
-    made = served.explain(ask, last)
+    query = Query("u003", k=2)
+    last = served.answer(Query("u003", k=42))[-1].id
+    made = served.explain(query, last)
     assert made.rank > 2 and any(f"place {made.rank}" in note for note in made.notes)
-    kept = Ask("u003", where=Constraints(exclude=(last,)))
+    kept = Query("u003", where=Constraints(exclude=(last,)))
     assert any("constraints" in note for note in served.explain(kept, last).notes)
 
 
 def test_where_no_path_carries_the_score_what_is_said_agrees_with_the_figures(served):
-    ask = Ask(text="black chair")
+    query = Query(text="black chair")
     item = next(
         one.id
-        for one in served.answer(ask)
-        if any("No path carries" in n for n in notes(served, ask, one.id))
+        for one in served.answer(query)
+        if any("No path carries" in n for n in notes(served, query, one.id))
     )
     for language, said in (("en", "it falls by 0.01 at most"), ("zh", "最多降低0.01")):
-        made = explain(served, ask, item, language=language)
+        made = explain(served, query, item, language=language)
         assert any(said in note for note in made.notes)
         assert made.paths and all(
             path.support and round(path.support.lost, 2) <= 0.01 for path in made.paths
         )
 
 
-def notes(served, ask, item):
-    return explain(served, ask, item).notes
+def notes(served, query, item):
+    return explain(served, query, item).notes
 
 
 def test_both_languages_say_the_titles(served):
-    ask = Ask("u003")
-    item = served.answer(ask)[0]
+    query = Query("u003")
+    item = served.answer(query)[0]
     for language in ("en", "zh"):
-        made = explain(served, ask, item.id, language=language)
+        made = explain(served, query, item.id, language=language)
         assert all(item.title in path.sentence for path in made.paths)
 
 
@@ -120,12 +120,12 @@ def test_both_languages_say_the_titles(served):
 def test_what_an_item_has_is_not_called_by_its_type_twice(
     served, language, said, stutter
 ):
-    asks = [Ask("u002", ("i002",)), Ask(text="black chair")]
+    queries = [Query("u002", ("i002",)), Query(text="black chair")]
     sentences = [
         path.sentence
-        for ask in asks
-        for one in served.answer(ask)[:3]
-        for path in explain(served, ask, one.id, 10, False, language=language).paths
+        for query in queries
+        for one in served.answer(query)[:3]
+        for path in explain(served, query, one.id, 10, False, language=language).paths
     ]
     for form in said:
         assert any(form in sentence for sentence in sentences), sentences
@@ -133,7 +133,7 @@ def test_what_an_item_has_is_not_called_by_its_type_twice(
 
 
 def test_a_path_and_its_sentence_say_a_time_alike(served):
-    made = served.explain(Ask("u003"), served.recommend("u003", 1)[0].id)
+    made = served.explain(Query("u003"), served.recommend("u003", 1)[0].id)
     edges = [edge for path in made.paths for edge in path.edges]
     dated = [edge for edge in edges if edge.time is not None]
     assert dated and all(edge.when == f"in time {edge.time:g}" for edge in dated)
@@ -144,8 +144,8 @@ def test_a_path_and_its_sentence_say_a_time_alike(served):
 
 def test_a_graph_that_has_changed_since_training_is_told(served, tmp_path):
     """Baskets are moved by a day, colours are gone, what baskets hold is as it was."""
-    tables, ask = served.tables, Ask("u003", text="white vase")
-    item = served.answer(ask)[0].id
+    tables, query = served.tables, Query("u003", text="white vase")
+    item = served.answer(query)[0].id
     days, colours = tables.edges["made"], tables.edges["has_colour"]
     moved = days.set_column(
         days.column_names.index("time"), "time", pc.add(days["time"], 1)
@@ -161,7 +161,7 @@ def test_a_graph_that_has_changed_since_training_is_told(served, tmp_path):
 
     def explained(file, language="en"):
         made = explain(
-            served, ask, item, k=10, support=False, verify=file, language=language
+            served, query, item, k=10, support=False, verify=file, language=language
         )
         found = {
             (e.relation, frozenset((a, b)), e.now)
@@ -201,8 +201,8 @@ def test_a_graph_that_has_changed_since_training_is_told(served, tmp_path):
 
 
 def test_paths_from_the_user_come_before_those_from_what_words_mean(served):
-    """No count begins at words; with nothing else in the ask they are all there is."""
-    both, words = Ask("u003", text="white vase"), Ask(text="white vase")
+    """No count begins at words; with nothing else in the query they are all there is."""
+    both, words = Query("u003", text="white vase"), Query(text="white vase")
     item = served.answer(both)[0].id
     assert served.explain(both, item, support=False).paths[0].nodes[0].type == "user"
     starts = {
@@ -220,14 +220,14 @@ def test_paths_from_the_user_come_before_those_from_what_words_mean(served):
 
 
 def test_a_recommender_that_explained_is_forgotten_at_once_with_all_it_made(served):
-    ask = Ask("u003", ("i001",), "white vase")
-    item = served.answer(ask)[0].id
+    query = Query("u003", ("i001",), "white vase")
+    item = served.answer(query)[0].id
     made = Recommender(
-        served.model, served.world, served.bank, served.tables, served.counts
+        served.model, served.snapshot, served.embeddings, served.tables, served.counts
     )
     gc.disable()
     try:
-        made.explain(ask, item)
+        made.explain(query, item)
         gone = weakref.ref(made), weakref.ref(made.derived(Explainer))
         del made
         assert [one() for one in gone] == [None, None]
@@ -236,9 +236,9 @@ def test_a_recommender_that_explained_is_forgotten_at_once_with_all_it_made(serv
 
 
 def test_what_explaining_needs_is_made_once(served):
-    ask = Ask("u003")
-    item = served.answer(ask)[0].id
-    served.explain(ask, item, support=False)
+    query = Query("u003")
+    item = served.answer(query)[0].id
+    served.explain(query, item, support=False)
     kept = served.derived(Explainer)
-    served.explain(ask, item, support=False)
+    served.explain(query, item, support=False)
     assert kept is not None and served.derived(Explainer) is kept

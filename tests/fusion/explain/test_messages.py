@@ -6,11 +6,11 @@ from fusion.explain.messages import Masked, Messages
 from fusion.model.hybrid import Hybrid
 
 
-def draw(world, cases, seed):
+def draw(snapshot, cases, seed):
     """Some edges of some relations, each in a case."""
     generator = torch.Generator().manual_seed(seed)
     case, source, target, weight = {}, {}, {}, {}
-    for key, edge in world.edges.items():
+    for key, edge in snapshot.edges.items():
         chosen = torch.randperm(edge.size(1), generator=generator)[: 2 * cases]
         case[key] = torch.randint(cases, (len(chosen),), generator=generator)
         source[key], target[key] = edge[:, chosen]
@@ -31,26 +31,29 @@ EVERY = [
 @pytest.mark.parametrize("gnn", EVERY, ids=str)
 def test_masked_edges_are_edges_that_were_never_there(small, gnn):
     made = small()
-    world = made.world
+    snapshot = made.snapshot
     model = Hybrid(
         made.model.config,
         made.model.text,
         gnn,
-        world.sizes,
-        list(world.edges),
-        (world.user, world.item),
+        snapshot.sizes,
+        list(snapshot.edges),
+        (snapshot.user, snapshot.item),
         3,
     )
     model.eval()
     texts = made.source.encode_all()
-    messages = Messages(model, world, texts)
+    messages = Messages(model, snapshot, texts)
     assert messages.local == (gnn.layers < 3 and not isinstance(gnn, Attention))
-    masked = draw(world, 4, 0)
-    wanted = {world.item: torch.tensor([3, 5, 7]), world.user: torch.tensor([1, 2])}
+    masked = draw(snapshot, 4, 0)
+    wanted = {
+        snapshot.item: torch.tensor([3, 5, 7]),
+        snapshot.user: torch.tensor([1, 2]),
+    }
     found = messages.without(masked, 5, wanted)
     for case in range(5):
         edges = {}
-        for key, edge in world.edges.items():
+        for key, edge in snapshot.edges.items():
             mine = masked.case[key] == case
             gone = set(
                 zip(
@@ -64,18 +67,20 @@ def test_masked_edges_are_edges_that_were_never_there(small, gnn):
             )
             edges[key] = edge[:, keep]
         with torch.no_grad():
-            out = model.message(world, world.all_rows, edges, texts)
+            out = model.message(snapshot, snapshot.all_rows, edges, texts)
         for kind, rows in wanted.items():
             torch.testing.assert_close(
                 found[kind][case], out[kind][rows], rtol=1e-4, atol=1e-5
             )
-    whole = model.message(world, world.all_rows, world.edges, texts)
+    whole = model.message(snapshot, snapshot.all_rows, snapshot.edges, texts)
     assert not torch.allclose(
-        found[world.item], whole[world.item][wanted[world.item]][None], atol=1e-4
+        found[snapshot.item],
+        whole[snapshot.item][wanted[snapshot.item]][None],
+        atol=1e-4,
     )
     torch.testing.assert_close(
-        found[world.item][4],
-        whole[world.item][wanted[world.item]],
+        found[snapshot.item][4],
+        whole[snapshot.item][wanted[snapshot.item]],
         rtol=1e-4,
         atol=1e-5,
     )

@@ -11,10 +11,10 @@ import torch
 from fusion.explain.attribution import of_words, words_of
 from fusion.explain.occlusion import Case, Occlusion
 from fusion.model.config import FusionConfig
-from fusion.model.features import ALIKE, WORDS, Evidence
+from fusion.model.features import ALIKE, WORDS, MetapathFeatures
 from fusion.model.hybrid import Hybrid
-from fusion.model.snapshot import NodeTexts, World
-from fusion.query import Ask
+from fusion.model.snapshot import GraphSnapshot, NodeTexts
+from fusion.query import Query
 from fusion.recommender import Recommender
 from kg.graph import build_graph, events_of
 from kg.metapaths.count import PathConfig, count_paths
@@ -34,10 +34,10 @@ def made(small, shop):
     return Recommender.assemble(model.eval(), tables, counts, "cpu")
 
 
-def really(recommender, cut, ask, item):
+def really(recommender, cut, query, item):
     """The item's score in a graph that never had the edges."""
     tables, model = recommender.tables, recommender.model
-    whole, edges = recommender.world.graph, {}
+    whole, edges = recommender.snapshot.graph, {}
     for key, edge in whole.edges.items():
         keep = np.ones(len(edge), bool)
         keep[cut.get(key[1], np.zeros(0, int))] = False
@@ -46,27 +46,29 @@ def really(recommender, cut, ask, item):
         whole, edges=edges, events=events_of(whole.schema, whole.vocabs, edges, ())
     )
     counts, texts = count_paths(graph, PathConfig(2.0, 3.0)), NodeTexts.of(tables)
-    world = World(
+    snapshot = GraphSnapshot(
         graph,
         counts,
         texts,
         model.config.fanout,
         0,
         torch.device("cpu"),
-        model.config.words,
+        model.config.text,
     )
     # which items stand next to each other, and which were ever taken, stay as they were
     together = ("item", "together", "item")
-    world.edges[together] = recommender.world.edges[together]
-    world.taken = recommender.world.taken
-    bank = model.encode(
-        world, model.text and model.text.encode_table(model.text.table(texts.texts))
+    snapshot.edges[together] = recommender.snapshot.edges[together]
+    snapshot.taken = recommender.snapshot.taken
+    embeddings = model.encode(
+        snapshot, model.text and model.text.encode_table(model.text.table(texts.texts))
     )
-    asks = recommender.asks([ask])
+    queries = recommender.queries([query])
     with torch.no_grad():
-        rows, phi = world.evidence(asks, 100, torch.tensor([[item]]))
-        words = recommender.words(asks)
-        found = model.score(world, asks, bank.items, bank.users, words)
+        rows, phi = snapshot.features(queries, 100, torch.tensor([[item]]))
+        words = recommender.words(queries)
+        found = model.score(
+            snapshot, queries, embeddings.items, embeddings.users, words
+        )
         at = (found.rows[0] == item).nonzero()
     assert len(at), (rows, phi.shape)
     return float(found.score[0, at[0, 0]])
@@ -74,19 +76,23 @@ def really(recommender, cut, ask, item):
 
 @pytest.mark.parametrize(
     "ask",
-    [Ask("u1"), Ask("u2", ("i1", "i4")), Ask(items=("i3",), text="thing of kind 2")],
+    [
+        Query("u1"),
+        Query("u2", ("i1", "i4")),
+        Query(items=("i3",), text="thing of kind 2"),
+    ],
     ids=str,
 )
-def test_a_score_without_edges_is_the_score_of_the_graph_without_them(made, ask):
+def test_a_score_without_edges_is_the_score_of_the_graph_without_them(made, query):
     occlusion, rng = Occlusion(made), np.random.default_rng(0)
-    item = made.items.row(made.answer(ask)[0].id)
-    spot = occlusion.spot(ask, item)
+    item = made.items.row(made.answer(query)[0].id)
+    spot = occlusion.spot(query, item)
     assert occlusion.scores(spot, [Case()])[0] == pytest.approx(spot.served, abs=1e-4)
     compared = 0
     for _ in range(12):
         name = str(rng.choice(["holds", "made", "bought", "by"]))
         ((_, edge),) = [
-            (k, e) for k, e in made.world.graph.edges.items() if k[1] == name
+            (k, e) for k, e in made.snapshot.graph.edges.items() if k[1] == name
         ]
         cut = {name: rng.choice(len(edge), 2, replace=False)}
         apart = [
@@ -97,7 +103,7 @@ def test_a_score_without_edges_is_the_score_of_the_graph_without_them(made, ask)
         if not apart:
             compared += 1
             assert occlusion.scores(spot, [Case(cut)])[0] == pytest.approx(
-                really(made, cut, ask, item), abs=2e-3
+                really(made, cut, query, item), abs=2e-3
             )
     assert compared > 4
 
@@ -127,15 +133,15 @@ def test_two_relations_to_one_type_are_told_apart(shop):
         for name, (_, pairs) in more.items()
     }
     tables = Tables(schema, tables.nodes, {**tables.edges, **edges})
-    graph, config = build_graph(tables), FusionConfig(8, words=False, graph=False)
+    graph, config = build_graph(tables), FusionConfig(8, text=False, graph=False)
     counts = count_paths(graph, PathConfig(2.0, 3.0))
     torch.manual_seed(1)
-    names = Evidence(counts).names
+    names = MetapathFeatures(counts).names
     model = Hybrid(config, None, None, {}, [], (graph.user, graph.item), len(names))
     assert model.head is not None
     for parameter in model.head.mix[-1].parameters():
         torch.nn.init.normal_(parameter, std=0.5)
-    made, ask = Recommender.assemble(model, tables, counts, "cpu"), Ask("u1")
+    made, query = Recommender.assemble(model, tables, counts, "cpu"), Query("u1")
     paths = {
         "follows": [
             "user-follows-brand-by-item",
@@ -151,23 +157,25 @@ def test_two_relations_to_one_type_are_told_apart(shop):
     }
     for item, (name, told) in product(range(5), paths.items()):
         occlusion = Occlusion(made)
-        spot, cut = occlusion.spot(ask, item), {name: np.arange(len(edges[name]))}
+        spot, cut = occlusion.spot(query, item), {name: np.arange(len(edges[name]))}
         without = occlusion._met(spot, cut)[0]
         for path in told:
             assert without[names.index(path)] == 0
             shown += [(name, path)] * int(spot.phi[names.index(path)] > 0)
         assert occlusion.scores(spot, [Case(cut)])[0] == pytest.approx(
-            really(made, cut, ask, item), abs=2e-3
+            really(made, cut, query, item), abs=2e-3
         )
     assert set(shown) == {(name, path) for name, told in paths.items() for path in told}
 
 
 def test_counts_and_messages_are_told_apart_and_guessed(made):
     occlusion = Occlusion(made)
-    ask = Ask("u1")
-    item = made.items.row(made.answer(ask)[0].id)
-    spot = occlusion.spot(ask, item)
-    every = {"made": np.arange(len(made.world.graph.edges[("user", "made", "bundle")]))}
+    query = Query("u1")
+    item = made.items.row(made.answer(query)[0].id)
+    spot = occlusion.spot(query, item)
+    every = {
+        "made": np.arange(len(made.snapshot.graph.edges[("user", "made", "bundle")]))
+    }
     whole, both, counted, messages = occlusion.scores(
         spot,
         [Case(), Case(every), Case(every, messages=False), Case(every, counted=False)],
@@ -189,12 +197,12 @@ def test_words_are_taken_out_one_by_one(made):
         ("7", "Größe , (new)"),
         ("new", "Größe 7, ( )"),
     ]
-    occlusion, ask = Occlusion(made), Ask(text="thing of kind 2")
-    spot = occlusion.spot(ask, made.items.row("i4"))
+    occlusion, query = Occlusion(made), Query(text="thing of kind 2")
+    spot = occlusion.spot(query, made.items.row("i4"))
     whole, without, silent = occlusion.scores(
         spot, [Case(), Case(asked="thing of kind"), Case(asked="", text="")]
     )
-    again = occlusion.spot(Ask(text="thing of kind"), made.items.row("i4"))
+    again = occlusion.spot(Query(text="thing of kind"), made.items.row("i4"))
     assert without == pytest.approx(
         float(occlusion.scores(again, [Case()])[0]), abs=1e-4
     )
@@ -203,8 +211,10 @@ def test_words_are_taken_out_one_by_one(made):
 
 def test_items_alike_by_their_words_are_language_and_not_paths(made, monkeypatch):
     """i5 and i4 are both of kind 2, and nothing else has that word."""
-    occlusion, names = Occlusion(made), made.world.evidence.names
-    spot = occlusion.spot(Ask(items=("i0", "i4"), text="kind 2"), made.items.row("i5"))
+    occlusion, names = Occlusion(made), made.snapshot.features.names
+    spot = occlusion.spot(
+        Query(items=("i0", "i4"), text="kind 2"), made.items.row("i5")
+    )
     alike = [n for n, name in enumerate(names) if name.startswith(ALIKE)]
     assert (
         len(alike) == 3 and (spot.phi[alike] > 0).all()
@@ -217,7 +227,7 @@ def test_items_alike_by_their_words_are_language_and_not_paths(made, monkeypatch
         phi(Case(asked="kind 2", text="thing of kind 2")), spot.phi
     )
     every = {
-        key[1]: np.arange(len(edge)) for key, edge in made.world.graph.edges.items()
+        key[1]: np.arange(len(edge)) for key, edge in made.snapshot.graph.edges.items()
     }
     torch.testing.assert_close(phi(Case(every))[alike], spot.phi[alike])
     torch.testing.assert_close(phi(Case(asked=""))[alike], spot.phi[alike])
@@ -232,9 +242,9 @@ def test_items_alike_by_their_words_are_language_and_not_paths(made, monkeypatch
         spot.phi[names.index(WORDS)],
     )
     assert 0 < phi(Case(text="kind 3"))[names.index(WORDS)] < match
-    again = occlusion.spot(Ask(items=("i0", "i4"), text="kind"), made.items.row("i5"))
+    again = occlusion.spot(Query(items=("i0", "i4"), text="kind"), made.items.row("i5"))
     assert asked == pytest.approx(float(again.phi[names.index(WORDS)]))
-    # all paths blank: what is left of the counts between ask and item is its words
+    # all paths blank: what is left of the counts between query and item is its words
     seen: list[Case] = []
 
     def noted(spot, cases):

@@ -15,7 +15,7 @@ from fusion.explain.explanation import (
     Word,
 )
 from fusion.explain.render import to_html, to_text
-from fusion.query import Ask
+from fusion.query import Query
 
 EVIL = "</script><script>alert(1)</script> & <b>"
 
@@ -50,7 +50,7 @@ def made():
     )
     words, parts = (Word("lamp", "item", 0.2),), {"words": -0.1, "paths": 0.5}
     return Explanation(
-        Ask("u1"), lamp, 1.5, 1, (best, other), 0.25, words, parts, ("A note.",)
+        Query("u1"), lamp, 1.5, 1, (best, other), 0.25, words, parts, ("A note.",)
     )
 
 

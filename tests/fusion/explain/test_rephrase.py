@@ -5,7 +5,7 @@ import transformers
 
 from encoders.text import tuning as pretrained
 from fusion.explain.rephrase import Rephraser, keeps
-from fusion.query import Ask
+from fusion.query import Query
 
 
 def test_a_model_that_loses_the_names_is_not_heard(trained, tmp_path):
@@ -19,18 +19,18 @@ def test_a_model_that_loses_the_names_is_not_heard(trained, tmp_path):
         )
         transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
         tokenizer.save_pretrained(tmp_path)
-    ask = Ask("u003")
+    query = Query("u003")
     made = trained.recommender.explain(
-        ask, trained.recommender.answer(ask)[0].id, support=False
+        query, trained.recommender.answer(query)[0].id, support=False
     )
     assert made.paths
     assert Rephraser(str(tmp_path), 8)(made) == made
 
 
 def test_names_and_numbers_must_stay(trained):
-    ask = Ask("u003")
+    query = Query("u003")
     path = trained.recommender.explain(
-        ask, trained.recommender.answer(ask)[0].id, support=False
+        query, trained.recommender.answer(query)[0].id, support=False
     ).paths[0]
     path = replace(path, sentence=f"Household 12 took {path.nodes[-1].title} 3 times.")
     assert keeps(path, f"3 times did household 12 take {path.nodes[-1].title}.")

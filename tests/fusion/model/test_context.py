@@ -27,8 +27,8 @@ def tuned():
 
 def test_the_formula_by_hand(tuned, vectors):
     out = tuned(vectors, KINDS, OWNERS, 4)
-    for ask in (0, 1, 3):
-        mine = [j for j in range(6) if OWNERS[j] == ask]
+    for query in (0, 1, 3):
+        mine = [j for j in range(6) if OWNERS[j] == query]
         typed = [vectors[j] + tuned.kinds.weight[KINDS[j]] for j in mine]
         bias = [tuned.kind_weight[KINDS[j]] for j in mine]
         keys = (torch.tanh(tuned.key.weight @ t + tuned.key.bias) for t in typed)
@@ -40,14 +40,14 @@ def test_the_formula_by_hand(tuned, vectors):
             a * (vectors[j] + tuned.value.weight @ t)
             for a, j, t in zip(share, mine, typed, strict=True)
         )
-        assert torch.allclose(out[ask], c / c.norm(), atol=1e-5)
+        assert torch.allclose(out[query], c / c.norm(), atol=1e-5)
 
 
 def test_it_starts_as_the_mean_of_what_is_at_hand(vectors):
     out = ContextEncoder(D)(vectors, KINDS, OWNERS, 4)
-    for ask in (0, 1, 3):
+    for query in (0, 1, 3):
         assert torch.allclose(
-            out[ask], normalize(vectors[ask == OWNERS].mean(0), dim=0), atol=1e-6
+            out[query], normalize(vectors[query == OWNERS].mean(0), dim=0), atol=1e-6
         )
 
 
@@ -76,20 +76,20 @@ def test_what_it_is_does_matter(tuned, vectors):
 
 @pytest.mark.parametrize("sharp", [1, 1000])
 def test_an_ask_is_the_same_alone_and_among_others(tuned, vectors, sharp):
-    """However far apart the asks' logits are."""
+    """However far apart the queries' logits are."""
     tuned.query.data *= sharp
     tuned.kind_weight.data *= sharp
     together = tuned(vectors, KINDS, OWNERS, 4)
-    for ask in (0, 1, 3):
-        mine = torch.eq(OWNERS, ask)
+    for query in (0, 1, 3):
+        mine = torch.eq(OWNERS, query)
         alone = tuned(
             vectors[mine],
             KINDS[mine],
             torch.zeros(int(mine.sum()), dtype=torch.long),
             1,
         )[0]
-        assert torch.allclose(alone, together[ask], atol=1e-5)
-        assert together[ask].norm().item() == pytest.approx(1, abs=1e-5)
+        assert torch.allclose(alone, together[query], atol=1e-5)
+        assert together[query].norm().item() == pytest.approx(1, abs=1e-5)
 
 
 def test_every_part_learns(vectors):

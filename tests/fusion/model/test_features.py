@@ -12,7 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion.model.bm25 import K1, B, Lexical, telling
-from fusion.model.features import ALIKE, DECAY, KIN, WORDS, Evidence, Sparse
+from fusion.model.features import (
+    ALIKE,
+    DECAY,
+    SHARED_ATTRIBUTES,
+    WORDS,
+    MetapathFeatures,
+    Sparse,
+)
 from fusion.query import Ragged
 from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
@@ -38,9 +45,9 @@ def counts(shop):
 
 
 @pytest.fixture(scope="module")
-def some(asks):
+def some(queries):
     """With and without a user and items; user 5 took nothing, items 12 and 13 were never taken."""
-    return asks(
+    return queries(
         (0, [1, 2], 3),
         (-1, [], 0),
         (5, [0], 1),
@@ -106,14 +113,14 @@ def test_spreading_is_a_product_of_sparse_matrices(data):
 @pytest.mark.parametrize("seed", range(3))
 def test_phi_is_what_dense_matrices_say(shop, some, seed):
     counts = count_paths(build_graph(shop(seed)), PathConfig(half_life=2.0, recent=3.0))
-    evidence = Evidence(counts)
-    rows, phi = evidence(some, each=ITEMS)
-    assert phi.shape == (*rows.shape, len(evidence.names)) and (phi >= 0).all()
+    features = MetapathFeatures(counts)
+    rows, phi = features(some, each=ITEMS)
+    assert phi.shape == (*rows.shape, len(features.names)) and (phi >= 0).all()
     for b in range(len(some)):
         here = rows[b] >= 0
         expected = by_name(counts, some.users[b], some.items[b])
-        assert set(expected) == set(evidence.names)
-        for column, name in enumerate(evidence.names):
+        assert set(expected) == set(features.names)
+        for column, name in enumerate(features.names):
             assert np.allclose(
                 phi[b, here, column], expected[name][rows[b, here]], rtol=1e-5
             ), (b, name)
@@ -121,7 +128,7 @@ def test_phi_is_what_dense_matrices_say(shop, some, seed):
 
 def test_every_path_says_something_somewhere(counts, some):
     """Else the comparison above is of zeros."""
-    rows, phi = Evidence(counts)(some, each=ITEMS)
+    rows, phi = MetapathFeatures(counts)(some, each=ITEMS)
     assert (phi[rows >= 0] > 0).any(0).all()
 
 
@@ -130,7 +137,7 @@ def test_candidates_are_the_strongest_of_the_retrieving_paths_and_what_else_is_b
     counts, some, each
 ):
     extra = torch.arange(len(some))[:, None] + 6
-    rows, _ = Evidence(counts)(some, each, extra)
+    rows, _ = MetapathFeatures(counts)(some, each, extra)
     for b in range(len(some)):
         hand, values = (
             set(some.items[b].tolist()),
@@ -155,7 +162,9 @@ def test_candidates_are_the_strongest_of_the_retrieving_paths_and_what_else_is_b
 def test_candidates_are_distinct_ascending_padded_at_the_end_and_never_at_hand(
     counts, some, each
 ):
-    rows, _ = Evidence(counts)(some, each, torch.tensor([[3, 1, 2]] * len(some)))
+    rows, _ = MetapathFeatures(counts)(
+        some, each, torch.tensor([[3, 1, 2]] * len(some))
+    )
     assert (rows >= 0).any(0).all()  # no column of nothing but padding
     for b, found in enumerate(rows.tolist()):
         real = [r for r in found if r >= 0]
@@ -168,9 +177,9 @@ def test_candidates_are_distinct_ascending_padded_at_the_end_and_never_at_hand(
 def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
     """The candidates are the strongest of the rest, and paths say of them what they said."""
     masked = Ragged.of([[1, 2, 8], [], [0, 3], [5], [6, 7, 9, 11], [2]])
-    evidence, hidden = Evidence(counts), replace(some, masked=masked)
-    whole, all_phi = evidence(some, ITEMS)
-    rows, phi = evidence(hidden, each)
+    features, hidden = MetapathFeatures(counts), replace(some, masked=masked)
+    whole, all_phi = features(some, ITEMS)
+    rows, phi = features(hidden, each)
     for b in range(len(some)):
         barred = {*some.items[b].tolist(), *masked[b].tolist()}
         values = by_name(counts, some.users[b], some.items[b])
@@ -191,22 +200,22 @@ def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
                 assert torch.equal(
                     phi[b, place], all_phi[b, whole[b].tolist().index(row)]
                 )
-    alone, _ = evidence(some, each)
+    alone, _ = features(some, each)
     assert (
         rows[1][rows[1] >= 0].tolist() == alone[1][alone[1] >= 0].tolist()
     )  # of which nothing is masked
-    none, _ = evidence(replace(some, masked=Ragged.of([[]] * len(some))), each)
+    none, _ = features(replace(some, masked=Ragged.of([[]] * len(some))), each)
     assert torch.equal(none, alone)  # nor does a mask of nothing change anything
 
 
-def test_an_ask_of_nothing_gets_what_is_popular(counts, asks):
-    rows, phi = Evidence(counts)(asks((-1, [], 0)), each=2)
+def test_an_ask_of_nothing_gets_what_is_popular(counts, queries):
+    rows, phi = MetapathFeatures(counts)(queries((-1, [], 0)), each=2)
     both = (counts.item["popularity"], counts.item["recent popularity"])
     popular = {
         row for taken in both for row in np.argsort(-taken, kind="stable")[:2].tolist()
     }
     assert set(rows[0].tolist()) <= popular and len(rows[0]) >= 2
-    names = Evidence(counts).names
+    names = MetapathFeatures(counts).names
     about_items = [name in counts.item for name in names]
     assert (
         not phi[..., ~torch.tensor(about_items)].any()
@@ -214,22 +223,22 @@ def test_an_ask_of_nothing_gets_what_is_popular(counts, asks):
     )
 
 
-def test_an_ask_with_everything_at_hand_has_no_candidates(counts, asks):
-    rows, phi = Evidence(counts)(asks((0, range(ITEMS), 0)), each=5)
+def test_an_ask_with_everything_at_hand_has_no_candidates(counts, queries):
+    rows, phi = MetapathFeatures(counts)(queries((0, range(ITEMS), 0)), each=5)
     assert (rows == -1).all() and phi.isfinite().all()
 
 
 def test_an_ask_says_the_same_alone_and_among_others(counts, some):
-    evidence = Evidence(counts)
-    together, phi = evidence(some, each=4)
+    features = MetapathFeatures(counts)
+    together, phi = features(some, each=4)
     for b in range(len(some)):
-        rows, alone = evidence(some.take(np.array([b])), each=4)
+        rows, alone = features(some.take(np.array([b])), each=4)
         here = together[b] >= 0
         assert rows[0][rows[0] >= 0].tolist() == together[b, here].tolist()
         assert (alone[0, rows[0] >= 0] == phi[b, here]).all()
 
 
-def test_a_graph_without_users_bundles_or_attributes_still_counts(shop, asks):
+def test_a_graph_without_users_bundles_or_attributes_still_counts(shop, queries):
     tables = shop()
     empty = {
         name: table.slice(0, 0)
@@ -237,10 +246,10 @@ def test_a_graph_without_users_bundles_or_attributes_still_counts(shop, asks):
         if name != "bought"
     }
     counts = count_paths(build_graph(tables.with_tables(edges=empty)))
-    rows, phi = Evidence(counts)(asks((0, [1], 2), (-1, [], 0)), each=3)
+    rows, phi = MetapathFeatures(counts)(queries((0, [1], 2), (-1, [], 0)), each=3)
     assert (
-        "item-bundle-item" not in Evidence(counts).names
-        and "item-user-item" in Evidence(counts).names
+        "item-bundle-item" not in MetapathFeatures(counts).names
+        and "item-user-item" in MetapathFeatures(counts).names
     )
     assert (rows >= 0).any(1).all() and phi.isfinite().all()
 
@@ -286,29 +295,33 @@ def test_a_plural_is_its_singular_and_a_short_word_itself():
     assert [row.nonzero().ravel().tolist() for row in found] == [[0], [3], [4], []]
 
 
-def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(counts, asks):
-    spoken = asks((-1, [], 0), (0, [1], 2), (0, [1], 2), texts=["blue shoe", "", "hat"])
-    evidence, without = Evidence(counts, texts=TEXTS), Evidence(counts)
-    rows, phi = evidence(spoken, each=2)
+def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(
+    counts, queries
+):
+    spoken = queries(
+        (-1, [], 0), (0, [1], 2), (0, [1], 2), texts=["blue shoe", "", "hat"]
+    )
+    features, without = MetapathFeatures(counts, texts=TEXTS), MetapathFeatures(counts)
+    rows, phi = features(spoken, each=2)
     more = {WORDS, ALIKE, f"{ALIKE} best", f"{ALIKE} lately"}
-    assert set(evidence.names) - set(without.names) == more
-    assert not more & set(Evidence(counts, texts=[""] * ITEMS).names)
+    assert set(features.names) - set(without.names) == more
+    assert not more & set(MetapathFeatures(counts, texts=[""] * ITEMS).names)
     match = Lexical(TEXTS)(spoken.texts, torch.device("cpu"))
-    column = evidence.names.index(WORDS)
+    column = features.names.index(WORDS)
     for b in range(3):
         here = rows[b] >= 0
         assert torch.equal(phi[b, here, column], match[b, rows[b, here]])
     assert (
         {1, 3} <= set(rows[0].tolist()) and 0 in rows[2] and 1 not in rows[2]
     )  # the blue hat is at hand
-    silent, plain = evidence(asks((0, [], 2)), 2), without(asks((0, [], 2)), 2)
-    rest = [n for n, name in enumerate(evidence.names) if name not in more]
+    silent, plain = features(queries((0, [], 2)), 2), without(queries((0, [], 2)), 2)
+    rest = [n for n, name in enumerate(features.names) if name not in more]
     assert torch.equal(silent[0], plain[0]) and torch.equal(
         silent[1][..., rest], plain[1]
     )
 
 
-def test_items_alike_by_their_words_are_candidates(asks, counts):
+def test_items_alike_by_their_words_are_candidates(queries, counts):
     """By loops: unit vectors of BM25 weights over the terms that few items have."""
     rng = np.random.default_rng(0)
     texts = [
@@ -323,14 +336,14 @@ def test_items_alike_by_their_words_are_candidates(asks, counts):
     assert 0 < len(telling) < len(terms) and (expected > 0).any()
     assert np.allclose(lexical.alike.toarray(), expected, atol=1e-6)
     alike = np.argsort(-expected[3])[:2]
-    rows, _ = Evidence(counts, texts=texts)(asks((-1, [3], 0)), each=2)
+    rows, _ = MetapathFeatures(counts, texts=texts)(queries((-1, [3], 0)), each=2)
     assert (expected[3, alike] > 0).all() and set(alike.tolist()) <= set(
         rows[0].tolist()
     )
     assert Lexical.of(tuple(texts)) is Lexical.of(tuple(texts))
 
 
-def test_kin_bring_candidates_and_among_them_items_never_taken(asks):
+def test_kin_bring_candidates_and_among_them_items_never_taken(queries):
     """Everything alike was never taken, so no count of takings brings it."""
     items, kinds = 60, 12
     schema = GraphSchema(
@@ -359,13 +372,13 @@ def test_kin_bring_candidates_and_among_them_items_never_taken(asks):
         },
     )
     counts = count_paths(build_graph(tables))
-    evidence = Evidence(counts)
-    rows, phi = evidence(asks((-1, [3], 0), (-1, [], 0)), each=2)
+    features = MetapathFeatures(counts)
+    rows, phi = features(queries((-1, [3], 0), (-1, [], 0)), each=2)
     assert {15, 27, 39, 51} <= set(
         rows[0].tolist()
     )  # of its kind: two that were taken, two that never were
     assert not {39, 51} & set(rows[1].tolist())
-    column = evidence.names.index(KIN)
+    column = features.names.index(SHARED_ATTRIBUTES)
     said = dict(zip(rows[0].tolist(), phi[0, :, column].tolist(), strict=True))
     assert said[15] > said[39] > 0
 

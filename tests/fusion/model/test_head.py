@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fusion.model.head import EvidenceHead
+from fusion.model.head import FeatureHead
 
 F, S = 3, 2
 
@@ -20,7 +20,7 @@ def phi():
 @pytest.fixture
 def head(phi):
     torch.manual_seed(0)
-    head = EvidenceHead(F, S, hidden=8).eval()
+    head = FeatureHead(F, S, hidden=8).eval()
     head.fit(phi)
     return head
 
@@ -99,14 +99,14 @@ def test_a_pair_is_scored_alone(head, phi):
 
 
 def test_fitting_to_one_row_is_finite():
-    head = EvidenceHead(F, S)
+    head = FeatureHead(F, S)
     head.fit(torch.tensor([[1.0, 0.0, 3.0]]))
     assert head(torch.ones(1, 2, F), torch.zeros(1, 2, S)).isfinite().all()
 
 
 def test_the_scales_are_saved_with_the_weights(head, phi):
     torch.nn.init.ones_(head.mix[-1].weight)
-    other = EvidenceHead(F, S, hidden=8).eval()
+    other = FeatureHead(F, S, hidden=8).eval()
     other.load_state_dict(head.state_dict())
     block = phi[None, :20]
     assert (

@@ -18,36 +18,43 @@ PARTS: list[dict[str, Any]] = [
     {},
     {"paths": False},
     {"graph": False},
-    {"words": False},
+    {"text": False},
     {"graph": False, "paths": False},
-    {"words": False, "paths": False},
-    {"words": False, "graph": False},
+    {"text": False, "paths": False},
+    {"text": False, "graph": False},
     {"fuse": "concatenation"},
     {"fuse": "sum"},
 ]
 
 
-def scored(small, asks=None):
-    model, world, usual, _, bank = small
-    asks = usual if asks is None else asks
+def scored(small, queries=None):
+    model, snapshot, usual, _, embeddings = small
+    queries = usual if queries is None else queries
     with torch.no_grad():
         return model.eval().score(
-            world, asks, bank.items, bank.users, encode_words(model, asks, world.device)
+            snapshot,
+            queries,
+            embeddings.items,
+            embeddings.users,
+            encode_words(model, queries, snapshot.device),
         )
 
 
 @pytest.mark.parametrize("part", PARTS, ids=str)
 def test_every_combination_of_parts_encodes_and_scores(small, part):
     made = small(**part)
-    model, world, asks, _, bank = made
-    for side, size in ((bank.items, world.items), (bank.users, world.users)):
+    model, snapshot, queries, _, embeddings = made
+    for side, size in (
+        (embeddings.items, snapshot.items),
+        (embeddings.users, snapshot.users),
+    ):
         assert [tuple(v.shape) for v in side] == [(size, 16)] * 3 + [(size,)]
         for vectors in side[:3]:
             length = vectors.norm(dim=1)
             assert ((length - 1).abs().minimum(length) < 1e-5).all()
         assert ((side.share >= 0) & (side.share <= 1)).all()
     found = scored(made)
-    assert found.vector.shape == (len(asks), world.items)
+    assert found.vector.shape == (len(queries), snapshot.items)
     assert (
         found.score.shape
         == found.rows.shape
@@ -55,7 +62,7 @@ def test_every_combination_of_parts_encodes_and_scores(small, part):
         == found.similarities.shape[:2]
     )
     assert found.similarities.shape[2] == 3 and found.phi.shape[2] == len(
-        world.evidence.names
+        snapshot.features.names
     )
     assert (found.score.isfinite() == (found.rows >= 0)).all() and (
         found.rows >= 0
@@ -77,29 +84,34 @@ def test_looking_at_candidates_alone_changes_nothing(small, monkeypatch):
 
 
 def test_words_alone(small):
-    bank = small(graph=False, paths=False).bank
-    assert torch.equal(bank.items.fused, bank.items.text) and not bank.items.graph.any()
-    assert bank.items.share.tolist() == [0.0 if n == 1 else 1.0 for n in range(14)]
-    assert not bank.users.fused.any()  # of users nothing is written
+    embeddings = small(graph=False, paths=False).embeddings
+    assert (
+        torch.equal(embeddings.items.fused, embeddings.items.text)
+        and not embeddings.items.graph.any()
+    )
+    assert embeddings.items.share.tolist() == [
+        0.0 if n == 1 else 1.0 for n in range(14)
+    ]
+    assert not embeddings.users.fused.any()  # of users nothing is written
 
 
 def test_the_graph_alone(small):
-    bank = small(words=False, paths=False).bank
+    embeddings = small(words=False, paths=False).embeddings
     assert (
-        torch.allclose(bank.items.fused, bank.items.graph, atol=1e-6)
-        and not bank.items.text.any()
+        torch.allclose(embeddings.items.fused, embeddings.items.graph, atol=1e-6)
+        and not embeddings.items.text.any()
     )
     assert (
-        not bank.items.share.any()
-        and not bank.users.share.any()
-        and bank.users.fused.any(1).all()
+        not embeddings.items.share.any()
+        and not embeddings.users.share.any()
+        and embeddings.users.fused.any(1).all()
     )
 
 
 def test_counted_paths_alone(small):
     made = small(words=False, graph=False)
     found = scored(made)
-    assert not made.bank.items.fused.any() and not found.similarities.any()
+    assert not made.embeddings.items.fused.any() and not found.similarities.any()
     assert torch.allclose(
         found.score,
         made.model.head(found.phi, found.similarities).masked_fill(
@@ -109,56 +121,62 @@ def test_counted_paths_alone(small):
 
 
 def test_words_graph_and_gate_make_one_vector(small):
-    model, world, _, source, bank = small()
+    model, snapshot, _, source, embeddings = small()
     texts = source.encode_all()
-    graph = model.eval().message(world, world.all_rows, world.edges, texts)["item"]
-    distinct = world.distinct["item"]
+    graph = model.eval().message(snapshot, snapshot.all_rows, snapshot.edges, texts)[
+        "item"
+    ]
+    distinct = snapshot.distinct["item"]
     text = texts[distinct.clamp(min=0)] * (distinct >= 0)[:, None]
-    fused, share = model.gate(graph, text, world.degree["item"], distinct >= 0)
+    fused, share = model.gate(graph, text, snapshot.degree["item"], distinct >= 0)
     for found, expected in zip(
-        bank.items, (fused, normalize(graph), normalize(text), share), strict=True
+        embeddings.items, (fused, normalize(graph), normalize(text), share), strict=True
     ):
         assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_the_score_by_hand(small):
     made = small()
-    model, _, asks, _, bank = made
+    model, _, queries, _, embeddings = made
     model.log_weight.data.fill_(0.7)
     found = scored(made)
     assert (found.rows < 0).any() and (found.rows >= 0).any(0).all()
-    for b in range(len(asks)):
-        things = [bank.users.fused[asks.users[b]]] if asks.users[b] >= 0 else []
-        kinds = [0] * len(things) + [1] * len(asks.items[b])
-        things += [bank.items.fused[i] for i in asks.items[b]]
-        ask = model.context(
+    for b in range(len(queries)):
+        things = (
+            [embeddings.users.fused[queries.users[b]]] if queries.users[b] >= 0 else []
+        )
+        kinds = [0] * len(things) + [1] * len(queries.items[b])
+        things += [embeddings.items.fused[i] for i in queries.items[b]]
+        query = model.context(
             torch.stack(things), torch.tensor(kinds), torch.zeros(len(kinds)).long(), 1
         )[0]
-        text = normalize(sum(bank.items.text[i] for i in asks.items[b]), dim=0)
+        text = normalize(sum(embeddings.items.text[i] for i in queries.items[b]), dim=0)
         graph = normalize(
-            sum(bank.items.graph[i] for i in asks.items[b])
-            + (bank.users.graph[asks.users[b]] if asks.users[b] >= 0 else 0),
+            sum(embeddings.items.graph[i] for i in queries.items[b])
+            + (
+                embeddings.users.graph[queries.users[b]] if queries.users[b] >= 0 else 0
+            ),
             dim=0,
         )
-        cosine = bank.items.fused @ ask
+        cosine = embeddings.items.fused @ query
         expected = model.log_scale.exp() * cosine
-        expected[asks.items[b]] = -torch.inf
+        expected[queries.items[b]] = -torch.inf
         assert torch.allclose(found.vector[b], expected, atol=1e-5)
         for c, row in enumerate(found.rows[b].tolist()):
             if row >= 0:
                 similar = torch.stack(
                     [
                         cosine[row],
-                        bank.items.text[row] @ text,
-                        bank.items.graph[row] @ graph,
+                        embeddings.items.text[row] @ text,
+                        embeddings.items.graph[row] @ graph,
                     ]
                 )
                 assert torch.allclose(found.similarities[b, c], similar, atol=1e-5)
-                evidence = model.head(
+                features = model.head(
                     found.phi[b, c].view(1, 1, -1), similar.view(1, 1, -1)
                 )
                 assert found.score[b, c].item() == pytest.approx(
-                    (np.exp(0.7) * cosine[row] + evidence).item(), abs=1e-4
+                    (np.exp(0.7) * cosine[row] + features).item(), abs=1e-4
                 )
 
 
@@ -171,16 +189,16 @@ def test_without_paths_the_score_is_the_vectors(small):
 
 
 def test_candidates_are_what_counts_and_what_vectors_bring(small):
-    made = small(by_vector=2, new_items=1)
-    world, asks, found = made.world, made.asks, scored(made)
-    by_counts, _ = world.evidence(asks, made.model.config.each)
+    made = small(vector_candidates=2, cold_candidates=1)
+    snapshot, queries, found = made.snapshot, made.queries, scored(made)
+    by_counts, _ = snapshot.features(queries, made.model.config.candidates_per_path)
     nearest = found.vector.topk(2).indices
-    new = world.new[found.vector[:, world.new].argmax(1)]
-    for b in range(len(asks)):
+    new = snapshot.cold_items[found.vector[:, snapshot.cold_items].argmax(1)]
+    for b in range(len(queries)):
         brought = {*by_counts[b].tolist(), *nearest[b].tolist(), new[b].item()} - {-1}
         assert (
             set(found.rows[b].tolist()) - {-1} == brought
-            and not set(asks.items[b].tolist()) & brought
+            and not set(queries.items[b].tolist()) & brought
         )
     assert set(new.tolist()) <= {12, 13}
 
@@ -189,8 +207,8 @@ def test_items_at_hand_are_never_scored(small):
     for part in PARTS:
         made = small(**part)
         found = scored(made)
-        for b in range(len(made.asks)):
-            hand = made.asks.items[b]
+        for b in range(len(made.queries)):
+            hand = made.queries.items[b]
             assert (found.vector[b, hand] == -torch.inf).all() and not np.isin(
                 hand, found.rows[b]
             ).any()
@@ -198,11 +216,11 @@ def test_items_at_hand_are_never_scored(small):
 
 def test_what_is_masked_is_never_scored(small):
     made = small()
-    masked = Ragged.of([[n % 5, 7] for n in range(len(made.asks))])
-    found = scored(made, replace(made.asks, masked=masked))
+    masked = Ragged.of([[n % 5, 7] for n in range(len(made.queries))])
+    found = scored(made, replace(made.queries, masked=masked))
     assert torch.isinf(found.vector[masked.owners, masked.rows]).all()
     assert torch.isinf(found.vector).sum() == len(
-        set(zip(*_ends(made.asks.items, masked), strict=True))
+        set(zip(*_ends(made.queries.items, masked), strict=True))
     )
     assert not (
         found.rows[masked.owners] == torch.as_tensor(masked.rows)[:, None]
@@ -216,9 +234,9 @@ def _ends(*lists):
     ]
 
 
-def test_an_ask_scores_the_same_alone_and_among_others(small, asks):
+def test_an_ask_scores_the_same_alone_and_among_others(small, queries):
     made = small()
-    mixed = asks(
+    mixed = queries(
         (0, [1, 2], 3),
         (-1, [], 0),
         (-1, [], 5),
@@ -235,13 +253,13 @@ def test_an_ask_scores_the_same_alone_and_among_others(small, asks):
         assert torch.allclose(together.vector[b], alone.vector[0], atol=1e-5)
 
 
-def test_words_of_an_ask_bring_items_of_those_words(small, asks):
+def test_words_of_an_ask_bring_items_of_those_words(small, queries):
     made = small(tune="frozen", graph=False, paths=False)
     made.model.context = ContextEncoder(
         16
-    )  # as it starts: the ask's vector is that of its words
+    )  # as it starts: the query's vector is that of its words
     title = "thing of kind 3"  # of items 6 and 7
-    found = scored(made, asks((-1, [], 0), (-1, [], 0), texts=[title, "  "]))
+    found = scored(made, queries((-1, [], 0), (-1, [], 0), texts=[title, "  "]))
     assert set(found.vector[0].topk(2).indices.tolist()) == {6, 7}
     assert found.vector[0].max().item() == pytest.approx(
         made.model.log_scale.exp().item(), abs=1e-4
@@ -256,37 +274,37 @@ def test_words_of_an_ask_bring_items_of_those_words(small, asks):
 def test_a_bank_is_encoded_without_gradient_or_chance_and_leaves_the_mode_as_it_was(
     small,
 ):
-    model, world, _, source, bank = small(modality_drop=0.5, id_drop=0.5)
+    model, snapshot, _, source, embeddings = small(modality_drop=0.5, id_drop=0.5)
     for training in (True, False):
         model.train(training)
-        again = model.encode(world, source.encode_all())
+        again = model.encode(snapshot, source.encode_all())
         assert model.training is training and model.gate.training is training
-        for one, other in zip(again.items, bank.items, strict=True):
+        for one, other in zip(again.items, embeddings.items, strict=True):
             assert torch.equal(one, other) and not one.requires_grad
 
 
 @pytest.mark.parametrize("row", [0, 12])
 def test_only_items_that_were_taken_bring_a_vector_of_their_own(small, row):
-    model, world, _, source, bank = small()
+    model, snapshot, _, source, embeddings = small()
     model.inputs.nodes["of item"].weight.data[row] += 5
     moved = (
-        model.encode(world, source.encode_all()).items.graph - bank.items.graph
+        model.encode(snapshot, source.encode_all()).items.graph - embeddings.items.graph
     ).abs().sum(1) > 1e-6
     assert moved[row] == (row == 0)
 
 
 def test_own_vectors_are_dropped_in_training_only(small):
-    model, world, _, source, _ = small(id_drop=0.5)
+    model, snapshot, _, source, _ = small(id_drop=0.5)
     rows, texts = {"item": torch.arange(14)}, source.encode_all()
     seen = []
     model.inputs.register_forward_pre_hook(lambda _, args: seen.append(args[4]))
     for training in (False, True):
         torch.manual_seed(1)
         model.train(training).message(
-            world, {**world.all_rows, **rows}, world.edges, texts
+            snapshot, {**snapshot.all_rows, **rows}, snapshot.edges, texts
         )
     whole, some = (keep for keep in seen if keep is not None)
-    assert torch.equal(whole, world.taken)
+    assert torch.equal(whole, snapshot.taken)
     assert 0 < some.sum() < whole.sum() and not (some & ~whole).any()
 
 
@@ -304,10 +322,10 @@ def test_straight_through_keeps_values_and_passes_gradient():
 
 
 @pytest.mark.parametrize("hand", [-1, 0, 1, 2])
-def test_live_rows_are_targets_users_and_some_of_what_is_at_hand(small, asks, hand):
-    world = small().world
-    many = asks((0, [5, 6, 7], 1), (-1, [], 1), (2, [8], 2), (0, [], 3))
-    found = live_rows(world, many, torch.Generator().manual_seed(0), hand)
+def test_live_rows_are_targets_users_and_some_of_what_is_at_hand(small, queries, hand):
+    snapshot = small().snapshot
+    many = queries((0, [5, 6, 7], 1), (-1, [], 1), (2, [8], 2), (0, [], 3))
+    found = live_rows(snapshot, many, torch.Generator().manual_seed(0), hand)
     assert found["user"].tolist() == [0, 2]
     rows = found["item"].tolist()
     assert rows == sorted(set(rows)) and {1, 2, 3} <= set(rows) <= {1, 2, 3, 5, 6, 7, 8}
@@ -325,10 +343,10 @@ def test_live_rows_are_targets_users_and_some_of_what_is_at_hand(small, asks, ha
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"words": False, "graph": False, "paths": False}, "at least one"),
+        ({"text": False, "graph": False, "paths": False}, "at least one"),
         ({"fuse": "glue"}, "one of gate, concatenation, sum"),
-        ({"width": 0}, "fusion.width"),
-        ({"each": 0}, "fusion.each"),
+        ({"embedding_dim": 0}, "fusion.embedding_dim"),
+        ({"candidates_per_path": 0}, "fusion.candidates_per_path"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong, said):

@@ -24,7 +24,7 @@ def given():
 
 TARGETS = torch.tensor(
     [2, 3, 4, 0]
-)  # found, found, missed, and an ask without candidates
+)  # found, found, missed, and a query without candidates
 RIGHT = TARGETS[:, None] == ROWS
 
 

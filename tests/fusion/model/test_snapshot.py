@@ -3,7 +3,13 @@ import pyarrow as pa
 import pytest
 import torch
 
-from fusion.model.snapshot import TOGETHER, NodeTexts, World, edge_keys, message_edges
+from fusion.model.snapshot import (
+    TOGETHER,
+    GraphSnapshot,
+    NodeTexts,
+    edge_keys,
+    message_edges,
+)
 from kg.graph import REVERSE, build_graph
 from kg.metapaths.count import count_paths
 from kg.sources.checkerboard import Checkerboard
@@ -106,24 +112,26 @@ def test_a_blank_title_is_no_text():
 
 
 def test_a_world_knows_sizes_degrees_and_what_was_taken(shop, graph, counts):
-    world = World(graph, counts, NodeTexts.of(shop()), (4, 2), 3, torch.device("cpu"))
-    assert (world.items, world.users) == (14, 6) and set(world.sizes) == {
+    snapshot = GraphSnapshot(
+        graph, counts, NodeTexts.of(shop()), (4, 2), 3, torch.device("cpu")
+    )
+    assert (snapshot.items, snapshot.users) == (14, 6) and set(snapshot.sizes) == {
         "user",
         "item",
         "brand",
     }
-    degree = {name: np.zeros(size) for name, size in world.sizes.items()}
-    for (_, name, target), pair in world.edges.items():
+    degree = {name: np.zeros(size) for name, size in snapshot.sizes.items()}
+    for (_, name, target), pair in snapshot.edges.items():
         for _, end in pairs(pair):
             degree[target][end] += name != TOGETHER
     for name, expected in degree.items():
-        assert world.degree[name].tolist() == expected.tolist()
-    assert world.degree["item"][12] == 0 and world.degree["item"][0] > 0
+        assert snapshot.degree[name].tolist() == expected.tolist()
+    assert snapshot.degree["item"][12] == 0 and snapshot.degree["item"][0] > 0
     taken = np.isin(np.arange(14), graph.events.item)
     assert (
-        world.taken.tolist() == taken.tolist()
-        and world.new.tolist() == np.flatnonzero(~taken).tolist()
+        snapshot.taken.tolist() == taken.tolist()
+        and snapshot.cold_items.tolist() == np.flatnonzero(~taken).tolist()
     )
-    assert world.sampler.sample({"item": torch.arange(3)}).rows["item"][
+    assert snapshot.sampler.sample({"item": torch.arange(3)}).rows["item"][
         :3
     ].tolist() == [0, 1, 2]

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from fusion.model.snapshot import World
-from fusion.query import Ask
+from fusion.model.snapshot import GraphSnapshot
+from fusion.query import Query
 from fusion.ranking.incremental import as_tables, bundle_id
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
@@ -72,18 +72,20 @@ def test_the_counts_are_those_of_a_graph_with_the_events(served, trained):
             assert np.array_equal(values, getattr(more.counts, kind)[name])
     # And so are the vectors, by the same weights.
     config, texts = served.model.config, trained.prepared.texts
-    world = World(
+    snapshot = GraphSnapshot(
         build_graph(tables),
         wanted,
         texts,
         config.fanout,
         config.neighbours,
-        served.world.device,
+        served.snapshot.device,
     )
-    bank = served.model.encode(world, served.bank.text)
-    assert np.allclose(more.bank.items.fused, bank.items.fused, atol=1e-5)
-    assert np.allclose(more.bank.users.fused, bank.users.fused, atol=1e-5)
-    assert not np.allclose(more.bank.users.fused, served.bank.users.fused, atol=1e-3)
+    embeddings = served.model.encode(snapshot, served.embeddings.text)
+    assert np.allclose(more.embeddings.items.fused, embeddings.items.fused, atol=1e-5)
+    assert np.allclose(more.embeddings.users.fused, embeddings.users.fused, atol=1e-5)
+    assert not np.allclose(
+        more.embeddings.users.fused, served.embeddings.users.fused, atol=1e-3
+    )
 
 
 def test_a_user_who_turns_is_answered_so(served):
@@ -97,18 +99,18 @@ def test_a_user_who_turns_is_answered_so(served):
 
 
 def test_a_new_user_gets_answers_of_their_own(served):
-    assert served.recommend("anna") == served.answer(Ask())
+    assert served.recommend("anna") == served.answer(Query())
     more = served.with_events(
         events(*(("anna", item, 3.0) for item in BLACK[:4]), ("bert", "i001", 3.0))
     )
     assert set(ids(more.recommend("anna", k=5))) <= set(BLACK)
     assert set(ids(more.recommend("bert", k=5))) <= set(WHITE)
     assert (
-        len(more.world.graph.vocabs["user"])
-        == len(served.world.graph.vocabs["user"]) + 2
+        len(more.snapshot.graph.vocabs["user"])
+        == len(served.snapshot.graph.vocabs["user"]) + 2
     )
     again = more.with_events(events(("anna", "i010", 3.5)))
-    assert again.world.users == more.world.users
+    assert again.snapshot.users == more.snapshot.users
 
 
 def test_what_is_in_the_graph_already_changes_nothing(served):
@@ -126,19 +128,19 @@ def test_an_item_first_taken_now_brings_no_vector_that_was_never_trained(
     served, monkeypatch
 ):
     row = served.items.row(COLD)
-    assert not served.world.taken[row]
+    assert not served.snapshot.taken[row]
     more = served.with_events(events(("u002", COLD, 3.0)))
-    assert not more.world.taken[row] and row not in more.world.new
+    assert not more.snapshot.taken[row] and row not in more.snapshot.cold_items
     own = served.model.inputs.nodes.get_parameter("of item.weight")
     before = own.data.clone()
     own.data[row] += 100.0
     loud = served.with_events(events(("u002", COLD, 3.0)))
     own.data.copy_(before)
-    assert np.array_equal(loud.bank.items.fused, more.bank.items.fused)
+    assert np.array_equal(loud.embeddings.items.fused, more.embeddings.items.fused)
     wider = more.add_items(pa.table({"id": ["newest"], "title": ["white chair"]}))
     assert (
-        torch.equal(wider.world.taken[:-1], served.world.taken)
-        and not wider.world.taken[-1]
+        torch.equal(wider.snapshot.taken[:-1], served.snapshot.taken)
+        and not wider.snapshot.taken[-1]
     )
 
 
@@ -149,8 +151,8 @@ def test_texts_are_not_encoded_again(served, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(type(served.model.text), "encode_table", refuse)
         more = served.with_events(events(("new", "i002", 3.0)))
-    assert more.bank.text is not served.bank.text and np.array_equal(
-        more.bank.text, served.bank.text
+    assert more.embeddings.text is not served.embeddings.text and np.array_equal(
+        more.embeddings.text, served.embeddings.text
     )
 
 
@@ -159,7 +161,7 @@ def test_dates_are_times_too(served):
     dated, timed = (
         served.with_events(
             pa.table({**did, "time": pa.array([when], kind)})
-        ).world.graph.events.time[-1]
+        ).snapshot.graph.events.time[-1]
         for when, kind in ((date(2024, 12, 31), pa.date32()), (20088.0, pa.float64()))
     )
     assert dated == timed == 20088
@@ -175,8 +177,8 @@ def test_without_times_it_happened_just_now_and_bundles_may_be_named(served):
         {"user": ["u003"] * 3, "item": BLACK[:3], "bundle": ["x", "x", "y"]}
     )
     more = served.with_events(untimed)
-    graph, known = more.world.graph, len(served.world.graph.events)
-    assert set(graph.events.time[known:]) <= {served.world.graph.events.time.max()}
+    graph, known = more.snapshot.graph, len(served.snapshot.graph.events)
+    assert set(graph.events.time[known:]) <= {served.snapshot.graph.events.time.max()}
     assert graph.vocabs["basket"].ids.to_pylist()[-2:] == ["x", "y"]
     assert bundle_id("u1", 3.0) != bundle_id("u1", 3.5) != bundle_id("u2", 3.5)
 
@@ -186,13 +188,13 @@ def test_it_is_saved_with_the_run(served, trained, tmp_path):
     with new_run(tmp_path, "more") as folder:
         artifacts.save(more, trained.recipe, folder)
     again = Recommender.load(finished(folder))
-    asks = again.asks([Ask(user="anna"), Ask(user="u003", text="vase")])
-    assert np.array_equal(again.score(asks), more.score(asks))
+    queries = again.queries([Query(user="anna"), Query(user="u003", text="vase")])
+    assert np.array_equal(again.score(queries), more.score(queries))
     assert again.counts.config == trained.recipe.paths
     more, again = (
         one.with_events(events(("bert", "i006", 4.0))) for one in (more, again)
     )
-    assert np.array_equal(more.bank.items.fused, again.bank.items.fused)
+    assert np.array_equal(more.embeddings.items.fused, again.embeddings.items.fused)
 
 
 def test_what_training_never_saw_taken_stays_so_in_the_saved_run(
@@ -204,14 +206,17 @@ def test_what_training_never_saw_taken_stays_so_in_the_saved_run(
     with new_run(tmp_path, "more") as folder:
         artifacts.save(more, trained.recipe, folder)
     again = Recommender.load(finished(folder))
-    assert not again.world.taken[row] and torch.equal(
-        again.world.taken, more.world.taken
+    assert not again.snapshot.taken[row] and torch.equal(
+        again.snapshot.taken, more.snapshot.taken
     )
-    assert len(again.world.graph.events.item[again.world.graph.events.item == row]) == 1
+    assert (
+        len(again.snapshot.graph.events.item[again.snapshot.graph.events.item == row])
+        == 1
+    )
     more, again = (
         one.with_events(events(("u002", COLD, 4.0))) for one in (more, again)
     )
-    assert np.array_equal(more.bank.items.fused, again.bank.items.fused)
+    assert np.array_equal(more.embeddings.items.fused, again.embeddings.items.fused)
 
 
 @pytest.mark.parametrize(

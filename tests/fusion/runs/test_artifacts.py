@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from fusion.pipeline import finish
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs import folder as runs
@@ -21,12 +21,12 @@ from kg.metapaths.count import PathConfig
 from kg.schema import EdgeType, GraphSchema
 
 ASKS = [
-    Ask(user="u003"),
-    Ask(items=("i002", "i004")),
-    Ask(text="black chair"),
-    Ask(user="u003", items=("i002",), text="vase"),
-    Ask(user="nobody", items=("nothing",)),
-    Ask(),
+    Query(user="u003"),
+    Query(items=("i002", "i004")),
+    Query(text="black chair"),
+    Query(user="u003", items=("i002",), text="vase"),
+    Query(user="nobody", items=("nothing",)),
+    Query(),
 ]
 
 
@@ -58,10 +58,10 @@ def resealed(folder):
 
 
 def same(one, other, exact=True):
-    left, right = one.score(one.asks(ASKS)), other.score(other.asks(ASKS))
+    left, right = one.score(one.queries(ASKS)), other.score(other.queries(ASKS))
     assert np.array_equal(left, right) if exact else np.allclose(left, right, atol=1e-4)
-    for ask in ASKS:
-        found, again = one.answer(ask), other.answer(ask)
+    for query in ASKS:
+        found, again = one.answer(query), other.answer(query)
         if exact:
             assert found == again
         assert [r.id for r in found] == [r.id for r in again]
@@ -118,10 +118,10 @@ def test_a_run_is_saved_again_as_it_was_loaded(run, tmp_path):
 @pytest.mark.parametrize(
     "change",
     [
-        ("fusion.words=false",),
+        ("fusion.text=false",),
         ("fusion.graph=false",),
         ("fusion.paths=false",),
-        ("fusion.words=false", "fusion.graph=false"),
+        ("fusion.text=false", "fusion.graph=false"),
         ("fusion.graph=false", "fusion.paths=false"),
         ("fusion.fuse=concatenation",),
         ("text.tune=full",),
@@ -147,11 +147,11 @@ def test_low_rank_updates_are_kept(trainer_of, tmp_path):
         made.trainer._step(number)
     recommender = finish(made.trainer, made.prepared)
     untrained = trainer_of(tmp_path, "text.tune=lora")
-    words = [Ask(text="black chair")]
+    words = [Query(text="black chair")]
     assert not np.allclose(
-        recommender.score(recommender.asks(words)),
+        recommender.score(recommender.queries(words)),
         (plain := finish(untrained.trainer, untrained.prepared)).score(
-            plain.asks(words)
+            plain.queries(words)
         ),
     )
     assert same(

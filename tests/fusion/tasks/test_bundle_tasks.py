@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 from fusion.tasks.basket_completion import BasketCompletion
-from fusion.tasks.bundle_intent import Intent
+from fusion.tasks.bundle_intent import BundleIntent
 from fusion.tasks.folds import FoldConfig, make_folds
-from fusion.tasks.user_history import Collection
+from fusion.tasks.user_history import UserHistory
 from kg.graph import build_graph
 from kg.tables import DataError
 
 TASKS = [
-    BasketCompletion(min_items=2, every=True, words=True, limit=9),
-    Intent(limit=9),
-    Collection(limit=9),
-    Collection(draws=1),
+    BasketCompletion(min_items=2, every=True, text=True, limit=9),
+    BundleIntent(limit=9),
+    UserHistory(limit=9),
+    UserHistory(draws=1),
 ]
 
 
@@ -25,10 +25,12 @@ def fold(worded):
     return make_folds(build_graph(worded()), FoldConfig(1, 4.0, cold=0.0), 0)[0]
 
 
-def plain(asks):
-    lists = zip(asks.users.tolist(), asks.texts, asks.groups.tolist(), strict=True)
+def plain(queries):
+    lists = zip(
+        queries.users.tolist(), queries.texts, queries.groups.tolist(), strict=True
+    )
     return [
-        (user, asks.items[b].tolist(), text, asks.targets[b].tolist(), group)
+        (user, queries.items[b].tolist(), text, queries.targets[b].tolist(), group)
         for b, (user, text, group) in enumerate(lists)
     ]
 
@@ -59,12 +61,12 @@ class TestEveryTask:
     def test_one_target_in_training_never_at_hand_and_the_same_by_seed(
         self, fold, task
     ):
-        asks = plain(task.training(fold.graph, fold.asked, 0))
+        queries = plain(task.training(fold.graph, fold.asked, 0))
         assert (
-            len(asks) == getattr(task, "limit", 0)
-            or len(asks) == len({user for user, *_ in asks}) > 3
+            len(queries) == getattr(task, "limit", 0)
+            or len(queries) == len({user for user, *_ in queries}) > 3
         )
-        for _, items, _, targets, _ in asks:
+        for _, items, _, targets, _ in queries:
             assert (
                 len(targets) == 1
                 and targets[0] not in items
@@ -73,7 +75,7 @@ class TestEveryTask:
         others = [
             plain(task.training(fold.graph, fold.asked, seed)) for seed in range(5)
         ]
-        assert asks == others[0] and any(asks != other for other in others)
+        assert queries == others[0] and any(queries != other for other in others)
 
     def test_the_order_of_events_makes_no_difference(self, fold, task):
         order = np.random.default_rng(1).permutation(len(fold.asked))
@@ -102,9 +104,9 @@ class TestEveryTask:
 def test_every_item_of_a_basket_is_the_target_once_with_the_baskets_words(fold):
     found = {b: v for b, v in baskets(fold.asked).items() if len(v[1]) >= 3}
     task = BasketCompletion(
-        min_items=3, draws=2, limit=0, user=False, words=True, every=True
+        min_items=3, draws=2, limit=0, user=False, text=True, every=True
     )
-    for asks in (
+    for queries in (
         task.held_out(fold.graph, fold.asked, 0),
         task.training(fold.graph, fold.asked, 0),
     ):
@@ -119,10 +121,10 @@ def test_every_item_of_a_basket_is_the_target_once_with_the_baskets_words(fold):
             for b, (owners, items) in sorted(found.items())
             for target in sorted(items)
         ]
-        assert plain(asks) == wanted and len(wanted) > 5
-    limited = BasketCompletion(min_items=3, limit=4, user=False, words=True, every=True)
+        assert plain(queries) == wanted and len(wanted) > 5
+    limited = BasketCompletion(min_items=3, limit=4, user=False, text=True, every=True)
     some = plain(limited.training(fold.graph, fold.asked, 0))
-    assert len(some) == 4 and all(ask in wanted for ask in some)
+    assert len(some) == 4 and all(query in wanted for query in some)
     assert len(limited.held_out(fold.graph, fold.asked, 0)) == len(wanted)
     assert set(
         BasketCompletion(min_items=3).held_out(fold.graph, fold.asked, 0).texts
@@ -134,7 +136,7 @@ def test_words_ask_for_the_items_of_their_bundle(worded):
     found = {
         b: v for b, v in baskets(graph.events).items() if b != 3
     }  # b3 has no words
-    held = plain(Intent(limit=2).held_out(graph, graph.events, 0))
+    held = plain(BundleIntent(limit=2).held_out(graph, graph.events, 0))
     assert held == [
         (
             -1,
@@ -145,12 +147,14 @@ def test_words_ask_for_the_items_of_their_bundle(worded):
         )
         for b, (owners, items) in sorted(found.items())
     ]
-    asks = plain(Intent().training(graph, graph.events, 0))
-    assert asks == [(*ask[:3], [target], ask[4]) for ask in held for target in ask[3]]
+    queries = plain(BundleIntent().training(graph, graph.events, 0))
+    assert queries == [
+        (*query[:3], [target], query[4]) for query in held for target in query[3]
+    ]
 
 
 @pytest.mark.parametrize(
-    "task", [Intent(), BasketCompletion(min_items=2, words=True)], ids=str
+    "task", [BundleIntent(), BasketCompletion(min_items=2, text=True)], ids=str
 )
 def test_bundles_that_have_no_words_are_refused(shop, task):
     graph = build_graph(shop())
@@ -162,35 +166,35 @@ def test_collections_ask_for_all_that_is_new_beside_all_that_the_user_has(fold):
     has, new = pairs(fold.graph.events), pairs(fold.asked) - pairs(fold.graph.events)
     assert pairs(fold.asked) & has and has  # some are taken again
 
-    def ask(user, targets):
+    def query(user, targets):
         return (user, sorted(i for u, i in has if u == user), "", sorted(targets), user)
 
     users = sorted({user for user, _ in new})
-    held = [ask(user, {i for u, i in new if u == user}) for user in users]
+    held = [query(user, {i for u, i in new if u == user}) for user in users]
     assert (
-        plain(Collection(limit=1, draws=1).held_out(fold.graph, fold.asked, 0)) == held
+        plain(UserHistory(limit=1, draws=1).held_out(fold.graph, fold.asked, 0)) == held
     )
     assert max(len(targets) for *_, targets, _ in held) > 1
-    every = plain(Collection().training(fold.graph, fold.asked, 0))
-    assert every == [ask(user, {item}) for user, item in sorted(new)]
-    two = Collection(draws=2).training(fold.graph, fold.asked, 0)
+    every = plain(UserHistory().training(fold.graph, fold.asked, 0))
+    assert every == [query(user, {item}) for user, item in sorted(new)]
+    two = UserHistory(draws=2).training(fold.graph, fold.asked, 0)
     counts = np.unique([user for user, _ in sorted(new)], return_counts=True)[1]
     assert (
         np.unique(two.users, return_counts=True)[1].tolist()
         == np.minimum(counts, 2).tolist()
     )
-    assert len(Collection(limit=3).training(fold.graph, fold.asked, 0)) == 3
+    assert len(UserHistory(limit=3).training(fold.graph, fold.asked, 0)) == 3
     blank = fold.graph.without_items(np.arange(fold.graph.size("item")))
     assert all(
         items == []
-        for _, items, *_ in plain(Collection().held_out(blank, fold.asked, 0))
+        for _, items, *_ in plain(UserHistory().held_out(blank, fold.asked, 0))
     )
 
 
 def test_collections_that_are_not_at_hand_are_masked(fold):
-    for asked in (Collection.training, Collection.held_out):
+    for asked in (UserHistory.training, UserHistory.held_out):
         hand, hidden = (
-            asked(Collection(at_hand=there, draws=2), fold.graph, fold.asked, 0)
+            asked(UserHistory(in_context=there, draws=2), fold.graph, fold.asked, 0)
             for there in (True, False)
         )
         assert (

@@ -161,11 +161,11 @@ def test_the_seed_decides_how_events_are_dealt(shop):
 @pytest.mark.parametrize("timed", [True, False])
 def test_cold_items_were_never_taken_but_are_asked_about_and_known(shop, timed):
     graph = build_graph(shop(timed=timed))
-    warm, folds = (
+    pretrain_head, folds = (
         make_folds(graph, FoldConfig(2, 2.0, cold), seed=0) for cold in (0.0, 0.5)
     )
     forgotten = []
-    for before, fold in zip(warm, folds, strict=True):
+    for before, fold in zip(pretrain_head, folds, strict=True):
         assert rows(fold.asked) == rows(before.asked)
         gone = set(before.graph.events.item.tolist()) - set(
             fold.graph.events.item.tolist()

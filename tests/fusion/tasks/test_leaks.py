@@ -23,7 +23,7 @@ from kg.tables import DataError
 FOLDS = FoldConfig(2, 2.0)
 RECIPE = Recipe(
     tasks={"baskets": BasketCompletion(min_items=2), "next": NextItem()},
-    fusion=FusionConfig(width=8),
+    fusion=FusionConfig(embedding_dim=8),
     paths=PathConfig(2.0, 3.0),
     folds=FOLDS,
 )
@@ -55,16 +55,16 @@ def test_no_ask_finds_its_own_bundle_in_the_graph_it_is_asked_of(graph):
                 and bundle not in holds.source
                 and bundle not in made.target
             )
-        asks = BasketCompletion(min_items=2).training(fold.graph, fold.asked, number)
+        queries = BasketCompletion(min_items=2).training(fold.graph, fold.asked, number)
         counted = count_paths(fold.graph).item_item["item-bundle-item"]
-        for b in range(len(asks)):
-            pair = {asks.targets[b][0], asks.items[b][0]}
+        for b in range(len(queries)):
+            pair = {queries.targets[b][0], queries.items[b][0]}
             events = fold.graph.events
             left = [
                 set(events.item[events.bundle == n])
                 for n in set(events.bundle.tolist()) - {-1}
             ]
-            assert counted[asks.items[b][0], asks.targets[b][0]] == sum(
+            assert counted[queries.items[b][0], queries.targets[b][0]] == sum(
                 pair <= basket for basket in left
             )
     assert bundles > 5
@@ -186,8 +186,8 @@ def test_training_itself_refuses_leaks(shop, monkeypatch):
     split = TimeSplit(7, 8)(shop())
     assert (
         sum(
-            len(asks)
-            for _, _, asks in pipeline.prepare(split, RECIPE, progress=False).folds
+            len(queries)
+            for _, _, queries in pipeline.prepare(split, RECIPE, progress=False).folds
         )
         > 5
     )
@@ -216,7 +216,7 @@ def test_learned_vectors_start_from_what_no_training_ask_is_about(shop, timed):
     split = (TimeSplit(7, 8) if timed else GroupedSplit(0.2, 0.2))(shop(timed=timed))
     prepared = pipeline.prepare(split, RECIPE, progress=False)
     model, _ = pipeline.build_model(
-        prepared, replace(RECIPE, fusion=FusionConfig(width=8, words=False))
+        prepared, replace(RECIPE, fusion=FusionConfig(embedding_dim=8, text=False))
     )
     assert model.inputs is not None
     start = model.inputs.nodes.get_parameter("of item.weight").detach()

@@ -1,4 +1,4 @@
-"""A catalogue that nobody took anything from: made-up queries, and a model that learns from them."""
+"""A catalogue that nobody took anything from: synthetic queries, and a model that learns from them."""
 
 import re
 from dataclasses import replace
@@ -14,12 +14,12 @@ from eval.suite import baselines, judge, measure
 from fusion.experiment import EvaluationConfig, Recipe
 from fusion.model.config import FusionConfig
 from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
-from fusion.query import Ask
+from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import save
 from fusion.runs.folder import finished, new_run
 from fusion.tasks.folds import held_events
-from fusion.tasks.synthetic_queries import CatalogueQueries
+from fusion.tasks.synthetic_queries import SyntheticQueries
 from fusion.training.schedule import TrainingConfig
 from kg.graph import build_graph
 from kg.sources.icecat import Icecat
@@ -52,52 +52,52 @@ def known(graph, item):
 
 def test_no_training_ask_is_about_a_held_out_item(split, graph):
     fold = catalogue_fold(graph, split)
-    asks = CatalogueQueries(500).training(fold.graph, fold.asked, 0)
+    queries = SyntheticQueries(500).training(fold.graph, fold.asked, 0)
     held = [
         graph.vocabs["product"].rows(part.events["item"])
         for part in (split.valid, split.test)
     ]
-    assert set(asks.targets.rows) == set(range(12)) - set(np.concatenate(held))
-    found = CatalogueQueries().held_out(graph, held_events(graph, split.test.events), 0)
+    assert set(queries.targets.rows) == set(range(12)) - set(np.concatenate(held))
+    found = SyntheticQueries().held_out(graph, held_events(graph, split.test.events), 0)
     assert sorted(found.targets.rows) == sorted(held[1])
 
 
 def test_queries_are_words_of_the_item_and_differ(split, graph):
     fold = catalogue_fold(graph, split)
-    asks = CatalogueQueries(500, numbers=1.0).training(fold.graph, fold.asked, 0)
+    queries = SyntheticQueries(500, numbers=1.0).training(fold.graph, fold.asked, 0)
     assert (
-        (asks.users == -1).all()
-        and not asks.items.lengths.any()
-        and (asks.targets.lengths == 1).all()
+        (queries.users == -1).all()
+        and not queries.items.lengths.any()
+        and (queries.targets.lengths == 1).all()
     )
-    for text, item in zip(asks.texts, asks.targets.rows, strict=True):
+    for text, item in zip(queries.texts, queries.targets.rows, strict=True):
         assert text and words(text) <= known(graph, item)
-    assert len(set(asks.texts)) > 50
-    assert {"toner cartridge", "networking cable", "acme"} <= set(asks.texts)
+    assert len(set(queries.texts)) > 50
+    assert {"toner cartridge", "networking cable", "acme"} <= set(queries.texts)
 
 
 def test_the_source_of_the_words_is_a_setting(split, graph):
     fold = catalogue_fold(graph, split)
-    kinds = CatalogueQueries(200, titles=0.0, facts=1, relations=("is_a",)).training(
+    kinds = SyntheticQueries(200, titles=0.0, facts=1, relations=("is_a",)).training(
         fold.graph, fold.asked, 0
     )
     assert {text.lower() for text in kinds.texts} == {
         "toner cartridge",
         "networking cable",
     }
-    titled = CatalogueQueries(300, titles=1.0, words=2, numbers=0.0).training(
+    titled = SyntheticQueries(300, titles=1.0, words=2, numbers=0.0).training(
         fold.graph, fold.asked, 0
     )
     assert max(len(text.split()) for text in titled.texts) == 2
     assert not any(re.search(r"\d", text) for text in titled.texts)
     with pytest.raises(DataError, match="no relation 'nothing'"):
-        CatalogueQueries(relations=("nothing",)).training(fold.graph, fold.asked, 0)
+        SyntheticQueries(relations=("nothing",)).training(fold.graph, fold.asked, 0)
     with pytest.raises(ValueError, match="titles and numbers in"):
-        CatalogueQueries(titles=1.5)
+        SyntheticQueries(titles=1.5)
 
 
 def test_asks_are_the_same_by_seed_and_none_without_items(split, graph):
-    fold, task = catalogue_fold(graph, split), CatalogueQueries(50)
+    fold, task = catalogue_fold(graph, split), SyntheticQueries(50)
     one, again, other = (
         task.training(fold.graph, fold.asked, seed) for seed in (0, 0, 1)
     )
@@ -110,9 +110,15 @@ def test_asks_are_the_same_by_seed_and_none_without_items(split, graph):
 
 def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     recipe = Recipe(
-        tasks={"search": CatalogueQueries(400)},
+        tasks={"search": SyntheticQueries(400)},
         text=TextConfig(str(tiny_text), "frozen"),
-        fusion=FusionConfig(width=16, hidden=16, each=8, by_vector=4, new_items=0),
+        fusion=FusionConfig(
+            embedding_dim=16,
+            hidden=16,
+            candidates_per_path=8,
+            vector_candidates=4,
+            cold_candidates=0,
+        ),
         training=TrainingConfig(
             epochs=4, batch=50, lr=0.02, text_budget=0, validations=1
         ),
@@ -160,7 +166,7 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     } <= set(rivals)
     assert (
         left_out.get("LightGBM ranker") != "no events"
-    )  # it learns from the made-up queries, as the hybrid does
+    )  # it learns from the synthetic queries, as the hybrid does
     assert not {"popularity", "EASE"} & set(rivals)
     assert left_out["UserKNN"] == left_out["ALS"] == left_out["SASRec"] == "no events"
     short = replace(recipe, training=replace(recipe.training, epochs=1))
@@ -177,12 +183,12 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     )
     with new_run(tmp_path, "search") as folder:
         save(served, recipe, folder)
-    again, asks = (
+    again, queries = (
         Recommender.load(finished(folder)),
         held_out(prepared, recipe, split.test, 0)["search"],
     )
-    np.testing.assert_array_equal(again.score(asks), served.score(asks))
-    red = Ask(text="red toner cartridge")
+    np.testing.assert_array_equal(again.score(queries), served.score(queries))
+    red = Query(text="red toner cartridge")
     why = again.explain(red, again.answer(red)[0].id)
     assert why.words and why.parts["words"] > max(
         why.parts["paths"], why.parts["popularity"]

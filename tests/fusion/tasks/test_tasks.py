@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fusion.tasks.attribute_search import SENTENCES, Words
+from fusion.tasks.attribute_search import SENTENCES, AttributeSearch
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig, make_folds
 from fusion.tasks.next_item import NextItem
@@ -16,8 +16,8 @@ from kg.tables import DataError
 TASKS = [
     BasketCompletion(min_items=2, draws=3),
     NextItem(),
-    NextItem(new=False, draws=2),
-    Words(50),
+    NextItem(exclude_seen=False, draws=2),
+    AttributeSearch(50),
 ]
 
 
@@ -26,16 +26,16 @@ def fold(shop):
     return make_folds(build_graph(shop()), FoldConfig(1, 4.0, cold=0.0), 0)[0]
 
 
-def plain(asks):
+def plain(queries):
     return [
         (
-            asks.users[b].item(),
-            asks.items[b].tolist(),
-            asks.texts[b],
-            asks.targets[b].tolist(),
-            asks.groups[b].item(),
+            queries.users[b].item(),
+            queries.items[b].tolist(),
+            queries.texts[b],
+            queries.targets[b].tolist(),
+            queries.groups[b].item(),
         )
-        for b in range(len(asks))
+        for b in range(len(queries))
     ]
 
 
@@ -54,16 +54,16 @@ def baskets(events):
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
 def test_one_target_never_at_hand_and_the_same_by_seed(fold, task):
-    asks = task.training(fold.graph, fold.asked, 0)
-    assert len(asks) > 3
-    for _, items, _, targets, _ in plain(asks):
+    queries = task.training(fold.graph, fold.asked, 0)
+    assert len(queries) > 3
+    for _, items, _, targets, _ in plain(queries):
         assert (
             len(targets) == 1
             and targets[0] not in items
             and len(set(items)) == len(items)
         )
     assert (
-        plain(asks)
+        plain(queries)
         == plain(task.training(fold.graph, fold.asked, 0))
         != plain(task.training(fold.graph, fold.asked, 1))
     )
@@ -78,8 +78,8 @@ def test_the_order_of_events_and_edges_makes_no_difference(fold, task):
             for key, e in fold.graph.edges.items()
         }
         shuffled = replace(fold.graph, edges=edges)
-        asks = task.training(shuffled, fold.asked.take(order), seed)
-        assert plain(asks) == plain(task.training(fold.graph, fold.asked, seed))
+        queries = task.training(shuffled, fold.asked.take(order), seed)
+        assert plain(queries) == plain(task.training(fold.graph, fold.asked, seed))
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
@@ -99,10 +99,12 @@ def test_a_basket_without_one_item_asks_for_that_item(fold, least):
         for b, (owners, items) in baskets(fold.asked).items()
         if len(items) >= least
     }
-    asks = plain(BasketCompletion(min_items=least).held_out(fold.graph, fold.asked, 0))
-    assert len(asks) == len(found)
+    queries = plain(
+        BasketCompletion(min_items=least).held_out(fold.graph, fold.asked, 0)
+    )
+    assert len(queries) == len(found)
     for (user, items, text, (target,), group), (bundle, (owners, whole)) in zip(
-        asks, sorted(found.items()), strict=True
+        queries, sorted(found.items()), strict=True
     ):
         assert {*items, target} == whole and user == min(owners) and text == ""
         assert group == (user if user >= 0 else -1 - bundle)
@@ -111,9 +113,9 @@ def test_a_basket_without_one_item_asks_for_that_item(fold, least):
 def test_every_item_of_a_basket_may_be_the_target_and_all_are_as_likely(fold):
     bundle, (_, items) = max(baskets(fold.asked).items(), key=lambda kv: len(kv[1][1]))
     events = fold.asked.take(fold.asked.bundle == bundle)
-    asks = BasketCompletion(min_items=2, draws=400).training(fold.graph, events, 0)
-    found, counts = np.unique(asks.targets.rows, return_counts=True)
-    assert set(found.tolist()) == items and len(asks) == 400
+    queries = BasketCompletion(min_items=2, draws=400).training(fold.graph, events, 0)
+    found, counts = np.unique(queries.targets.rows, return_counts=True)
+    assert set(found.tolist()) == items and len(queries) == 400
     assert counts.min() > 0.7 * 400 / len(items)
 
 
@@ -147,11 +149,11 @@ def test_draws_and_limits_of_baskets(fold):
 def test_baskets_of_more_items_than_the_limit_are_left_out(fold, most):
     sizes = [len(items) for _, items in baskets(fold.asked).values()]
     task = BasketCompletion(min_items=2, max_items=most)
-    for asks in (
+    for queries in (
         task.training(fold.graph, fold.asked, 0),
         task.held_out(fold.graph, fold.asked, 0),
     ):
-        assert sorted(len(items) + 1 for _, items, *_ in plain(asks)) == sorted(
+        assert sorted(len(items) + 1 for _, items, *_ in plain(queries)) == sorted(
             s for s in sizes if 2 <= s <= most
         )
     with pytest.raises(ValueError, match="max_items 2 must be 0 or at least 3"):
@@ -175,15 +177,17 @@ def test_next_items_are_taken_in_the_window_and_new_where_only_those_are_asked_f
         if u >= 0
     }
     assert taken & before  # some are taken again
-    asks = plain(NextItem(new=new, draws=99).training(fold.graph, fold.asked, 0))
-    assert {(user, target) for user, _, _, (target,), _ in asks} == (
+    queries = plain(
+        NextItem(exclude_seen=new, draws=99).training(fold.graph, fold.asked, 0)
+    )
+    assert {(user, target) for user, _, _, (target,), _ in queries} == (
         taken - before if new else taken
     )
     assert all(
         items == [] and text == "" and group == user
-        for user, items, text, _, group in asks
+        for user, items, text, _, group in queries
     )
-    assert len(asks) == len(taken - before if new else taken)  # none twice
+    assert len(queries) == len(taken - before if new else taken)  # none twice
 
 
 def test_draws_and_limits_of_next_items(fold):
@@ -220,10 +224,12 @@ def test_the_history_is_what_the_user_took_oldest_first_and_none_of_it_is_asked_
         events.time.tolist(), events.item.tolist(), events.user.tolist(), strict=True
     )
     taken = sorted(row for row in rows if row[2] >= 0)
-    found = NextItem(new=False, draws=9, history=most).training(
+    found = NextItem(exclude_seen=False, draws=9, history=most).training(
         fold.graph, fold.asked, 0
     )
-    every = plain(NextItem(new=False, draws=9).training(fold.graph, fold.asked, 0))
+    every = plain(
+        NextItem(exclude_seen=False, draws=9).training(fold.graph, fold.asked, 0)
+    )
     asked, taken_again = {(user, target) for user, *_, (target,), _ in plain(found)}, 0
     hands = {user: items for user, items, *_ in plain(found)}
     for user, _, _, (target,), _ in every:
@@ -261,34 +267,38 @@ def test_words_are_titles_of_attributes_of_the_target_and_only_of_those_with_tex
     graph = build_graph(
         type(tables)(type(tables.schema).from_dict(schema), nodes, edges)
     )
-    asks = plain(Words(80, anonymous=1.0).training(graph, graph.events, 0))
+    queries = plain(AttributeSearch(80, anonymous=1.0).training(graph, graph.events, 0))
     edge = graph.edges[("item", "by", "brand")]
     named = {
         (f"Brand {b}", i)
         for i, b in zip(edge.source.tolist(), edge.target.tolist(), strict=True)
     }
-    assert {(text, target) for _, _, text, (target,), _ in asks} <= named
-    assert len(asks) > 20 and all(
-        user == -1 and items == [] for user, items, *_ in asks
+    assert {(text, target) for _, _, text, (target,), _ in queries} <= named
+    assert len(queries) > 20 and all(
+        user == -1 and items == [] for user, items, *_ in queries
     )
-    assert {target for *_, (target,), _ in asks} == set(
+    assert {target for *_, (target,), _ in queries} == set(
         graph.events.item.tolist()
     ) & set(edge.source.tolist())
     taken = set(
         zip(graph.events.user.tolist(), graph.events.item.tolist(), strict=True)
     )
-    held = plain(Words().held_out(graph, graph.events, 0))
+    held = plain(AttributeSearch().held_out(graph, graph.events, 0))
     assert {(user, target) for user, _, _, (target,), _ in held} <= taken
     assert len(held) > 1 and any(user >= 0 for user, *_ in held)
-    assert not Words(relations=("tagged",)).training(graph, graph.events, 0).texts
+    assert (
+        not AttributeSearch(relations=("tagged",))
+        .training(graph, graph.events, 0)
+        .texts
+    )
 
 
 def test_words_are_drawn_as_often_as_items_are_taken(shop):
     graph = build_graph(shop())
     rows = np.repeat([2, 4], [30, 10])  # two items that have a brand
     events = graph.events.take(np.zeros(40, np.int64))
-    asks = Words(4000).training(graph, replace(events, item=rows), 0)
-    assert np.bincount(asks.targets.rows)[2] / len(asks) == pytest.approx(
+    queries = AttributeSearch(4000).training(graph, replace(events, item=rows), 0)
+    assert np.bincount(queries.targets.rows)[2] / len(queries) == pytest.approx(
         0.75, abs=0.03
     )
 
@@ -300,28 +310,32 @@ def test_who_asks_with_words_is_known_but_for_a_share_in_training(shop):
     )
     nobody = (graph.events.user < 0).mean()
     for share in (0.0, 0.3, 1.0):
-        asks = Words(3000, anonymous=share).training(graph, graph.events, 0)
-        assert (asks.users < 0).mean() == pytest.approx(
+        queries = AttributeSearch(3000, anonymous=share).training(
+            graph, graph.events, 0
+        )
+        assert (queries.users < 0).mean() == pytest.approx(
             share + (1 - share) * nobody, abs=0.06
         )
-        known = asks.users >= 0
+        known = queries.users >= 0
         assert (
             set(
                 zip(
-                    asks.users[known].tolist(),
-                    asks.targets.rows[known].tolist(),
+                    queries.users[known].tolist(),
+                    queries.targets.rows[known].tolist(),
                     strict=True,
                 )
             )
             <= taken
         )
-    assert np.unique(asks.groups).size == len(asks)  # nobody in particular is no group
+    assert np.unique(queries.groups).size == len(
+        queries
+    )  # an anonymous user is no group
 
 
 def test_a_share_of_the_training_asks_is_said_in_sentences(shop):
     graph = build_graph(shop())
-    names = Words(2000).training(graph, graph.events, 0)
-    said = Words(2000, sentences=0.3).training(graph, graph.events, 0)
+    names = AttributeSearch(2000).training(graph, graph.events, 0)
+    said = AttributeSearch(2000, sentences=0.3).training(graph, graph.events, 0)
     assert (names.targets.rows == said.targets.rows).all() and (
         names.users == said.users
     ).all()
@@ -329,22 +343,22 @@ def test_a_share_of_the_training_asks_is_said_in_sentences(shop):
     assert np.mean(wrapped) == pytest.approx(0.3, abs=0.05)
     for name, text in zip(names.texts, said.texts, strict=True):
         assert text == name or text in {sentence.format(name) for sentence in SENTENCES}
-    held = Words(sentences=1.0).held_out(graph, graph.events, 0)
-    assert held.texts == Words().held_out(graph, graph.events, 0).texts
+    held = AttributeSearch(sentences=1.0).held_out(graph, graph.events, 0)
+    assert held.texts == AttributeSearch().held_out(graph, graph.events, 0).texts
 
 
 def test_every_held_out_bundle_and_single_item_is_asked_for_in_words_once(shop):
     graph = build_graph(shop())
     named = set(graph.edges[("item", "by", "brand")].source.tolist())
     events = graph.events.take(np.isin(graph.events.item, list(named)))
-    asks = Words(limit=0).held_out(graph, events, 0)
-    assert len(asks) == len(baskets(events)) + (events.bundle < 0).sum()
+    queries = AttributeSearch(limit=0).held_out(graph, events, 0)
+    assert len(queries) == len(baskets(events)) + (events.bundle < 0).sum()
 
 
 def test_a_relation_that_is_not_there_is_refused(shop):
     graph = build_graph(shop())
     with pytest.raises(DataError, match="no relation 'bye'"):
-        Words(relations=("by", "bye")).training(graph, graph.events, 0)
+        AttributeSearch(relations=("by", "bye")).training(graph, graph.events, 0)
 
 
 @pytest.mark.parametrize(
@@ -354,4 +368,4 @@ def test_shares_that_make_no_sense_are_refused(wrong):
     with pytest.raises(
         ValueError, match=f"words: {next(iter(wrong))} {next(iter(wrong.values()))}"
     ):
-        Words(**wrong)
+        AttributeSearch(**wrong)

@@ -10,8 +10,8 @@ from fusion.bundles.build import first_scores
 from fusion.bundles.judge import full_score
 from fusion.model.hybrid import encode_words
 from fusion.pipeline import held_out
-from fusion.query import Ask, Ragged, join
-from fusion.training.shrinkage import _best, shares_kept, temper
+from fusion.query import Query, Ragged, join
+from fusion.training.shrinkage import _best, fit_shrinkage, shares_kept
 
 WORDS = ("", "thing of kind 3")
 
@@ -20,15 +20,17 @@ WORDS = ("", "thing of kind 3")
 def mixed(small):
     """A hybrid of noise, and asks by turns without words and with; what is right is what its counts put first and fifth
     where there are words, and first in its whole score where there are none."""
-    made = small(each=14, by_vector=14)
+    made = small(each=14, vector_candidates=14)
     for parameter in made.model.head.parameters():
         parameter.data.normal_(std=0.5)
     made.model.eval()
-    asks = replace(made.asks, texts=tuple(WORDS[b % 2] for b in range(len(made.asks))))
+    queries = replace(
+        made.queries, texts=tuple(WORDS[b % 2] for b in range(len(made.queries)))
+    )
     with torch.no_grad():
-        words = encode_words(made.model, asks, torch.device("cpu"))
+        words = encode_words(made.model, queries, torch.device("cpu"))
         found = made.model.score(
-            made.world, asks, made.bank.items, made.bank.users, words
+            made.snapshot, queries, made.embeddings.items, made.embeddings.users, words
         )
         counted = made.model.head.of_counts(found.phi).masked_fill(
             found.rows < 0, -torch.inf
@@ -39,46 +41,50 @@ def mixed(small):
     )
     right = [
         alone[b, [0, 4]].tolist() if text else whole[b, [0]].tolist()
-        for b, text in enumerate(asks.texts)
+        for b, text in enumerate(queries.texts)
     ]
     return made, replace(
-        asks, targets=Ragged.of([sorted(r for r in rows if r >= 0) for rows in right])
+        queries,
+        targets=Ragged.of([sorted(r for r in rows if r >= 0) for rows in right]),
     )
 
 
-def ndcg(made, asks, kept):
+def ndcg(made, queries, kept):
     """(B,) NDCG@10 by Hybrid.score, in a loop."""
     made.model.eval()
     made.model.kept.copy_(torch.tensor(kept))
     found = []
     with torch.no_grad():
-        words = encode_words(made.model, asks, torch.device("cpu"))
+        words = encode_words(made.model, queries, torch.device("cpu"))
         scores = made.model.score(
-            made.world, asks, made.bank.items, made.bank.users, words
+            made.snapshot, queries, made.embeddings.items, made.embeddings.users, words
         )
-    for b in range(len(asks)):
+    for b in range(len(queries)):
         order = scores.rows[b][scores.score[b].argsort(descending=True)][:10].tolist()
         dcg = sum(
             1 / np.log2(place + 2)
             for place, row in enumerate(order)
-            if row in asks.targets[b]
+            if row in queries.targets[b]
         )
         found.append(
-            dcg / sum(1 / np.log2(place + 2) for place in range(len(asks.targets[b])))
+            dcg
+            / sum(1 / np.log2(place + 2) for place in range(len(queries.targets[b])))
         )
     return np.array(found)
 
 
 def test_it_is_the_best_share_for_each_kind_of_ask(mixed):
-    made, asks = mixed
-    spoken = np.array([bool(text) for text in asks.texts])
-    temper(made.model, made.world, made.bank, asks, batch=7, progress=False)
+    made, queries = mixed
+    spoken = np.array([bool(text) for text in queries.texts])
+    fit_shrinkage(
+        made.model, made.snapshot, made.embeddings, queries, batch=7, progress=False
+    )
     silent, worded = made.model.kept.tolist()
     assert silent == 1  # nothing is better than all of it
     grid = np.linspace(0, 1, 11)
     table = np.array(
         [
-            ndcg(made, asks.take(np.flatnonzero(spoken)), (share, share))
+            ndcg(made, queries.take(np.flatnonzero(spoken)), (share, share))
             for share in grid
         ]
     )
@@ -87,7 +93,7 @@ def test_it_is_the_best_share_for_each_kind_of_ask(mixed):
 
 
 def test_what_may_be_chance_is_passed_over():
-    """As far apart on average, told by asks that agree and by asks that do not."""
+    """As far apart on average, told by queries that agree and by queries that do not."""
     better, worse = torch.zeros(11), torch.zeros(11)
     better[3], worse[3] = 0.2, -0.1
     agree, differ = (
@@ -99,64 +105,70 @@ def test_what_may_be_chance_is_passed_over():
 
 
 def test_all_is_kept_where_nobody_says_otherwise(mixed):
-    made, asks = mixed
+    made, queries = mixed
     made.model.train()
     for few in (np.arange(0), np.arange(1)):
         made.model.kept.fill_(0.5)
-        temper(made.model, made.world, made.bank, asks.take(few), progress=False)
+        fit_shrinkage(
+            made.model,
+            made.snapshot,
+            made.embeddings,
+            queries.take(few),
+            progress=False,
+        )
         assert made.model.kept.tolist() == [1, 1] and made.model.training
 
 
 def test_where_nothing_is_kept_the_counts_speak_alone(mixed):
-    made, asks = mixed
+    made, queries = mixed
     made.model.eval()
     made.model.kept.copy_(torch.tensor([0.0, 1.0]))
     with torch.no_grad():
-        words = encode_words(made.model, asks, torch.device("cpu"))
+        words = encode_words(made.model, queries, torch.device("cpu"))
         found = made.model.score(
-            made.world, asks, made.bank.items, made.bank.users, words
+            made.snapshot, queries, made.embeddings.items, made.embeddings.users, words
         )
         counted = made.model.head.of_counts(found.phi).masked_fill(
             found.rows < 0, -torch.inf
         )
-    silent = torch.tensor([not text for text in asks.texts])
+    silent = torch.tensor([not text for text in queries.texts])
     assert torch.equal(found.score[silent], counted[silent])
     assert not torch.allclose(found.score[~silent], counted[~silent])
 
 
 def test_a_training_ends_with_it(trainer_of, tmp_path):
-    """Nothing else is changed, and it is said by validation asks alone."""
+    """Nothing else is changed, and it is said by validation queries alone."""
     made = {
-        n: trainer_of(tmp_path / str(n), "training.epochs=1", f"training.temper={n}")
+        n: trainer_of(tmp_path / str(n), "training.epochs=1", f"training.shrinkage={n}")
         for n in (0, 500)
     }
     for one in made.values():
         one.trainer.fit(progress=False)
-    plain, tempered = (one.trainer.model.state_dict() for one in made.values())
+    plain, shrunk = (one.trainer.model.state_dict() for one in made.values())
     assert plain["kept"].tolist() == [1, 1]
     assert all(
-        torch.equal(tempered[name], value)
+        torch.equal(shrunk[name], value)
         for name, value in plain.items()
         if name != "kept"
     )
     one = made[500]
-    asks = join(
+    queries = join(
         list(held_out(one.prepared, one.recipe, one.prepared.split.valid, 500).values())
     )
     model, trainer = made[0].trainer.model, made[0].trainer
-    temper(
+    fit_shrinkage(
         model,
         trainer.serving,
         model.encode(trainer.serving, trainer.texts()),
-        asks,
+        queries,
         progress=False,
     )
-    assert torch.equal(model.kept, tempered["kept"])
+    assert torch.equal(model.kept, shrunk["kept"])
 
 
 def test_made_up_queries_do_not_say_it(trainer_of, tmp_path):
     made = trainer_of(
-        tmp_path, "tasks.typed.class=fusion.tasks.synthetic_queries:CatalogueQueries"
+        tmp_path, "tasks.typed.class=fusion.tasks.synthetic_queries:SyntheticQueries"
     )
     asked = held_out(made.prepared, made.recipe, made.prepared.split.valid, 10_000)
     typed = asked.pop("typed")
@@ -167,22 +179,22 @@ def test_made_up_queries_do_not_say_it(trainer_of, tmp_path):
 
 def test_single_scores_keep_as_much_as_answers_do(trained):
     recommender = trained.recommender
-    model, old = recommender.model, recommender.world.taken
+    model, old = recommender.model, recommender.snapshot.taken
     model.kept.copy_(torch.tensor([0.25, 0.75]))
     try:
-        for ask in (
-            Ask("u003", ("i001", "i005")),
-            Ask("u003", ("i001", "i005"), "black lamp"),
+        for query in (
+            Query("u003", ("i001", "i005")),
+            Query("u003", ("i001", "i005"), "black lamp"),
         ):
-            scores = recommender.scores(recommender.asks([ask]))
+            scores = recommender.scores(recommender.queries([query]))
             known = (scores.rows[0] >= 0) & old[scores.rows[0]]
             rows, wanted = scores.rows[0][known].numpy(), scores.score[0][known].numpy()
             assert len(rows) > 20
             np.testing.assert_allclose(
-                full_score(recommender, ask, rows), wanted, atol=2e-4
+                full_score(recommender, query, rows), wanted, atol=2e-4
             )
             np.testing.assert_allclose(
-                first_scores(recommender, ask)[rows], wanted, atol=2e-4
+                first_scores(recommender, query)[rows], wanted, atol=2e-4
             )
     finally:
         model.kept.fill_(1.0)

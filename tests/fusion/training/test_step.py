@@ -10,14 +10,19 @@ from fusion.training.step import TrainingStep
 WHOLE = pytest.mark.parametrize("whole", [True, False], ids=["whole", "sampled"])
 
 
-def run(small, whole=True, budget=-1, hand=-1, language=False, asks=None, seed=0):
+def run(small, whole=True, budget=-1, hand=-1, language=False, queries=None, seed=0):
     """Losses of a step, with every gradient of before gone."""
-    model, world, usual, source, bank = small
+    model, snapshot, usual, source, embeddings = small
     model.zero_grad()
     generator = torch.Generator().manual_seed(seed)
     step = TrainingStep(model, whole, budget, hand)
     return step(
-        world, usual if asks is None else asks, bank, source, generator, language
+        snapshot,
+        usual if queries is None else queries,
+        embeddings,
+        source,
+        generator,
+        language,
     )
 
 
@@ -160,16 +165,16 @@ def test_sampled_steps_give_the_context_the_gradient_of_whole_steps(small):
 
 @WHOLE
 @pytest.mark.parametrize(
-    "off", ["", "words", "graph", "paths", "words graph", "graph paths", "words paths"]
+    "off", ["", "text", "graph", "paths", "text graph", "graph paths", "text paths"]
 )
 def test_every_combination_of_parts_learns(small, whole, off):
-    made = small(**dict.fromkeys(off.split(), False), by_vector=14)
+    made = small(**dict.fromkeys(off.split(), False), vector_candidates=14)
     found = run(made, whole)
     found.total(0.5).backward()
     reached = learning(made.model)
     assert found.candidates > 0 and (found.catalogue > 0) == made.model.config.vectors
     for name, starts in (
-        ("words", "text.model.encoder.layer.1"),
+        ("text", "text.model.encoder.layer.1"),
         ("graph", "gnn"),
         ("paths", "head"),
     ):
@@ -179,20 +184,20 @@ def test_every_combination_of_parts_learns(small, whole, off):
 @WHOLE
 def test_a_text_budget_of_0_gives_bert_no_gradient_but_the_rest(encoded, whole):
     made, seen = encoded
-    before = made.bank.text.clone()
+    before = made.embeddings.text.clone()
     run(made, whole, budget=0).total(0.5).backward()
     reached = learning(made.model)
     assert seen == [] and not [n for n in reached if n.startswith("text.")]
     assert any(n.startswith("gnn") for n in reached) and any(
         n.startswith("gate") for n in reached
     )
-    assert torch.equal(made.bank.text, before)
+    assert torch.equal(made.embeddings.text, before)
 
 
 def test_a_text_budget_of_minus_1_encodes_all_texts_that_occur(encoded):
     made, seen = encoded
     run(made, budget=-1)
-    assert [sorted(rows) for rows in seen] == [list(range(len(made.bank.text)))]
+    assert [sorted(rows) for rows in seen] == [list(range(len(made.embeddings.text)))]
 
 
 @WHOLE
@@ -201,32 +206,32 @@ def test_a_text_budget_is_kept_and_spent_on_the_asks_own_nodes_first(
     encoded, whole, budget
 ):
     made, seen = encoded
-    asks = made.asks.take(np.array([0]))
-    run(made, whole, budget, asks=asks)
+    queries = made.queries.take(np.array([0]))
+    run(made, whole, budget, queries=queries)
     (rows,) = seen
-    distinct = made.world.distinct["item"][
-        torch.as_tensor([*asks.targets.rows, *asks.items.rows])
+    distinct = made.snapshot.distinct["item"][
+        torch.as_tensor([*queries.targets.rows, *queries.items.rows])
     ]
     own = set(distinct[distinct >= 0].tolist())
     assert len(rows) == len(set(rows)) == budget
     assert set(rows) <= own if budget <= len(own) else own < set(rows)
     seen.clear()
-    run(made, whole, budget, asks=asks, seed=0)
+    run(made, whole, budget, queries=queries, seed=0)
     assert seen == [rows]  # by seed
 
 
 @WHOLE
 def test_the_texts_of_a_step_are_banked_without_gradient(encoded, whole):
     made, seen = encoded
-    made.bank.text = torch.zeros_like(made.bank.text)
+    made.embeddings.text = torch.zeros_like(made.embeddings.text)
     run(made, whole, budget=3)
     fresh = made.source.encode_all()
     anew = torch.isin(torch.arange(len(fresh)), torch.tensor(seen[0]))
     assert (
-        torch.allclose(made.bank.text[anew], fresh[anew], atol=1e-5)
-        and not made.bank.text[~anew].any()
+        torch.allclose(made.embeddings.text[anew], fresh[anew], atol=1e-5)
+        and not made.embeddings.text[~anew].any()
     )
-    assert not made.bank.text.requires_grad
+    assert not made.embeddings.text.requires_grad
 
 
 @WHOLE
@@ -238,24 +243,26 @@ def test_language_alone_leaves_the_graph_as_it_is_and_out_of_the_loss(small, who
     assert any(n.startswith("text.model.encoder.layer.1") for n in reached)
     assert not [n for n in reached if n.startswith(("gnn", "inputs", "gate", "head"))]
     torch.nn.init.normal_(made.model.inputs.nodes["of item"].weight)
-    made.bank.items = made.model.encode(made.world, made.source.encode_all()).items
+    made.embeddings.items = made.model.encode(
+        made.snapshot, made.source.encode_all()
+    ).items
     assert run(made, whole, language=True).catalogue.item() == pytest.approx(
         found.catalogue.item(), abs=1e-5
     )
 
 
 @WHOLE
-def test_words_of_asks_reach_bert(small, asks, whole):
+def test_words_of_asks_reach_bert(small, queries, whole):
     made = still(small)
-    spoken = asks((-1, [], 6), (-1, [], 2), texts=["thing of kind 3", "kind 1"])
-    run(made, whole, budget=0, asks=spoken).total(0.5).backward()
+    spoken = queries((-1, [], 6), (-1, [], 2), texts=["thing of kind 3", "kind 1"])
+    run(made, whole, budget=0, queries=spoken).total(0.5).backward()
     assert any(n.startswith("text.model.encoder.layer.1") for n in learning(made.model))
 
 
-def test_words_are_encoded_in_their_place(small, asks):
+def test_words_are_encoded_in_their_place(small, queries):
     made = small()
     made.model.eval()
-    spoken = asks(*[(-1, [], 0)] * 4, texts=["red", " ", "blue jeans", "red"])
+    spoken = queries(*[(-1, [], 0)] * 4, texts=["red", " ", "blue jeans", "red"])
     with torch.no_grad():
         words = encode_words(made.model, spoken, torch.device("cpu"))
         assert torch.allclose(

@@ -10,14 +10,14 @@ from fusion.query import Constraints, join
 from fusion.training.schedule import TrainingConfig, schedule
 from fusion.training.trainer import CHECKPOINT
 
-# Nothing drawn by chance but the order of the asks: the same loss and gradient however a batch
+# Nothing drawn by chance but the order of the queries: the same loss and gradient however a batch
 # is cut up.
 CERTAIN = (
     "fusion.modality_drop=0",
     "fusion.id_drop=0",
     "fusion.head_dropout=0",
     "training.text_budget=-1",
-    "training.hand=-1",
+    "training.context_texts=-1",
 )
 SAMPLED = ("training.whole_edges=0", "fusion.fanout=[-1, -1]", "training.refresh=1")
 SHORT = ("training.epochs=1", "training.validations=2")
@@ -93,7 +93,7 @@ def test_a_resumed_training_ends_as_one_that_was_not_stopped(trainer_of, tmp_pat
         "training.text_refreshes=5",
         "training.validations=3",
     )
-    settings = (*SAMPLED, *often, "training.language_epochs=1", "training.epochs=1")
+    settings = (*SAMPLED, *often, "training.text_epochs=1", "training.epochs=1")
     whole = trainer_of(tmp_path / "whole", *settings).trainer
     history = whole.fit(progress=False)
     for done in (0, 8):
@@ -134,12 +134,12 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
         "training.epochs=4",
         "training.validations=8",
         "training.patience=2",
-        "training.settle.passes=0",
+        "training.finetune_head.epochs=0",
     )
     trainer = trainer_of(tmp_path, *settings).trainer
     values, states = iter([0.1, 0.5, 0.4, 0.3, 0.9]), []
 
-    def validate(model, bank):
+    def validate(model, embeddings):
         states.append(weights(trainer))
         return next(values)
 
@@ -156,23 +156,27 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
 
 
 def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
-    """Hardly any of it, and it: the settled head is better on the asks set aside, and all else is equal."""
+    """Hardly any of it, and it: the settled head is better on the queries set aside, and all else is equal."""
     kept, losses = [], []
     for rate in ("1e-9", "3e-3"):
-        settings = (*SHORT, f"training.settle.lr={rate}", "training.settle_share=0.25")
+        settings = (
+            *SHORT,
+            f"training.finetune_head.lr={rate}",
+            "training.finetune_share=0.25",
+        )
         made = trainer_of(tmp_path / rate, *settings)
         made.trainer.fit(progress=False)
         kept.append(weights(made.trainer))
         scored = finish(made.trainer, made.prepared).model
         fold = made.trainer.folds[0]
         assert fold.settling is not None and len(fold.settling) == round(
-            0.25 * (len(fold.asks) + len(fold.settling))
+            0.25 * (len(fold.queries) + len(fold.settling))
         )
-        bank = scored.encode(fold.world, made.trainer.texts())
+        embeddings = scored.encode(fold.snapshot, made.trainer.texts())
         with torch.no_grad():
             words = encode_words(scored, fold.settling, torch.device("cpu"))
             found = scored.score(
-                fold.world, fold.settling, bank.items, bank.users, words
+                fold.snapshot, fold.settling, embeddings.items, embeddings.users, words
             )
             losses.append(
                 float(
@@ -216,7 +220,7 @@ def test_a_batch_in_parts_gives_the_same_loss_and_gradient(trainer_of, tmp_path,
 
 
 def test_sampling_all_neighbours_is_the_whole_graph(trainer_of, tmp_path):
-    """The loss is the same; the gradient need not be, as only the asks' own items and users carry it."""
+    """The loss is the same; the gradient need not be, as only the queries' own items and users carry it."""
     found = []
     for mode in ((), SAMPLED):
         trainer = trainer_of(tmp_path, *CERTAIN, *mode).trainer
@@ -271,13 +275,13 @@ def test_every_part_that_is_tuned_learns(trainer_of, tmp_path):
 def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_path):
     trainer = trainer_of(
         tmp_path,
-        "training.language_epochs=1",
+        "training.text_epochs=1",
         "training.epochs=1",
         "training.validations=4",
     ).trainer
     texts, rest = [], []
 
-    def validate(model, bank):
+    def validate(model, embeddings):
         texts.append(trainer.source.encode_all())
         rest.append(weights(trainer)["gate.linear.weight"])
         return float(len(texts))
@@ -285,30 +289,28 @@ def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_pa
     start = trainer.source.encode_all()
     trainer.validate = validate
     trainer.fit(progress=False)
-    assert trainer.language_steps == len(trainer.plan) // 2
+    assert trainer.text_steps == len(trainer.plan) // 2
     assert not torch.equal(start, texts[0]) and not torch.equal(texts[0], texts[1])
     assert torch.equal(texts[1], texts[2]) and torch.equal(texts[2], texts[3])
     assert torch.equal(rest[0], rest[1]) and not torch.equal(rest[1], rest[2])
     for fold in trainer.folds:
-        assert torch.allclose(fold.bank.text, texts[3], atol=1e-6)
+        assert torch.allclose(fold.embeddings.text, texts[3], atol=1e-6)
 
 
 def test_what_the_language_half_alone_reached_is_not_the_best_run(trainer_of, tmp_path):
     """Validations fall from the first on: those of the first step must neither be kept nor stop the second."""
     settings = (
-        "training.language_epochs=2",
+        "training.text_epochs=2",
         "training.epochs=1",
         "training.validations=6",
         "training.patience=1",
     )
     trainer = trainer_of(tmp_path, *settings).trainer
     values = iter(range(100, 0, -1))
-    trainer.validate = lambda model, bank: float(next(values))
+    trainer.validate = lambda model, embeddings: float(next(values))
     history = trainer.fit(progress=False)
-    assert trainer.done > trainer.language_steps
-    kept = next(
-        row["metric"] for row in history if row["step"] > trainer.language_steps
-    )
+    assert trainer.done > trainer.text_steps
+    kept = next(row["metric"] for row in history if row["step"] > trainer.text_steps)
     assert trainer.best == kept < history[0]["metric"]
 
 
@@ -316,11 +318,11 @@ def test_mixed_precision_trains_and_keeps_the_texts_up_to_date(trainer_of, tmp_p
     trainer = trainer_of(
         tmp_path, "training.epochs=2", "training.precision=bf16-mixed"
     ).trainer
-    before = [fold.bank.text.clone() for fold in trainer.folds]
+    before = [fold.embeddings.text.clone() for fold in trainer.folds]
     trainer._warm()
     assert trainer._step(0)["loss"] > 0
     changed = [
-        not torch.equal(old, fold.bank.text)
+        not torch.equal(old, fold.embeddings.text)
         for old, fold in zip(before, trainer.folds, strict=True)
     ]
     assert sum(changed) == 1  # that of the step's fold
@@ -349,7 +351,7 @@ def test_a_gradient_that_is_no_number_stops_the_training(trainer_of, tmp_path):
 
 
 def test_a_part_that_is_switched_off_is_not_trained(trainer_of, tmp_path):
-    for part, absent in (("words", "text."), ("graph", "gnn."), ("paths", "head.")):
+    for part, absent in (("text", "text."), ("graph", "gnn."), ("paths", "head.")):
         trainer = trainer_of(tmp_path, *SHORT, f"fusion.{part}=false").trainer
         assert trainer.fit(progress=False)[-1]["loss"] > 0
         assert not [name for name in weights(trainer) if name.startswith(absent)]
@@ -393,12 +395,20 @@ def test_settings_that_make_no_sense_are_refused(key, value):
 def test_what_is_set_aside_for_settling_is_not_in_the_joint_training(
     trainer_of, tmp_path, share
 ):
-    made = trainer_of(tmp_path, f"training.settle_share={share}")
-    for fold, (_, _, asks) in zip(made.trainer.folds, made.prepared.folds, strict=True):
+    made = trainer_of(tmp_path, f"training.finetune_share={share}")
+    for fold, (_, _, queries) in zip(
+        made.trainer.folds, made.prepared.folds, strict=True
+    ):
         kept = 0 if fold.settling is None else len(fold.settling)
-        assert kept == round(share * len(asks)) and len(fold.asks) + kept == len(asks)
-        both = fold.asks if fold.settling is None else join([fold.asks, fold.settling])
-        assert sorted(both.targets.rows) == sorted(asks.targets.rows)
+        assert kept == round(share * len(queries)) and len(fold.queries) + kept == len(
+            queries
+        )
+        both = (
+            fold.queries
+            if fold.settling is None
+            else join([fold.queries, fold.settling])
+        )
+        assert sorted(both.targets.rows) == sorted(queries.targets.rows)
     assert sum(len(chosen) for _, chosen in made.trainer.plan) <= 6 * sum(
-        len(f.asks) for f in made.trainer.folds
+        len(f.queries) for f in made.trainer.folds
     )

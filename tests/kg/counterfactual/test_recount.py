@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kg.counterfactual.index import Place
+from kg.counterfactual.index import QueryItemPair
 from kg.counterfactual.recount import Recount
 from kg.graph import Graph, build_graph, events_of
 from kg.metapaths.count import PathConfig, count_paths
@@ -141,7 +141,7 @@ def test_a_recount_is_a_count_of_the_graph_without_the_edges(
     for trial in range(15):
         hand = rng.choice(14, rng.integers(0, 4), replace=False)
         item = int(rng.choice(np.setdiff1d(np.arange(14), hand)))
-        place = Place(int(rng.integers(-1, 6)), hand, item)
+        place = QueryItemPair(int(rng.integers(-1, 6)), hand, item)
         cut = {}
         for name in rng.choice(
             [key[1] for key, e in graph.edges.items() if len(e)],
@@ -212,7 +212,7 @@ def test_what_was_pruned_stays_out(shop):
     recount = Recount(graph, counts)
     matrix = counts.item_item["item-bundle-item"]
     for item in range(14):
-        place = Place(-1, np.setdiff1d(np.arange(14), [item]), item)
+        place = QueryItemPair(-1, np.setdiff1d(np.arange(14), [item]), item)
         found = recount.count(place, {}).item_item["item-bundle-item"]
         np.testing.assert_array_equal(
             found, matrix[place.hand][:, [item]].toarray().ravel()
@@ -244,7 +244,7 @@ def test_ages_count_as_they_were_set(older):
     counts = count_paths(graph, CONFIG)
     recount = Recount(graph, counts)
     for user, item in product(range(2), range(4)):
-        place = Place(user, np.setdiff1d(np.arange(4), [item]), item)
+        place = QueryItemPair(user, np.setdiff1d(np.arange(4), [item]), item)
         same(got(recount.count(place, {})), expected(counts, place))
         cut = {"took": np.array([item])}
         changed = count_paths(without(graph, cut), CONFIG)

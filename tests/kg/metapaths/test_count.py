@@ -1,4 +1,4 @@
-"""Counted paths against loops over the events, on small random graphs, and by hand."""
+"""Metapath counts against loops over the events, on small random graphs, and by hand."""
 
 from collections import defaultdict
 

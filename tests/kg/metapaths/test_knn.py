@@ -1,4 +1,4 @@
-"""What near users take, against loops, and recounted without some edges."""
+"""What user-kNN take, against loops, and recounted without some edges."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kg.counterfactual.index import Place
+from kg.counterfactual.index import QueryItemPair
 from kg.counterfactual.recount import Recount
 from kg.graph import build_graph, events_of
 from kg.metapaths.count import PathConfig, count_paths
@@ -98,7 +98,7 @@ def test_a_recount_keeps_who_is_near_and_counts_anew_how_near(shop, seed, edges,
                 0  # what was pruned stays out
             )
             for item in range(ITEMS):
-                place = Place(user, np.zeros(0, np.int64), item)
+                place = QueryItemPair(user, np.zeros(0, np.int64), item)
                 assert recount.count(place, {}).user_item[NEAR] == pytest.approx(
                     was[item], abs=1e-5
                 )
@@ -107,4 +107,7 @@ def test_a_recount_keeps_who_is_near_and_counts_anew_how_near(shop, seed, edges,
                 )
                 moved += abs(now[item] - was[item]) > 1e-3
     assert moved
-    assert recount.count(Place(-1, np.zeros(0, np.int64), 0), {}).user_item[NEAR] == 0
+    assert (
+        recount.count(QueryItemPair(-1, np.zeros(0, np.int64), 0), {}).user_item[NEAR]
+        == 0
+    )

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 import scipy.sparse as sp
 
-from kg.counterfactual.index import Place
+from kg.counterfactual.index import QueryItemPair
 from kg.counterfactual.recount import Recount
 from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths, widen
@@ -215,7 +215,7 @@ def wardrobe(seed=0, items=40, fewer=()):
 
 def test_kin_share_rare_values_and_sell():
     graph = build_graph(wardrobe())
-    found = count_paths(graph).item_item["item-kin-item"].toarray()
+    found = count_paths(graph).item_item["item-attributes-item"].toarray()
     popularity = np.bincount(graph.events.item, minlength=40)
     expected, left_out = np.zeros((40, 40)), 0
     for relation in ("is_a", "in_colour"):
@@ -234,14 +234,14 @@ def test_kin_share_rare_values_and_sell():
                     )
     assert left_out and (expected[:, popularity == 0] > 0).any()
     assert np.allclose(found, expected, rtol=1e-5)
-    few = count_paths(graph, PathConfig(keep=2)).item_item["item-kin-item"]
+    few = count_paths(graph, PathConfig(keep=2)).item_item["item-attributes-item"]
     assert np.diff(few.indptr).max() == 2
     assert np.allclose(few.max(axis=1).toarray()[:, 0], expected.max(axis=1), rtol=1e-5)
 
 
 def test_where_no_two_items_share_a_value_nobody_is_kin():
     assert (
-        "item-kin-item"
+        "item-attributes-item"
         not in count_paths(
             library([], [("a", "k1"), ("b", "k2")], [("ann", "a", 0)])
         ).item_item
@@ -262,8 +262,8 @@ def test_a_new_item_has_kin_at_once():
     }
     graph = build_graph(tables.with_tables(nodes, edges))
     wide, whole = (
-        widen(counts, graph).item_item["item-kin-item"],
-        count_paths(graph).item_item["item-kin-item"],
+        widen(counts, graph).item_item["item-attributes-item"],
+        count_paths(graph).item_item["item-attributes-item"],
     )
     assert (
         np.allclose(wide.toarray(), whole.toarray())
@@ -271,7 +271,8 @@ def test_a_new_item_has_kin_at_once():
         and wide[40, 0] > 0
     )
     assert (
-        np.diff(wide.indptr)[:40] > np.diff(counts.item_item["item-kin-item"].indptr)
+        np.diff(wide.indptr)[:40]
+        > np.diff(counts.item_item["item-attributes-item"].indptr)
     ).any()  # in nobody's place
 
 
@@ -288,7 +289,7 @@ def test_a_new_item_brings_no_path_that_nothing_was_trained_on():
     }
     tables = tables.with_tables({}, {"is_a": own["kind"], "in_colour": own["colour"]})
     counts = count_paths(build_graph(tables))
-    assert "item-kin-item" not in counts.item_item
+    assert "item-attributes-item" not in counts.item_item
     nodes = {
         "thing": pa.concat_tables([tables.nodes["thing"], pa.table({"id": ["new"]})])
     }
@@ -449,7 +450,7 @@ def test_a_relation_may_be_called_as_another_path_is(name):
             )
         )
         counts = count_paths(graph)
-        place = Place(0, np.array([0, 2]), 1)
+        place = QueryItemPair(0, np.array([0, 2]), 1)
         again = Recount(graph, counts).count(place, {called: np.array([0])}).item_item
         return {n: m.toarray().tolist() for n, m in counts.item_item.items()}, {
             n: v.tolist() for n, v in again.items()

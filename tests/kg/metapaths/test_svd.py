@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from kg.counterfactual.index import Place
+from kg.counterfactual.index import QueryItemPair
 from kg.counterfactual.recount import Recount
 from kg.graph import build_graph, events_of
 from kg.metapaths.count import PathConfig, count_paths
-from kg.metapaths.svd import FACTORED, item_factors, rebuilt
+from kg.metapaths.svd import PURESVD, item_factors, rebuilt
 
 ITEMS, USERS, RANK = 14, 6, 4
 
@@ -96,25 +96,25 @@ def test_a_recount_keeps_the_vectors_and_counts_what_the_user_still_has(shop, se
         after = count_paths(replace(graph, edges=edges, events=events)).user_item[
             "user-item"
         ][[user]]
-        was = counts.user_item[FACTORED].toarray()[user]
+        was = counts.user_item[PURESVD].toarray()[user]
         now = np.maximum(np.log1p(after.toarray()) @ vectors @ vectors.T, 0)[0]
         may = (was > 0) | (
             counts.user_item["user-item"].toarray()[user] > 0
         )  # what was pruned stays out
         for item in range(ITEMS):
-            place = Place(user, np.zeros(0, np.int64), item)
-            assert recount.count(place, {}).user_item[FACTORED] == pytest.approx(
+            place = QueryItemPair(user, np.zeros(0, np.int64), item)
+            assert recount.count(place, {}).user_item[PURESVD] == pytest.approx(
                 was[item], abs=1e-5
             )
             expected = now[item] if may[item] and not after.toarray()[0, item] else 0
-            assert recount.count(place, cut).user_item[FACTORED] == pytest.approx(
+            assert recount.count(place, cut).user_item[PURESVD] == pytest.approx(
                 expected, abs=1e-5
             )
             moved += abs(expected - was[item]) > 1e-3
     assert moved
     assert (
-        recount.count(Place(-1, np.zeros(0, np.int64), 0), {}).user_item.get(
-            FACTORED, 0.0
+        recount.count(QueryItemPair(-1, np.zeros(0, np.int64), 0), {}).user_item.get(
+            PURESVD, 0.0
         )
         == 0
     )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kg.graph import build_graph
-from kg.pathfinding.search import Walks
+from kg.pathfinding.search import PathSearch
 
 
 def every_path(graph, sources, target, hops):
@@ -49,7 +49,7 @@ def draw(graph, seed):
 def test_every_path_is_found_once(shop, seed, hops):
     graph = build_graph(shop(seed))
     sources, target = draw(graph, seed)
-    found = Walks(graph).find(sources, target, hops, each=None)
+    found = PathSearch(graph).find(sources, target, hops, each=None)
     pairs = [(walk.nodes, walk.steps) for walk in found]
     assert len(pairs) == len(set(pairs))
     assert set(pairs) == every_path(graph, sources, target, hops)
@@ -59,7 +59,7 @@ def test_every_path_is_found_once(shop, seed, hops):
 def test_the_best_of_every_kind_is_found_without_looking_at_all(shop, seed):
     graph = build_graph(shop(seed))
     sources, target = draw(graph, seed)
-    walks = Walks(graph)
+    walks = PathSearch(graph)
     best: dict[Any, float] = {}
     for walk in walks.find(sources, target, each=None):
         best[walk.steps] = min(walk.cost, best.get(walk.steps, np.inf))
@@ -71,7 +71,9 @@ def test_the_best_of_every_kind_is_found_without_looking_at_all(shop, seed):
 def test_paths_that_differ_in_nameless_nodes_are_one_and_counted(shop, seed):
     graph = build_graph(shop(seed))
     sources, target = [("item", 0), ("item", 3)], ("item", 5)
-    few = Walks(graph, blank=("user", "bundle")).find(sources, target, hops=2, each=100)
+    few = PathSearch(graph, blank=("user", "bundle")).find(
+        sources, target, hops=2, each=100
+    )
     many: dict[Any, Any] = {}
     for nodes, steps in every_path(graph, sources, target, 2):
         named = tuple(n for n in nodes if n[0] not in {"user", "bundle"})
@@ -85,7 +87,9 @@ def test_paths_that_differ_in_nameless_nodes_are_one_and_counted(shop, seed):
 
 def test_each_edge_is_the_latest_that_joins_its_ends(shop):
     graph = build_graph(shop(2))
-    for walk in Walks(graph).find([("user", 1), ("item", 2)], ("item", 7), each=None):
+    for walk in PathSearch(graph).find(
+        [("user", 1), ("item", 2)], ("item", 7), each=None
+    ):
         for (name, back), row, here, there in zip(
             walk.steps, walk.edges, walk.nodes, walk.nodes[1:], strict=False
         ):
@@ -98,24 +102,25 @@ def test_each_edge_is_the_latest_that_joins_its_ends(shop):
 
 def test_hubs_are_dear_and_not_looked_through(shop):
     graph = build_graph(shop(0))
-    walks = Walks(graph, widest=1)
+    walks = PathSearch(graph, widest=1)
     for walk in walks.find([("user", 0), ("item", 1)], ("item", 4), each=None):
         if len(walk.steps) == 4:
             assert all(
                 walks.degree[kind][row] <= 1
                 for kind, row in (walk.nodes[1], walk.nodes[3])
             )
-    found = Walks(graph).find([("user", 0)], ("item", 4), each=None)
+    found = PathSearch(graph).find([("user", 0)], ("item", 4), each=None)
     for walk in found:
         inner = sum(
-            np.log1p(Walks(graph).degree[kind][row]) for kind, row in walk.nodes[1:-1]
+            np.log1p(PathSearch(graph).degree[kind][row])
+            for kind, row in walk.nodes[1:-1]
         )
         assert walk.cost == pytest.approx(len(walk.steps) + inner)
 
 
 def test_from_nowhere_and_too_far(shop):
     graph = build_graph(shop(0))
-    assert Walks(graph).find([], ("item", 1)) == []
-    assert Walks(graph).find([("item", 1)], ("item", 1)) == []
+    assert PathSearch(graph).find([], ("item", 1)) == []
+    assert PathSearch(graph).find([("item", 1)], ("item", 1)) == []
     with pytest.raises(ValueError, match="hops = 5"):
-        Walks(graph).find([("item", 0)], ("item", 1), hops=5)
+        PathSearch(graph).find([("item", 0)], ("item", 1), hops=5)

@@ -232,14 +232,14 @@ class TestCheckerboard:
             zip(*tables.edges["has_colour"].to_pydict().values(), strict=True)
         )
         events = events_table(tables).to_pylist()
-        warm = {e["item"] for e in events}
-        assert len(warm) == 12 and len(tables.nodes["item"]) == 15
+        pretrain_head = {e["item"] for e in events}
+        assert len(pretrain_head) == 12 and len(tables.nodes["item"]) == 15
         early = {(e["user"], e["item"]) for e in events if e["time"] < 3}
         assert early == {(e["user"], e["item"]) for e in events}
         for user, withheld in config.withheld.items():
             taken = {item for who, item in early if who == user}
             assert {
-                item for item in warm if colour[item] == colour[withheld]
+                item for item in pretrain_head if colour[item] == colour[withheld]
             } - taken == {withheld}
             assert {colour[item] for item in taken} == {colour[withheld]}
 

@@ -85,7 +85,7 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_the_recipe_is_the_canonical_split_without_words():
     recipe = load(Recipe, RECIPE)
-    assert isinstance(recipe.source, Youshu) and not recipe.fusion.words
+    assert isinstance(recipe.source, Youshu) and not recipe.fusion.text
     split = recipe.split(Youshu.example())
     times = [
         set(part["time"].to_pylist())

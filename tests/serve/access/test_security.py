@@ -151,20 +151,20 @@ def test_quotas_outlive_a_restart_and_are_shared_by_workers(serving, keys, tmp_p
     few = {"X-API-Key": add_key(keys.file, "few", "reader", rate=None, quota=5)}
     state = str(tmp_path / "shared.sqlite")
 
-    def ask(api, times):
+    def query(api, times):
         return [
             api.get("/v1/items/i001", headers=few).status_code for _ in range(times)
         ]
 
     one, two = (serving(keys=keys.file, state=state, workers=2) for _ in range(2))
-    assert ask(one, 2) == [200, 200]
+    assert query(one, 2) == [200, 200]
     one.app.state.held.spend()  # as each does every second
     two.app.state.held.spend()
-    assert ask(two, 4) == [200, 200, 200, 429]
+    assert query(two, 4) == [200, 200, 200, 429]
     two.__exit__(None, None, None)  # what was not told yet is told on the way out
-    assert ask(serving(keys=keys.file, state=state), 1) == [429]
+    assert query(serving(keys=keys.file, state=state), 1) == [429]
     one.app.state.held.spend()
-    assert ask(one, 1) == [429]
+    assert query(one, 1) == [429]
     tomorrow = one.app.state.held.events.spend("9999-12-31", {"few": 1})
     assert tomorrow == {"few": 1}  # each day begins anew
 

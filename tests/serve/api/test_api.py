@@ -6,14 +6,14 @@ import re
 import numpy as np
 import pytest
 
-from fusion.query import Ask, Constraints
+from fusion.query import Constraints, Query
 from serve.api.answers import ProblemOut
 from serve.problems import Problem, refused
 
 BLACK = ["i002", "i004"]
 
 
-def ask(api, path, **body):
+def query(api, path, **body):
     answer = api.post(f"/v1/{path}", json=body)
     assert answer.status_code == 200, answer.text
     return answer.json()
@@ -35,32 +35,32 @@ def test_the_answers_are_the_recommenders(api, trained, runs):
         ("search", {"text": "black chair", "k": 7}, direct.search("black chair", k=7)),
         ("similar", {"item": "i001", "k": 3}, direct.similar("i001", 3)),
     ):
-        answer = ask(api, path, **body)
+        answer = query(api, path, **body)
         assert ids(answer) == [one.id for one in found]
         assert [item["score"] for item in answer["items"]] == pytest.approx(
             [one.score for one in found], abs=1e-4
         )
         assert answer["run"] == runs[0].name and answer["request_id"]
-        assert answer["language"] == pytest.approx(
-            sum(one.language for one in found) / len(found)
+        assert answer["text_weight"] == pytest.approx(
+            sum(one.text_weight for one in found) / len(found)
         )
 
 
 def test_answers_are_narrowed(api, trained):
-    answer = ask(
+    answer = query(
         api,
         "recommend",
         user="u003",
         where={"exclude": ["i001"], "only": ["i001", "i003", "i005"]},
     )
     assert set(ids(answer)) == {"i003", "i005"}
-    new = trained.recommender.recommend("u003", where=Constraints(new=True))
-    assert ids(ask(api, "recommend", user="u003", where={"new": True})) == [
+    new = trained.recommender.recommend("u003", where=Constraints(exclude_seen=True))
+    assert ids(query(api, "recommend", user="u003", where={"new": True})) == [
         one.id for one in new
     ]
-    assert ids(ask(api, "recommend", user="u003")) != [one.id for one in new]
+    assert ids(query(api, "recommend", user="u003")) != [one.id for one in new]
     direct = trained.recommender.complete(BLACK, k=5, diversity=0.5)
-    assert ids(ask(api, "complete", items=BLACK, k=5, diversity=0.5)) == [
+    assert ids(query(api, "complete", items=BLACK, k=5, diversity=0.5)) == [
         one.id for one in direct
     ]
 
@@ -71,8 +71,8 @@ def test_what_of_an_ask_is_not_known_is_told(api):
         "the answer is what is popular",
     )
     told = [
-        ask(api, "recommend", user="424242"),
-        ask(api, "complete", user="424242", items=["none"]),
+        query(api, "recommend", user="424242"),
+        query(api, "complete", user="424242", items=["none"]),
     ]
     assert [len(answer["notes"]) for answer in told] == [2, 3]
     assert all(
@@ -80,14 +80,14 @@ def test_what_of_an_ask_is_not_known_is_told(api):
         for answer in told
     )
     assert told[1]["notes"][1].endswith("passed over: none.")
-    (note,) = ask(api, "search", text="black chair", user="424242")["notes"]
+    (note,) = query(api, "search", text="black chair", user="424242")["notes"]
     assert note.startswith(user)
-    (note,) = ask(api, "build", items=BLACK, user="424242")["notes"]
+    (note,) = query(api, "build", items=BLACK, user="424242")["notes"]
     assert note.startswith(user)
     known = (
-        ask(api, "recommend", user="u003"),
-        ask(api, "similar", item="i001"),
-        ask(api, "build", items=BLACK),
+        query(api, "recommend", user="u003"),
+        query(api, "similar", item="i001"),
+        query(api, "build", items=BLACK),
     )
     assert all(answer["notes"] == [] for answer in known)
     schemas = api.get("/openapi.json").json()["components"]["schemas"]
@@ -97,9 +97,9 @@ def test_what_of_an_ask_is_not_known_is_told(api):
 
 
 def test_paths_come_when_they_are_asked_for(api):
-    plain = ask(api, "recommend", user="u003", k=2)
+    plain = query(api, "recommend", user="u003", k=2)
     assert all(item["paths"] is None for item in plain["items"])
-    told = ask(api, "recommend", user="u003", k=2, paths=2)
+    told = query(api, "recommend", user="u003", k=2, paths=2)
     assert ids(told) == ids(plain)
     path = told["items"][0]["paths"][0]
     assert (
@@ -110,17 +110,17 @@ def test_paths_come_when_they_are_asked_for(api):
 
 
 def test_combinations(api):
-    built = ask(api, "build", items=BLACK, plan={"size": [4, 4], "alternatives": 2})
+    built = query(api, "build", items=BLACK, plan={"size": [4, 4], "alternatives": 2})
     assert 1 <= len(built["combinations"]) <= 2
     best = built["combinations"][0]
     assert len(best["items"]) == 4 and {
         p["id"] for p in best["items"] if p["kept"]
     } == set(BLACK)
-    assert all(0 <= piece["language"] <= 1 for piece in best["items"])
-    judged = ask(api, "judge", items=["i002", "i004", "i001"])
+    assert all(0 <= piece["text_weight"] <= 1 for piece in best["items"])
+    judged = query(api, "judge", items=["i002", "i004", "i001"])
     assert judged["combination"]["weakest"] == "i001"  # the white one
     assert judged["swap"]["out"] == "i001" and judged["swap"]["gain"] > 0
-    ranked = ask(
+    ranked = query(
         api,
         "bundles/rank",
         bundles={"black": ["i006", "i008"], "white": ["i005", "i007"]},
@@ -130,15 +130,17 @@ def test_combinations(api):
 
 
 def test_an_explanation(api):
-    best = ids(ask(api, "complete", items=BLACK, user="u002", k=1))[0]
-    told = ask(api, "explain", item=best, items=BLACK, user="u002")
+    best = ids(query(api, "complete", items=BLACK, user="u002", k=1))[0]
+    told = query(api, "explain", item=best, items=BLACK, user="u002")
     assert (
         told["rank"] == 1
         and told["paths"]
         and told["paths"][0]["support"]["lost"] is not None
     )
     assert set(told["parts"]) >= {"paths", "words", "vectors"}
-    chinese = ask(api, "explain", item=best, items=BLACK, support=False, language="zh")
+    chinese = query(
+        api, "explain", item=best, items=BLACK, support=False, language="zh"
+    )
     assert any("一" <= letter <= "鿿" for letter in chinese["paths"][0]["sentence"])
 
 
@@ -147,7 +149,9 @@ def test_an_item_and_what_is_served(api, trained):
     assert item["title"] == trained.recommender.title(
         trained.recommender.items.row("i002")
     )
-    assert item["properties"]["title"] == item["title"] and 0 <= item["language"] <= 1
+    assert (
+        item["properties"]["title"] == item["title"] and 0 <= item["text_weight"] <= 1
+    )
     about = api.get("/v1/about").json()
     assert about["items"] == 42 and len(about["example_users"]) == 20
     assert about["types"] == [
@@ -253,7 +257,7 @@ def test_what_a_library_refuses_is_not_the_callers_fault():
     with pytest.raises(ValueError, match="equal division"), refused():
         np.split(np.arange(5), 3)
     with pytest.raises(Problem) as told, refused():
-        Ask(k=0)
+        Query(k=0)
     assert told.value.status == 422
 
 
@@ -266,7 +270,7 @@ def test_a_body_that_is_not_json_is_a_problem(api):
 
 
 def test_a_whole_number_may_have_a_point(api):
-    assert len(ask(api, "search", text="chair", k=4.0)["items"]) == 4
+    assert len(query(api, "search", text="chair", k=4.0)["items"]) == 4
     for k in (4.5, True, "4", 1e300):
         assert api.post("/v1/search", json={"text": "chair", "k": k}).status_code == 422
 

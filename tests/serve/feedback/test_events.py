@@ -16,7 +16,7 @@ import httpx2 as httpx
 import pyarrow as pa
 import pytest
 
-from fusion.query import Ask
+from fusion.query import Query
 from kg.stores.base import write_tables
 from kg.stores.open import open_store
 from serve.feedback.events import Event, Events
@@ -41,18 +41,20 @@ def sqlite_of(folder):
 
 def test_an_event_changes_the_next_answer_of_its_user_alone(serving):
     api = serving()
-    ask = {"user": "u003", "k": 5}
+    query = {"user": "u003", "k": 5}
     before, other = (
-        api.post("/v1/recommend", json=ask),
-        api.post("/v1/recommend", json={**ask, "user": "u005"}),
+        api.post("/v1/recommend", json=query),
+        api.post("/v1/recommend", json={**query, "user": "u005"}),
     )
     taken = ids(before)[0]
     event = {"user": "u003", "item": taken, "kind": "purchase"}
     assert api.post("/v1/events", json={"events": [event]}).status_code == 202
-    after = api.post("/v1/recommend", json=ask)
+    after = api.post("/v1/recommend", json=query)
     assert after.json()["session"] == [taken] and taken not in ids(after)
-    assert ids(api.post("/v1/recommend", json={**ask, "session": False})) == ids(before)
-    assert ids(api.post("/v1/recommend", json={**ask, "user": "u005"})) == ids(other)
+    assert ids(api.post("/v1/recommend", json={**query, "session": False})) == ids(
+        before
+    )
+    assert ids(api.post("/v1/recommend", json={**query, "user": "u005"})) == ids(other)
 
 
 def test_a_new_user_is_known_by_what_was_done_just_now(serving):
@@ -229,13 +231,13 @@ def test_purchases_are_folded_in_and_no_longer_in_the_session(serving, trained):
     seen = {"user": "anna", "item": "i008", "kind": "view"}
     unknown = {"user": "anna", "item": "nothing", "kind": "purchase"}
     api.post("/v1/events", json={"events": [*did, seen, unknown]})
-    ask = {"user": "anna", "k": 5}
-    first = api.post("/v1/recommend", json=ask).json()
+    query = {"user": "anna", "k": 5}
+    first = api.post("/v1/recommend", json=query).json()
     assert first["session"] == ["i002", "i004", "i006", "i008", "nothing"]
     before = state.engine.now
     asyncio.run(state.engine.fold(state.events))
     after = state.engine.now
-    told = api.post("/v1/recommend", json=ask).json()
+    told = api.post("/v1/recommend", json=query).json()
     assert told["session"] == ["i008"] and told["run"] == first["run"]
     wanted = trained.recommender.with_events(
         pa.table(
@@ -247,14 +249,14 @@ def test_purchases_are_folded_in_and_no_longer_in_the_session(serving, trained):
         )
     )
     assert [item["id"] for item in told["items"]] == ids_of(
-        wanted.answer(Ask(user="anna", items=("i008",), k=5))
+        wanted.answer(Query(user="anna", items=("i008",), k=5))
     )
-    assert after.recommender.world.users == before.recommender.world.users + 1
+    assert after.recommender.snapshot.users == before.recommender.snapshot.users + 1
     assert after.known is before.known  # what the store has did not change
     asyncio.run(state.engine.fold(state.events))
     assert state.engine.now.recommender is after.recommender  # nothing new
     api.post("/v1/events", json={"events": [{**did[0], "time": time.time() + 60}]})
-    assert api.post("/v1/recommend", json=ask).json()["session"] == ["i008", "i002"]
+    assert api.post("/v1/recommend", json=query).json()["session"] == ["i008", "i002"]
 
 
 def test_purchases_are_folded_in_at_a_start_and_after_a_reload(serving, runs, tmp_path):
@@ -268,7 +270,9 @@ def test_purchases_are_folded_in_at_a_start_and_after_a_reload(serving, runs, tm
         while state.engine.now.run != run or not state.engine.now.folded:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        assert state.engine.now.recommender.world.graph.vocabs["user"].row("anna") >= 0
+        assert (
+            state.engine.now.recommender.snapshot.graph.vocabs["user"].row("anna") >= 0
+        )
 
     wait_for(runs[0].name)
     assert api.post("/v1/admin/reload", json={"run": runs[1].name}).status_code == 200
@@ -280,7 +284,7 @@ def test_no_request_is_dropped_while_purchases_are_folded_in(serving):
     state = api.app.state.held
     stop, seen = threading.Event(), []
 
-    def ask():
+    def query():
         while not stop.is_set():
             seen.append(
                 api.post(
@@ -288,7 +292,7 @@ def test_no_request_is_dropped_while_purchases_are_folded_in(serving):
                 ).status_code
             )
 
-    asker = threading.Thread(target=ask)
+    asker = threading.Thread(target=query)
     asker.start()
     try:
         for n in range(3):
@@ -302,7 +306,7 @@ def test_no_request_is_dropped_while_purchases_are_folded_in(serving):
     finally:
         stop.set()
         asker.join()
-    assert set(seen) == {200} and state.engine.now.recommender.world.users == 43
+    assert set(seen) == {200} and state.engine.now.recommender.snapshot.users == 43
     assert (
         state.engine.now.recommender.encoded == 4
     )  # "", "a", "a b" when it was loaded; "chair" once

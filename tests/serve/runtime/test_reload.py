@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from serve.runtime.loaded import Served
+from serve.runtime.loaded import ServingModel
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_no_request_is_dropped_while_a_run_is_loaded(listening, runs):
     address, stop = listening(), threading.Event()
     seen: list[tuple[int, str]] = []
 
-    def ask(number: int) -> None:
+    def query(number: int) -> None:
         with httpx.Client(base_url=address, timeout=60) as client:
             while not stop.is_set():
                 answer = client.post(
@@ -85,7 +85,7 @@ def test_no_request_is_dropped_while_a_run_is_loaded(listening, runs):
                 seen.append((answer.status_code, answer.json().get("run", "")))
 
     with ThreadPoolExecutor(3) as pool:
-        askers = [pool.submit(ask, number) for number in range(3)]
+        askers = [pool.submit(query, number) for number in range(3)]
         with httpx.Client(base_url=address, timeout=120) as client:
             for run in (runs[1], runs[0], runs[1]):
                 before = len(seen)
@@ -158,7 +158,7 @@ def test_of_two_reloads_in_two_workers_the_one_told_last_holds(
 
 
 def test_words_asked_at_once_are_encoded_together(runs, trained):
-    served = Served.load(runs[0])
+    served = ServingModel.load(runs[0])
     texts = [
         f"{colour} {thing}"
         for colour in ("black", "white")
