@@ -19,7 +19,6 @@ import pyarrow.parquet as pq
 import torch
 from lightning.fabric import Fabric
 
-from encoders.text.encoder import TextError
 from eval.examples import worked_queries
 from eval.leakage import audit
 from eval.measure.report import Report
@@ -30,26 +29,14 @@ from fusion.experiment import Recipe
 from fusion.pipeline import Prepared, finish, make_trainer, prepare, refit
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
-from fusion.runs.folder import RunError, environment, finished, model_card, new_run
+from fusion.runs.folder import environment, finished, model_card, new_run
 from fusion.training.shrinkage import shares_kept
 from kg import config as recipes
-from kg.config import RecipeError
-from kg.errors import is_told
-from kg.schema import GraphSchema, SchemaError
-from kg.stores.base import StoreError, read_tables, write_tables
+from kg.errors import DataError, RunError, TrousseauError
+from kg.schema import GraphSchema
+from kg.stores.base import read_tables, write_tables
 from kg.stores.open import lasting, open_store
-from kg.tables import DataError, Tables
-
-BAD_INPUT = (
-    RecipeError,
-    StoreError,
-    DataError,
-    SchemaError,
-    RunError,
-    TextError,
-    ValueError,
-    OSError,
-)
+from kg.tables import Tables
 
 
 def parser() -> argparse.ArgumentParser:
@@ -136,10 +123,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FloatingPointError as error:
         print(f"train.py: {error}", file=sys.stderr)
         return 1
-    except BAD_INPUT as error:
-        if os.environ.get("TROUSSEAU_DEBUG") or not (
-            isinstance(error, OSError) or is_told(error)
-        ):
+    except (TrousseauError, OSError) as error:
+        if os.environ.get("TROUSSEAU_DEBUG"):
             raise
         print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
@@ -228,7 +213,7 @@ def settings(options: argparse.Namespace) -> tuple[Recipe, str, Path]:
     """The recipe, the graph's address ("" for the recipe's own embedded store), and the folder to work in.
 
     Raises:
-        RecipeError: The recipe cannot be read or does not fit.
+        InputError: The recipe cannot be read or does not fit.
         RunError: There is nothing to resume, or a resumed run is to be changed.
     """
     if options.resume:

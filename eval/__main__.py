@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from encoders.text.encoder import TextError
 from eval.bench.datasets import BENCHMARKS, Benchmark
 from eval.bench.explanation_tables import PROTOCOL
 from eval.bench.run import ABLATIONS, ablate, missing, recipe_of, run, write
@@ -26,24 +25,12 @@ from eval.parts import load_recipe
 from eval.studies import all_bundles as whole
 from eval.studies.explanations import held_asks, measure, warmed
 from fusion.recommender import Recommender
-from fusion.runs.folder import RunError, environment, open_run
-from kg.config import RecipeError
+from fusion.runs.folder import environment, open_run
+from kg.errors import InputError, TrousseauError
 from kg.graph import build_graph
-from kg.schema import GraphSchema, SchemaError
-from kg.stores.base import StoreError, read_tables
+from kg.schema import GraphSchema
+from kg.stores.base import read_tables
 from kg.stores.open import open_store
-from kg.tables import DataError
-
-BAD_INPUT = (
-    RecipeError,
-    RunError,
-    StoreError,
-    DataError,
-    SchemaError,
-    TextError,
-    ValueError,
-    OSError,
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
         return int(options.run(options))
-    except BAD_INPUT as error:
+    except (TrousseauError, OSError) as error:
         if os.environ.get("TROUSSEAU_DEBUG"):
             raise
         print(
@@ -115,9 +102,9 @@ def ablation(options: argparse.Namespace) -> int:
     """Train variants of a benchmark's recipe by one seed, and measure what each piece is worth."""
     (chosen,), data = _chosen([options.name]), Path(options.data)
     if why := missing(chosen, data):
-        raise ValueError(f"{chosen.name}: {why}")
+        raise InputError(f"{chosen.name}: {why}")
     if unknown := set(options.only or ()) - set(ABLATIONS):
-        raise ValueError(
+        raise InputError(
             f"there is no variant {min(unknown)!r}; there are {', '.join(ABLATIONS)}"
         )
     names = dict.fromkeys(["whole", *(options.only or ABLATIONS)])
@@ -194,7 +181,7 @@ def tables(options: argparse.Namespace) -> int:
 
 def _chosen(names: Sequence[str] | None) -> list[Benchmark]:
     if unknown := set(names or ()) - set(BENCHMARKS):
-        raise ValueError(
+        raise InputError(
             f"there is no benchmark {min(unknown)!r}; there are {', '.join(BENCHMARKS)}"
         )
     return [BENCHMARKS[name] for name in names or BENCHMARKS]

@@ -14,6 +14,7 @@ from eval.measure.protocol import Scorer
 from eval.suite import Make, baselines, best, boosted, first_queries
 from fusion.experiment import Recipe
 from fusion.pipeline import Prepared
+from kg.errors import InputError
 from kg.graph import Graph
 
 RIVALS = (
@@ -104,7 +105,7 @@ def rivals(
         ValueError: There is no such rival.
     """
     if unknown := set(names) - set(RIVALS):
-        raise ValueError(
+        raise InputError(
             f"there is no rival {min(unknown)!r}; there are {', '.join(RIVALS)}"
         )
     found: dict[str, Scorer] = {}

@@ -33,7 +33,7 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe file, or a shipped one by its name, with key=value overrides laid over it.
 
     Raises:
-        RecipeError: It cannot be read or does not fit.
+        InputError: It cannot be read or does not fit.
     """
     path, shipped = Path(name), RECIPES / f"{name}.toml"
     return recipes.load(

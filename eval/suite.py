@@ -22,6 +22,7 @@ from fusion.model.features import MetapathFeatures
 from fusion.pipeline import Prepared, held_out
 from fusion.query import QueryBatch, join
 from fusion.recommender import Recommender
+from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import IntArray
 
@@ -54,7 +55,7 @@ def judge(prepared: Prepared, recipe: Recipe, recommender: Recommender) -> float
 def _first(queries: Mapping[str, QueryBatch], recipe: Recipe) -> QueryBatch:
     name = next(iter(recipe.tasks))
     if name not in queries:
-        raise ValueError(
+        raise InputError(
             f"the first task, {name!r}, finds no asks among the validation events"
         )
     return queries[name]
@@ -318,7 +319,7 @@ def slices_of(
             if source == graph.item and name == cross
         ]
         if not edges:
-            raise ValueError(
+            raise InputError(
                 f"there is no relation {cross!r} from {graph.item} to an attribute"
             )
         shape = (graph.size(graph.item), int(edges[0].target.max(initial=0)) + 1)

@@ -8,9 +8,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from fusion.commands import answer, build, bundles, explain, judge
-from fusion.runs.folder import RunError
-from kg.stores.base import StoreError
-from kg.tables import DataError
+from kg.errors import TrousseauError
 
 COMMANDS: dict[str, ModuleType] = {
     "answer": answer,
@@ -34,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         return int(options.run_command(options))
-    except (RunError, DataError, StoreError, ValueError, TypeError, OSError) as error:
+    except (TrousseauError, OSError) as error:
         print(
             f"fusion {options.command}: {' '.join(str(error).split())}", file=sys.stderr
         )

@@ -13,7 +13,8 @@ from fusion.query import QueryBatch
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig
 from fusion.training.schedule import TrainingConfig
-from kg.config import Component, RecipeError
+from kg.config import Component
+from kg.errors import InputError
 from kg.graph import Events, Graph
 from kg.metapaths.count import PathConfig
 from kg.split.time import Split, TimeSplit
@@ -34,7 +35,7 @@ class NoSource:
 
     def load(self) -> Tables:
         """There is nothing to read."""
-        raise RecipeError(
+        raise InputError(
             "the recipe names no [source]; name one, or give the graph's address with --graph"
         )
 
@@ -89,16 +90,16 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"MRR|(HR|NDCG|Recall)@[1-9]\d*", self.metric):
-            raise ValueError(
+            raise InputError(
                 f"evaluation.metric = {self.metric!r}: it is MRR, HR@k, NDCG@k or Recall@k"
             )
         for name, least in (("limit", 0), ("validation_limit", 0), ("draws", 1)):
             if getattr(self, name) < least:
-                raise ValueError(
+                raise InputError(
                     f"evaluation.{name} must be at least {least}, not {getattr(self, name)}"
                 )
         if self.baselines and not self.ease:
-            raise ValueError(
+            raise InputError(
                 "evaluation.ease: the baselines need at least one penalty of EASE"
             )
 
@@ -142,14 +143,14 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if not self.tasks:
-            raise ValueError("a recipe needs at least one task")
+            raise InputError("a recipe needs at least one task")
         if not 0 <= self.seed < 2**32:
-            raise ValueError(
+            raise InputError(
                 f"seed must be at least 0 and below 2 ** 32, not {self.seed}"
             )
         layers = getattr(self.gnn, "layers", len(self.fusion.fanout))
         if self.fusion.graph and layers != len(self.fusion.fanout):
             hops = len(self.fusion.fanout)
-            raise ValueError(
+            raise InputError(
                 f"fusion.fanout has {hops} hops, the GNN {layers} layers: make them equal"
             )

@@ -27,10 +27,10 @@ from fusion.runs.artifacts import make_model
 from fusion.tasks.folds import Fold, held_events, make_folds
 from fusion.tasks.leaks import check_fold, check_held
 from fusion.training.trainer import Trainer, TrainingFold
+from kg.errors import DataError
 from kg.graph import Events, Graph, build_graph
 from kg.metapaths.count import PathCounts, count_paths
 from kg.split.time import Held, Split
-from kg.tables import DataError
 
 log = logging.getLogger(__name__)
 Judge = Callable[[Recommender], float]

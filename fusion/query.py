@@ -11,6 +11,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from kg.errors import InputError
 from kg.tables import IntArray
 
 MOST_ITEMS = 1000  # at hand
@@ -19,7 +20,7 @@ MOST_ITEMS = 1000  # at hand
 def ids_of(values: Sequence[str], what: str = "items") -> tuple[str, ...]:
     """As a tuple; TypeError where it is one string, which would be read letter by letter."""
     if isinstance(values, str):
-        raise TypeError(
+        raise InputError(
             f"{what} must be a sequence of ids, not the one string {values!r}"
         )
     return tuple(values)
@@ -54,7 +55,7 @@ class Constraints:
             object.__setattr__(self, name, named_values(getattr(self, name), name))
         for what, values in (("exclude", self.exclude), ("only", self.only)):
             if isinstance(values, str):
-                raise TypeError(
+                raise InputError(
                     f"{what} must be a sequence, not the one string {values!r}"
                 )
         for name, (least, most) in self.between:
@@ -62,11 +63,11 @@ class Constraints:
                 if value is not None and (
                     isinstance(value, bool) or not isinstance(value, int | float)
                 ):
-                    raise TypeError(f"between {name}: {value!r} is no number")
+                    raise InputError(f"between {name}: {value!r} is no number")
                 if value is not None and math.isnan(value):
-                    raise ValueError(f"between {name}: a bound must not be NaN")
+                    raise InputError(f"between {name}: a bound must not be NaN")
             if least is not None and most is not None and least > most:
-                raise ValueError(
+                raise InputError(
                     f"between {name}: the least, {least}, is above the most, {most}"
                 )
 
@@ -79,12 +80,12 @@ def named_values(named: Any, what: str) -> tuple[tuple[str, Any], ...]:
     """
     pairs = list(named.items() if isinstance(named, Mapping) else named)
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
-        raise TypeError(
+        raise InputError(
             f"{what} must be a mapping from names to values, or pairs of these, not {named!r}"
         )
     for name, values in pairs:
         if isinstance(values, str):
-            raise TypeError(
+            raise InputError(
                 f"{what} {name} must be a sequence, not the one string {values!r}"
             )
     return tuple((name, tuple(values)) for name, values in pairs)
@@ -112,11 +113,11 @@ class Query:
     def __post_init__(self) -> None:
         object.__setattr__(self, "items", ids_of(self.items))
         if len(self.items) > MOST_ITEMS:
-            raise ValueError(
+            raise InputError(
                 f"{len(self.items)} items at hand are too many; at most {MOST_ITEMS} can be"
             )
         if self.k < 1:
-            raise ValueError(f"k must be at least 1, not {self.k}")
+            raise InputError(f"k must be at least 1, not {self.k}")
 
 
 @dataclass(frozen=True)

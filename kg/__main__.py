@@ -15,20 +15,17 @@ from typing import Any, get_type_hints
 
 import numpy as np
 
+from kg.errors import DataError, InputError, TrousseauError
 from kg.prices import odd_prices
-from kg.schema import GraphSchema, SchemaError
-from kg.stores.base import StoreError, read_tables, write_tables
+from kg.schema import GraphSchema
+from kg.stores.base import read_tables, write_tables
 from kg.stores.inspect import inspect
 from kg.stores.open import open_store
 from kg.stores.parquet import save_tables
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 from kg.times import span_of
 
 _STORE = "a path, or the address of a Neo4j (neo4j://, bolt://; NEO4J_USERNAME, NEO4J_PASSWORD, NEO4J_DATABASE)"
-
-
-class UsageError(ValueError):
-    """The command line names something that is not there, or cannot be."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (UsageError, StoreError, DataError, SchemaError, OSError) as error:
+    except (TrousseauError, OSError) as error:
         print(f"kg {options.command}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 
@@ -73,9 +70,10 @@ def export(options: argparse.Namespace) -> int:
 
 def check(options: argparse.Namespace) -> int:
     """Read and validate a store; 1 where its data break the schema or an item has neither edges nor words."""
+    schema = _schema(options)
     with open_store(options.store) as store:
         try:
-            tables = read_tables(store, _schema(options))
+            tables = read_tables(store, schema)
         except DataError as error:
             print(f"FAILED: {error}")
             return 1
@@ -125,37 +123,37 @@ def make_source(name: str, settings: Sequence[str] = ()) -> Any:
     """The source named module:Class under kg.sources, with its settings given as key=value.
 
     Raises:
-        UsageError: There is no such source, or it has no such setting or not of that type.
+        InputError: There is no such source, or it has no such setting or not of that type.
     """
     if not re.fullmatch(r"\w+:\w+", name := name.removeprefix("kg.sources.")):
-        raise UsageError(
+        raise InputError(
             f"{name!r} is no source; name one as module:Class, such as folder:Folder"
         )
     module, _, kind = name.partition(":")
     try:
         source = getattr(importlib.import_module(f"kg.sources.{module}"), kind)
     except ModuleNotFoundError as error:
-        raise UsageError(f"no source {name!r}: {error}") from error
+        raise InputError(f"no source {name!r}: {error}") from error
     except AttributeError:
-        raise UsageError(
+        raise InputError(
             f"no source {name!r}: kg/sources/{module}.py has no {kind}"
         ) from None
     if not (
         isinstance(source, type) and is_dataclass(source) and hasattr(source, "load")
     ):
-        raise UsageError(f"{name!r} is no source: it is no dataclass with load()")
+        raise InputError(f"{name!r} is no source: it is no dataclass with load()")
     hints, known, values = get_type_hints(source), [f.name for f in fields(source)], {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or key not in known:
-            raise UsageError(
+            raise InputError(
                 f"{setting!r} is no key=value of {name}; its keys are {', '.join(known) or 'none'}"
             )
         values[key] = _value(key, text, hints[key])
     try:
         return source(**values)
     except TypeError as error:
-        raise UsageError(f"{name}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
 
 
 def _value(key: str, text: str, hint: Any) -> Any:
@@ -168,7 +166,7 @@ def _value(key: str, text: str, hint: Any) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if hint in (bool, int, float) and type(value) is not hint:
-        raise UsageError(f"{key} must be {hint.__name__}, not {text!r}")
+        raise InputError(f"{key} must be {hint.__name__}, not {text!r}")
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -23,6 +23,7 @@ from typing import (
     get_type_hints,
 )
 
+from kg.errors import InputError
 from kg.times import MOMENT, days_of
 
 T = TypeVar("T")
@@ -40,10 +41,6 @@ _WORDS: dict[Any, str] = {
     float: "a number",
     str: "a string",
 }
-
-
-class RecipeError(ValueError):
-    """The recipe cannot be read or does not fit; the message names the file, the key and the fault."""
 
 
 class _Overrides(dict[str, Any]):
@@ -64,13 +61,13 @@ def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
         where: What the error message calls the data; the file's name.
 
     Raises:
-        RecipeError: A key is unknown or missing, a value has the wrong type, or a class
+        InputError: A key is unknown or missing, a value has the wrong type, or a class
             refuses its values.
     """
     try:
         return _build(kind, data, "", None)
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {error}") from error.__cause__
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error.__cause__
 
 
 def load(kind: type[T], path: str | Path | None, overrides: Sequence[str] = ()) -> T:
@@ -80,18 +77,18 @@ def load(kind: type[T], path: str | Path | None, overrides: Sequence[str] = ()) 
     `training.epochs=3`.
 
     Raises:
-        RecipeError: As `build`; or the file cannot be read, or an override is malformed.
+        InputError: As `build`; or the file cannot be read, or an override is malformed.
     """
     data: dict[str, Any] = {}
     if path is not None:
         try:
             data = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
-            raise RecipeError(
+            raise InputError(
                 f"{path}: cannot read the recipe: {error.strerror}"
             ) from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise RecipeError(f"{path}: not a TOML file: {error}") from None
+            raise InputError(f"{path}: not a TOML file: {error}") from None
     for override in overrides:
         _override(data, override)
     where = " with ".join(["the defaults" if path is None else str(path), *overrides])
@@ -176,7 +173,7 @@ def _convert(value: Any, hint: Any, path: str, base: Any) -> Any:
     if hint is float and type(value) is int:
         return float(value)
     if hint not in _WORDS:
-        raise TypeError(f"{path}: a recipe cannot fill a field of type {hint}")
+        raise InputError(f"{path}: a recipe cannot fill a field of type {hint}")
     if (
         type(value) is not hint or value != value
     ):  # NaN passes every check that a class makes
@@ -192,7 +189,7 @@ def _union(value: Any, args: tuple[Any, ...], path: str, base: Any) -> Any:
     for kind in kinds:
         try:
             return _convert(value, kind, path, base)
-        except RecipeError as error:
+        except InputError as error:
             errors.append(error)
     if len(errors) == 1:
         raise errors[0]
@@ -276,19 +273,19 @@ def _override(data: dict[str, Any], override: str) -> None:
     keys = [part.strip() for part in key.split(".")]
     text = text.strip()
     if not equals or not all(keys) or not text:
-        raise RecipeError(
+        raise InputError(
             f"override {override!r}: write key.key=value, as in training.epochs=3"
         )
     try:
         value = tomllib.loads(f"value = {text}\n")["value"]
     except tomllib.TOMLDecodeError as error:
         if text[0] in "[{\"'":
-            raise RecipeError(f"override {override!r}: {error}") from None
+            raise InputError(f"override {override!r}: {error}") from None
         value = text
     for part in keys[:-1]:
         data = data.setdefault(part, _Overrides())
         if not isinstance(data, dict):
-            raise RecipeError(f"override {override!r}: {part} is a value, not a table")
+            raise InputError(f"override {override!r}: {part} is a value, not a table")
     data[keys[-1]] = value
 
 
@@ -300,11 +297,11 @@ def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def _fault(path: str, message: str) -> RecipeError:
-    return RecipeError(f"{path}: {message}" if path else message)
+def _fault(path: str, message: str) -> InputError:
+    return InputError(f"{path}: {message}" if path else message)
 
 
-def _wrong(path: str, wanted: str, value: Any) -> RecipeError:
+def _wrong(path: str, wanted: str, value: Any) -> InputError:
     return _fault(path, f"must be {wanted}, not the {type(value).__name__} {value!r}")
 
 

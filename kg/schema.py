@@ -11,6 +11,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Literal, Self, TypeVar, get_args
 
+from kg.errors import DataError
+
 NodeRole = Literal["user", "item", "bundle", "attribute"]
 EdgeRole = Literal["interaction", "membership", "relation"]
 
@@ -29,10 +31,6 @@ FORMS = (
     "back",
 )  # two nodes with one value; a relation along its edges; against them
 SAID = ("a", "b", "via", "type", "relation", "bundle", "user")  # what a phrase may name
-
-
-class SchemaError(ValueError):
-    """The schema contradicts itself; the message names the type and the fault."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +60,15 @@ class NodeType:
         object.__setattr__(self, "text", tuple(self.text))
         object.__setattr__(self, "properties", tuple(self.properties))
         if not _NAME.fullmatch(self.name):
-            raise SchemaError(
-                f"node type {self.name!r}: a name is letters, digits and _"
-            )
+            raise DataError(f"node type {self.name!r}: a name is letters, digits and _")
         if self.role not in get_args(NodeRole):
-            raise SchemaError(
+            raise DataError(
                 f"node type {self.name!r}: role {self.role!r} is none of {get_args(NodeRole)}"
             )
         if not self.id:
-            raise SchemaError(f"node type {self.name!r}: the id property has no name")
+            raise DataError(f"node type {self.name!r}: the id property has no name")
         if "id" in self.columns:
-            raise SchemaError(
+            raise DataError(
                 f"node type {self.name!r}: a property 'id' cannot be kept beside the id {self.id!r}"
             )
 
@@ -114,11 +110,9 @@ class EdgeType:
     def __post_init__(self) -> None:
         object.__setattr__(self, "relationship", self.relationship or self.name.upper())
         if not _NAME.fullmatch(self.name):
-            raise SchemaError(
-                f"edge type {self.name!r}: a name is letters, digits and _"
-            )
+            raise DataError(f"edge type {self.name!r}: a name is letters, digits and _")
         if self.role not in get_args(EdgeRole):
-            raise SchemaError(
+            raise DataError(
                 f"edge type {self.name!r}: role {self.role!r} is none of {get_args(EdgeRole)}"
             )
         for where, text in _templates(self.phrases):
@@ -128,11 +122,11 @@ class EdgeType:
         language, _, form = where.partition(".")
         what = f"edge type {self.name!r}: phrases.{where}"
         if self.role != "relation":
-            raise SchemaError(
+            raise DataError(
                 f"{what}: relations have phrases, and this is an edge of role {self.role}"
             )
         if language not in LANGUAGES or form not in FORMS or not isinstance(text, str):
-            raise SchemaError(
+            raise DataError(
                 f"{what} is no text by language ({', '.join(LANGUAGES)}) and form ({', '.join(FORMS)})"
             )
         unknown: set[str] = set()
@@ -143,11 +137,9 @@ class EdgeType:
             if not unknown:
                 text.format(**dict.fromkeys(SAID, ""))
         except (ValueError, LookupError, AttributeError) as error:
-            raise SchemaError(f"{what}: {error}") from error
+            raise DataError(f"{what}: {error}") from error
         if unknown:
-            raise SchemaError(
-                f"{what}: {{{min(unknown)}}} is none of {', '.join(SAID)}"
-            )
+            raise DataError(f"{what}: {{{min(unknown)}}} is none of {', '.join(SAID)}")
 
 
 @dataclass(frozen=True)
@@ -155,7 +147,7 @@ class GraphSchema:
     """The types of a product knowledge graph; checked on construction.
 
     Raises:
-        SchemaError: A name is used twice, an edge's end is unknown, an edge's role does not
+        DataError: A name is used twice, an edge's end is unknown, an edge's role does not
             fit its ends, or there is not exactly one item type and at most one user and one
             bundle type.
     """
@@ -177,21 +169,21 @@ class GraphSchema:
         ):
             twice = {name for name in names if names.count(name) > 1}
             if twice:
-                raise SchemaError(f"{kind} named twice: {', '.join(sorted(twice))}")
+                raise DataError(f"{kind} named twice: {', '.join(sorted(twice))}")
         for role, least, most in (("item", 1, 1), ("user", 0, 1), ("bundle", 0, 1)):
             count = sum(n.role == role for n in self.nodes)
             if not least <= count <= most:
-                raise SchemaError(
+                raise DataError(
                     f"{count} node types have the role {role}; {least} to {most} may"
                 )
         roles = {n.name: n.role for n in self.nodes}
         for edge in self.edges:
             for end in (edge.source, edge.target):
                 if end not in roles:
-                    raise SchemaError(f"edge type {edge.name!r}: no node type {end!r}")
+                    raise DataError(f"edge type {edge.name!r}: no node type {end!r}")
             ends = (roles[edge.source], roles[edge.target])
             if edge.role in _ENDS and ends not in _ENDS[edge.role]:
-                raise SchemaError(
+                raise DataError(
                     f"edge type {edge.name!r}: {edge.role} cannot go from {ends[0]} to {ends[1]}"
                 )
 
@@ -232,10 +224,10 @@ class GraphSchema:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """The inverse of to_dict; SchemaError on an unknown or missing key."""
+        """The inverse of to_dict; DataError on an unknown or missing key."""
         extra = set(data) - {"nodes", "edges"}
         if extra:
-            raise SchemaError(
+            raise DataError(
                 f"unknown key in the schema: {', '.join(sorted(extra))}; it has nodes and edges"
             )
         return cls(
@@ -265,9 +257,9 @@ class GraphSchema:
         try:
             return cls.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise SchemaError(f"no schema file at {path}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, SchemaError) as error:
-            raise SchemaError(f"{path}: {error}") from error
+            raise DataError(f"no schema file at {path}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, DataError) as error:
+            raise DataError(f"{path}: {error}") from error
 
 
 def _templates(phrases: object) -> Iterator[tuple[str, object]]:
@@ -298,7 +290,7 @@ def _rows(data: dict[str, Any], key: str) -> list[dict[str, Any]]:
     if not isinstance(rows, list | tuple) or not all(
         isinstance(row, dict) for row in rows
     ):
-        raise SchemaError(f"{key} must be a list of tables ([[{key}]])")
+        raise DataError(f"{key} must be a list of tables ([[{key}]])")
     return list(rows)
 
 
@@ -306,7 +298,7 @@ def _make(kind: type[T], row: dict[str, Any], what: str) -> T:
     known = {f.name for f in fields(kind)}
     extra = set(row) - known
     if extra:
-        raise SchemaError(
+        raise DataError(
             f"{what} {row.get('name', '?')!r}: unknown key {', '.join(sorted(extra))}"
         )
     for key, value in row.items():
@@ -319,10 +311,10 @@ def _make(kind: type[T], row: dict[str, Any], what: str) -> T:
             else [None if many else value]
         )
         if not all(isinstance(v, str) for v in values):
-            raise SchemaError(
+            raise DataError(
                 f"{what} {row.get('name', '?')!r}: {key} must be {'a list of names' if many else 'a name'}"
             )
     try:
         return kind(**row)
     except TypeError as error:
-        raise SchemaError(f"{what} {row.get('name', '?')!r}: {error}") from error
+        raise DataError(f"{what} {row.get('name', '?')!r}: {error}") from error

@@ -15,14 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
-
-
-class DataError(ValueError):
-    """The data break the schema; the message names the type, the column and an example."""
 
 
 class Vocab:

@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
-from fusion.runs.folder import RunError, list_runs, open_run
-from serve.access.security import ROLES, KeyFileError, add_key, read_keys, revoke_key
-from serve.settings import Settings, SettingsError
+from fusion.runs.folder import list_runs, open_run
+from kg.errors import RunError, TrousseauError
+from serve.access.security import ROLES, add_key, read_keys, revoke_key
+from serve.settings import Settings
 
 GRACE = 30  # seconds for requests to end when the server is told to stop
 
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _keys(given[1:]) if given[:1] == ["keys"] else _serve(given)
-    except (RunError, SettingsError, KeyFileError, OSError) as error:
+    except (TrousseauError, OSError) as error:
         print(f"serve: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
 

@@ -15,8 +15,9 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
+from kg.errors import InputError
 from serve.access.middleware import RequestMiddleware
-from serve.access.security import Authorizer, KeyFileError, revoke_key
+from serve.access.security import Authorizer, revoke_key
 from serve.api import answers, schemas
 from serve.api.description import describe
 from serve.api.reference import page
@@ -34,7 +35,7 @@ def create_app(settings: Settings) -> FastAPI:
     """An app; what it serves is loaded when it starts.
 
     Raises:
-        KeyFileError: The keys cannot be read.
+        InputError: The keys cannot be read.
     """
     guard, metrics = Authorizer(settings.keys, 1 / settings.workers), Metrics()
 
@@ -116,7 +117,7 @@ def _admin(app: FastAPI, settings: Settings, metrics: Metrics, bearer: object) -
             )
         try:
             await asyncio.to_thread(revoke_key, settings.keys, name)
-        except KeyFileError:
+        except InputError:
             state_of(request).act(caller, request_id, "revoke", name[:64], "refused")
             raise Problem(404, "there is no such key") from None
         state_of(request).act(caller, request_id, "revoke", name, "done")

@@ -14,9 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from kg.errors import is_told
-from kg.stores.base import StoreError
-from kg.tables import DataError
+from kg.errors import DataError, InputError, StoreError
 
 log = logging.getLogger("serve")
 TITLES = {
@@ -112,14 +110,11 @@ def problem_response(problem: Problem, request_id: str) -> Response:
 def refused() -> Iterator[None]:
     """Turn what the recommender refuses into 422, and what is not there for it into 503.
 
-    A ValueError that was not raised by a `raise` in our own files is a bug of ours, and is
-    left to become 500.
+    Any other error is a bug of ours, and is left to become 500.
     """
     try:
         yield
-    except (ValueError, TypeError) as error:
-        if not isinstance(error, DataError) and not is_told(error):
-            raise
+    except (InputError, DataError) as error:
         told = " ".join(str(error).split())
         field = next(
             (name.format(*m.groups()) for p, name in _FIELDS if (m := p.match(told))),

@@ -7,9 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Self
 
-
-class SettingsError(ValueError):
-    """The server cannot be started so; the message says which setting and what to do."""
+from kg.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -62,27 +60,27 @@ class Settings:
     def __post_init__(self) -> None:
         object.__setattr__(self, "cors", tuple(self.cors))
         if self.insecure and self.keys:
-            raise SettingsError(
+            raise InputError(
                 "--insecure lets everybody in and --keys does not; give one of them"
             )
         if self.insecure and not loopback(self.host):
-            raise SettingsError(
+            raise InputError(
                 f"--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, not on {self.host}"
             )
         if not self.insecure and not self.keys:
-            raise SettingsError(
+            raise InputError(
                 "who may ask? make a key (python -m serve keys add NAME --file keys.toml) and give --keys keys.toml, "
                 "or give --insecure to let everybody on this machine in"
             )
         if "*" in self.cors:
-            raise SettingsError("--cors takes origins like https://shop.example, not *")
+            raise InputError("--cors takes origins like https://shop.example, not *")
         for name in ("workers", "threads", "waiting", "body"):
             if getattr(self, name) < 1:
-                raise SettingsError(
+                raise InputError(
                     f"{name} must be at least 1, not {getattr(self, name)}"
                 )
         if not self.fold_minutes >= 0:
-            raise SettingsError(
+            raise InputError(
                 f"--fold-in takes minutes, 0 for never, not {self.fold_minutes}"
             )
 

@@ -16,8 +16,9 @@ from fusion.runs.artifacts import load_parts
 from fusion.runs.folder import list_runs
 from fusion.training.shrinkage import shares_kept
 from fusion.training.trainer import Trainer
+from kg.errors import StoreError
 from kg.sources.checkerboard import Checkerboard
-from kg.stores.base import StoreError, write_tables
+from kg.stores.base import write_tables
 from kg.stores.open import open_store
 from kg.tables import Tables
 from train import main

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, SAGEConv, SimpleConv
 
+from kg.errors import InputError
 from kg.graph import EdgeKey
 
 Vectors = dict[str, Tensor]
@@ -69,14 +70,14 @@ class Attention:
     def __post_init__(self) -> None:
         _check(self.layers, self.dropout)
         if self.heads < 1:
-            raise ValueError(f"heads = {self.heads}: it is at least 1")
+            raise InputError(f"heads = {self.heads}: it is at least 1")
 
     def build(
         self, width: int, edge_keys: Sequence[EdgeKey], node_types: Sequence[str]
     ) -> nn.Module:
         """The module, for vectors of width D; ValueError where heads do not divide it."""
         if width % self.heads:
-            raise ValueError(f"heads = {self.heads} do not divide the width {width}")
+            raise InputError(f"heads = {self.heads} do not divide the width {width}")
 
         def conv() -> nn.Module:
             heads = {
@@ -272,7 +273,7 @@ def _relations(
 ) -> dict[EdgeKey, tuple[Tensor, Tensor]]:
     """By relation: its edges as convolutions take them, and (N_t, 1) its share in the mean over relations."""
     if unknown := set(edges) - set(known):
-        raise ValueError(f"the GNN was not built for the edges {sorted(unknown)}")
+        raise InputError(f"the GNN was not built for the edges {sorted(unknown)}")
     links, present = {}, {}
     for key in known:
         if key not in edges or not edges[key].size(1):
@@ -280,7 +281,7 @@ def _relations(
         (source, target), sizes = edges[key], (len(x[key[0]]), len(x[key[2]]))
         for rows, end, size in ((source, key[0], sizes[0]), (target, key[2], sizes[1])):
             if int(rows.min()) < 0 or int(rows.max()) >= size:
-                raise ValueError(
+                raise InputError(
                     f"edges {key}: a row of {end} lies outside 0..{size - 1}"
                 )
         degree = torch.bincount(target, minlength=sizes[1])
@@ -310,6 +311,6 @@ def _matrix(
 
 def _check(layers: int, dropout: float) -> None:
     if layers < 1:
-        raise ValueError(f"layers = {layers}: it is at least 1")
+        raise InputError(f"layers = {layers}: it is at least 1")
     if not 0 <= dropout < 1:
-        raise ValueError(f"dropout = {dropout}: it is at least 0 and below 1")
+        raise InputError(f"dropout = {dropout}: it is at least 0 and below 1")

@@ -15,6 +15,7 @@ from torch_geometric.sampler import (
     NodeSamplerInput,
 )
 
+from kg.errors import InputError
 from kg.graph import EdgeKey
 
 
@@ -66,7 +67,7 @@ class CSRSampler(BaseSampler):  # type: ignore[misc]
         seed: int = 0,
     ) -> None:
         if not fanout or any(f < 1 and f != -1 for f in fanout):
-            raise ValueError(
+            raise InputError(
                 f"fanout = {list(fanout)}: one number a hop, positive or -1 for all"
             )
         self.sizes, self.fanout, self.seed = dict(sizes), tuple(fanout), seed
@@ -77,9 +78,9 @@ class CSRSampler(BaseSampler):  # type: ignore[misc]
         for key, pair in edges.items():
             for rows, end in ((pair[0], key[0]), (pair[1], key[2])):
                 if end not in sizes:
-                    raise ValueError(f"edges {key}: no size of {end!r}")
+                    raise InputError(f"edges {key}: no size of {end!r}")
                 if len(rows) and (int(rows.min()) < 0 or int(rows.max()) >= sizes[end]):
-                    raise ValueError(
+                    raise InputError(
                         f"edges {key}: a row of {end!r} lies outside 0..{sizes[end] - 1}"
                     )
             self._ids[key] = torch.argsort(pair[1], stable=True)
@@ -125,21 +126,21 @@ class CSRSampler(BaseSampler):  # type: ignore[misc]
 
         for node_type, given in seeds.items():
             if node_type not in self.sizes:
-                raise ValueError(
+                raise InputError(
                     f"seeds of {node_type!r}; there are {', '.join(self.sizes)}"
                 )
             given = given.to(self.device)
             if len(given) and (
                 int(given.min()) < 0 or int(given.max()) >= self.sizes[node_type]
             ):
-                raise ValueError(
+                raise InputError(
                     f"seeds of {node_type!r} lie outside 0..{self.sizes[node_type] - 1}"
                 )
             add(node_type, given)
             if not torch.equal(
                 local[node_type][given], torch.arange(len(given), device=self.device)
             ):
-                raise ValueError(f"seeds of {node_type!r} repeat")
+                raise InputError(f"seeds of {node_type!r} repeat")
 
         nodes_by_hop = {t: [c] for t, c in count.items()}
         parts: dict[EdgeKey, list[Tensor]] = {key: [] for key in self._starts}
@@ -184,7 +185,7 @@ class CSRSampler(BaseSampler):  # type: ignore[misc]
     ) -> HeteroSamplerOutput:
         """The neighbourhood of a NodeLoader's seeds, as PyTorch Geometric wants it."""
         if index.time is not None:
-            raise ValueError(
+            raise InputError(
                 "this sampler knows no time; cut the graph before it is built"
             )
         found = self.sample({index.input_type: index.node})

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from encoders.text import tuning as pretrained
 from encoders.text.tokens import TokenTable
-from encoders.text.tuning import TextError
+from kg.errors import InputError
 from kg.tables import IntArray
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class TextConfig:
         if self.tune not in {"full", "lora", "frozen"} and not (
             kind == "top" and count.isdecimal() and int(count)
         ):
-            raise TextError(
+            raise InputError(
                 f'tune = {self.tune!r}: it is "full", "top:N" with N at least 1, "lora" or "frozen"'
             )
         for name, least in (
@@ -66,11 +66,11 @@ class TextConfig:
             ("cache_mb", 0),
         ):
             if getattr(self, name) < least:
-                raise TextError(
+                raise InputError(
                     f"{name} = {getattr(self, name)}: it is at least {least}"
                 )
         if not 0 <= self.dropout < 1:
-            raise TextError(f"dropout = {self.dropout}: it is at least 0 and below 1")
+            raise InputError(f"dropout = {self.dropout}: it is at least 0 and below 1")
 
 
 class TextEncoder(nn.Module):
@@ -85,7 +85,7 @@ class TextEncoder(nn.Module):
         folder: Where the weights and tokenizer are, in place of config.model.
 
     Raises:
-        TextError: There is no such model, it has no safetensors weights, or the config does
+        InputError: There is no such model, it has no safetensors weights, or the config does
             not fit it.
     """
 
@@ -116,7 +116,7 @@ class TextEncoder(nn.Module):
             layers = pretrained.layer_list(self.model)[1]
             self.below = len(layers) - int(config.tune[4:])
             if self.below < 0:
-                raise TextError(
+                raise InputError(
                     f"tune = {config.tune!r}: text model {where} has {len(layers)} layers"
                 )
             layers[self.below :].requires_grad_(True)
@@ -230,7 +230,7 @@ class TextEncoder(nn.Module):
         """Open what save_pretrained wrote; needs no network.
 
         Raises:
-            TextError: The folder is missing or is not one of those.
+            InputError: The folder is missing or is not one of those.
         """
         try:
             settings = json.loads(
@@ -239,16 +239,16 @@ class TextEncoder(nn.Module):
             weight = load_file(Path(folder) / "projection.safetensors")["weight"]
             width = settings.pop("width")
         except (OSError, KeyError, AttributeError, ValueError) as error:
-            raise TextError(
+            raise InputError(
                 f"{folder} is no folder of a saved text encoder: {error}"
             ) from error
         if unknown := set(settings) - {f.name for f in fields(TextConfig)}:
-            raise TextError(
+            raise InputError(
                 f"{folder}/text_config.json: unknown key {', '.join(sorted(unknown))}"
             )
         encoder = cls(TextConfig(**settings), width, folder)
         if weight.shape != encoder.projection.weight.shape:
-            raise TextError(
+            raise InputError(
                 f"{folder}: a projection of {tuple(weight.shape)} does not fit its model and width"
             )
         with torch.no_grad():
@@ -382,4 +382,4 @@ def _encode_all(
     return out
 
 
-__all__ = ["TextConfig", "TextEncoder", "TextError", "TextSource"]
+__all__ = ["TextConfig", "TextEncoder", "InputError", "TextSource"]

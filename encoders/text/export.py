@@ -22,7 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from encoders.text.encoder import TextEncoder, TextError
+from encoders.text.encoder import TextEncoder
+from kg.errors import InputError
 
 log = logging.getLogger(__name__)
 FILE = Path("onnx") / "model.onnx"
@@ -38,14 +39,14 @@ class OnnxEncoder:
         threads: How many one call uses.
 
     Raises:
-        TextError: The onnx extra is not installed, or the file cannot be read.
+        InputError: The onnx extra is not installed, or the file cannot be read.
     """
 
     def __init__(self, file: str | Path, threads: int = 1) -> None:
         try:
             import onnxruntime as ort
         except ImportError as error:
-            raise TextError(f"{file}: {NEEDS}") from error
+            raise InputError(f"{file}: {NEEDS}") from error
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -54,7 +55,7 @@ class OnnxEncoder:
                 str(file), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # its own kinds, of no common base
-            raise TextError(
+            raise InputError(
                 f"{file} cannot be read: {' '.join(str(error).split())[:200]}"
             ) from error
 
@@ -71,14 +72,14 @@ def export(folder: str | Path) -> Path:
     """Write a saved encoder's `onnx/model.onnx`, whole or not at all, after its vectors were found to be the encoder's.
 
     Raises:
-        TextError: It is no saved encoder, the onnx extra is not installed, or its model cannot
+        InputError: It is no saved encoder, the onnx extra is not installed, or its model cannot
             be expressed so.
     """
     encoder = TextEncoder.from_pretrained(folder).eval()
     try:
         import onnxscript  # noqa: F401  what torch exports with
     except ImportError as error:
-        raise TextError(f"{folder}: {NEEDS}") from error
+        raise InputError(f"{folder}: {NEEDS}") from error
     ids, mask = _tried(encoder)
     axes = {
         0: torch.export.Dim("texts", max=2**16),
@@ -110,7 +111,7 @@ def export(folder: str | Path) -> Path:
                 verbose=False,
             )
         except Exception as error:
-            raise TextError(
+            raise InputError(
                 f"{folder} cannot be exported: {' '.join(str(error).split())[:200]}"
             ) from error
         finally:
@@ -129,7 +130,7 @@ def quicken(encoder: TextEncoder, folder: str | Path, threads: int = 1) -> bool:
         Whether it does.
 
     Raises:
-        TextError: The file cannot be read, or gives other vectors than the encoder's weights.
+        InputError: The file cannot be read, or gives other vectors than the encoder's weights.
     """
     file = Path(folder) / FILE
     if encoder.device.type != "cpu" or not file.is_file():
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         print(export(folder))
-    except (TextError, OSError) as error:
+    except (InputError, OSError) as error:
         print(f"onnx: {error}", file=sys.stderr)
         return 2
     return 0
@@ -175,7 +176,7 @@ def _check(encoder: TextEncoder, quick: OnnxEncoder, folder: str | Path) -> None
     if found.shape != wanted.shape or not torch.allclose(
         found, wanted, rtol=1e-3, atol=1e-4
     ):
-        raise TextError(
+        raise InputError(
             f"{folder}: {FILE} gives other vectors than the weights; remove it, or export it anew"
         )
 

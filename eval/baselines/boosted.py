@@ -14,6 +14,7 @@ from tqdm import tqdm
 from eval.baselines.counts import FloatScores
 from eval.measure.protocol import evaluate
 from fusion.query import QueryBatch
+from kg.errors import InputError
 from kg.tables import IntArray
 
 Candidates = Callable[[QueryBatch], tuple[IntArray, npt.NDArray[np.float32]]]
@@ -87,7 +88,7 @@ class BoostedRanker:
         bar.close()
         right, every = sum(part.sum() for part in labels), sum(map(len, labels))
         if not 0 < right < every:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: {right} right and {every - right} wrong candidates to learn from"
             )
         each = np.concatenate(sizes)
@@ -142,7 +143,7 @@ class BoostedRanker:
             or rows.shape != features.shape[:2]
             or features.ndim != 3
         ):
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: candidates {rows.shape} with features {features.shape} for {len(queries)} asks; "
                 "(B, C) and (B, C, F) wanted"
             )

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fusion.query import QueryBatch
+from kg.errors import InputError
 from kg.graph import Graph
 from kg.metapaths.ease import ease_weights
 from kg.tables import FloatArray, IntArray
@@ -128,9 +129,9 @@ class UserFrequency:
         weight, time = np.ones(len(graph.events)), graph.events.time
         if decay is not None:
             if not decay > 0:
-                raise ValueError(f"{self.name}: decay must be positive, not {decay}")
+                raise InputError(f"{self.name}: decay must be positive, not {decay}")
             if np.isnan(time).all():
-                raise ValueError(f"{self.name}: no event of the graph has a time")
+                raise InputError(f"{self.name}: no event of the graph has a time")
             weight = np.exp(
                 -(np.nanmax(time) - np.where(np.isnan(time), np.nanmin(time), time))
                 / decay
@@ -207,7 +208,7 @@ class EASE:
         self.name = "EASE, history" if history else "EASE"
         self.counts, self.history = Counts(graph), history
         if not penalty > 0:
-            raise ValueError(f"{self.name}: penalty must be positive, not {penalty}")
+            raise InputError(f"{self.name}: penalty must be positive, not {penalty}")
         popularity = self.counts.popularity
         self.solved: IntArray = np.sort(
             np.argsort(-popularity, kind="stable")[

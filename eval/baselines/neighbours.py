@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from eval.baselines.counts import Counts, FloatScores, ItemKNN, strongest
 from fusion.query import QueryBatch
+from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import FloatArray, IntArray
 
@@ -71,7 +72,7 @@ class _Decayed:
         self, name: str, counts: Counts, histories: Histories, decay: float
     ) -> None:
         if not 0 < decay <= 1:
-            raise ValueError(
+            raise InputError(
                 f"{name}: decay must be above 0 and at most 1, not {decay}"
             )
         self.decay, self.shape = decay, counts.history.shape
@@ -161,7 +162,7 @@ class Transitions:
         self.counts, histories = Counts(graph), Histories(graph)
         self.inputs = _Decayed(self.name, self.counts, histories, decay)
         if np.isnan(graph.events.time[graph.events.user >= 0]).all():
-            raise ValueError(f"{self.name}: no event of a user has a time")
+            raise InputError(f"{self.name}: no event of a user has a time")
         first = np.unique(histories.moment, return_index=True)[1]
         owner, shape = histories.user[first], (len(first), self.counts.items)
         taken = sp.csr_array(
@@ -265,7 +266,7 @@ class UserKNN:
         mean: Literal["catalogue", "taken"] = "catalogue",
     ) -> None:
         if graph.user is None or neighbours < 1 or shrink < 0:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: {neighbours} neighbours, shrink {shrink}, users: {graph.user}"
             )
         self.counts, self.neighbours, self.shrink, self.mean = (

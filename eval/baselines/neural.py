@@ -20,6 +20,7 @@ from eval.baselines.attention import Attention
 from eval.baselines.counts import Counts, FloatScores
 from eval.baselines.neighbours import Factored, Histories, unknown_last
 from fusion.query import QueryBatch, Ragged
+from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import IntArray
 
@@ -69,7 +70,7 @@ class LightGCN(Factored):
         taken = self.counts.history.tocoo()
         user, item = taken.row.astype(np.int64), taken.col.astype(np.int64)
         if not len(user):
-            raise ValueError(f"{self.name}: no event has a user")
+            raise InputError(f"{self.name}: no event has a user")
         users, items = taken.shape
         self.adjacency = _adjacency(user, item + users, users + items).to(device)
         rng, choice = np.random.default_rng(seed), np.unique(item)
@@ -192,7 +193,7 @@ class SASRec:
             for p in _pieces(self.row[self.histories[u]], length + 1)
         ]
         if not pieces:
-            raise ValueError(f"{self.name}: no user has two events")
+            raise InputError(f"{self.name}: no user has two events")
         rng, sizes = (
             np.random.default_rng(seed),
             np.array([len(piece) for piece in pieces]),

@@ -21,6 +21,7 @@ from eval.baselines.counts import Counts, FloatScores
 from eval.baselines.neighbours import Factored
 from eval.baselines.text import given
 from fusion.query import QueryBatch
+from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import IntArray
 
@@ -67,11 +68,11 @@ class BM25:
             import bm25s
         self.counts = Counts(graph)
         if len(texts) != self.counts.items:
-            raise ValueError(
+            raise InputError(
                 f"{self.name}: {len(texts)} texts for {self.counts.items} items"
             )
         if not any(char.isalnum() for text in texts for char in text):
-            raise ValueError(f"{self.name}: no item has a word of text")
+            raise InputError(f"{self.name}: no item has a word of text")
         self.words = CountVectorizer(token_pattern=r"(?u)\b\w+\b", dtype=np.float32)
         self.texts = self.words.fit_transform(texts)
         split = self.words.build_analyzer()
@@ -285,7 +286,7 @@ class LightGBMRanker(BoostedRanker):
 
 def _fit(name: str, model: Any, taken: Any) -> None:
     if not taken.nnz:
-        raise ValueError(f"{name}: no event has a user")
+        raise InputError(f"{name}: no event has a user")
     with threadpool_limits(
         1, "blas"
     ):  # the package warns of more, which contend with its own

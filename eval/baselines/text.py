@@ -16,6 +16,7 @@ from eval.baselines.counts import Counts, FloatScores
 from eval.measure.protocol import Scorer
 from fusion.model.bm25 import Lexical
 from fusion.query import QueryBatch
+from kg.errors import InputError
 from kg.graph import Graph
 
 
@@ -37,7 +38,7 @@ class TfIdf:
     def __init__(self, graph: Graph, texts: Sequence[str]) -> None:
         self.counts = _counts(self.name, graph, len(texts))
         if not any(char.isalnum() for text in texts for char in text):
-            raise ValueError(f"{self.name}: no item has a word of text")
+            raise InputError(f"{self.name}: no item has a word of text")
         self.vectorizer = TfidfVectorizer(
             sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float32
         )
@@ -167,7 +168,7 @@ class ScoreFusion:
 
 def _counts(name: str, graph: Graph, given: int) -> Counts:
     if given != graph.size(graph.item):
-        raise ValueError(
+        raise InputError(
             f"{name}: {given} texts or vectors for {graph.size(graph.item)} items"
         )
     return Counts(graph)

@@ -34,6 +34,7 @@ from fusion.recommender import Recommender
 from fusion.runs.folder import environment
 from fusion.training.shrinkage import shares_kept
 from kg import config as recipes
+from kg.errors import InputError
 from kg.tables import Tables
 
 log = logging.getLogger(__name__)
@@ -312,7 +313,7 @@ def measured(
             cross = benchmark.cross if len(asked[task].items.rows) else ""
             found[task] = (scores, slices_of(prepared, asked[task], cross))
         else:
-            raise ValueError(
+            raise InputError(
                 f"{benchmark.name}: no asks of task {task!r}; the recipe asks {', '.join(asked) or 'nothing'}"
             )
     return found
@@ -321,7 +322,7 @@ def measured(
 def _grades(recipe: Recipe) -> pa.Table:
     source: Any = recipe.source
     if not hasattr(source, "judgments"):
-        raise ValueError(f"{type(source).__name__} brings no judgments")
+        raise InputError(f"{type(source).__name__} brings no judgments")
     return source.judgments()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from eval.bench.datasets import BENCHMARKS
 from eval.bench.explanation_tables import explained
 from eval.contenders import RIVALS
+from kg.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -79,7 +80,7 @@ def between(document: str, text: str, name: str) -> str:
     head, begin, rest = document.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end or BEGIN in tail or END in tail:
-        raise ValueError(f"{name}: wanted {BEGIN} and {END}, once each")
+        raise InputError(f"{name}: wanted {BEGIN} and {END}, once each")
     return f"{head}{BEGIN}\n\n{text.strip()}\n\n{END}{tail}"
 
 

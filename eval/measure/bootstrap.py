@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from kg.errors import InputError
 from kg.tables import FloatArray
 
 _CELLS = 1 << 21  # weights held at once: 16 MiB
@@ -54,16 +55,16 @@ def intervals(
             the lengths differ, or draws or level are out of range.
     """
     if values.ndim != 2 or not len(values) or groups.shape != (len(values),):
-        raise ValueError(
+        raise InputError(
             f"values of shape {values.shape} and groups of {groups.shape}; (asks, metrics) and (asks,) wanted"
         )
     if draws < 1 or not 0 < level < 1:
-        raise ValueError(
+        raise InputError(
             f"draws {draws} must be at least 1 and level {level} between 0 and 1"
         )
     bad = np.isnan(values).any(axis=1)
     if bad.any():
-        raise ValueError(
+        raise InputError(
             f"{bad.sum()} of {len(values)} values are NaN, the first of ask {bad.argmax()}; leave such asks out"
         )
     _, group = np.unique(groups, return_inverse=True)
@@ -117,5 +118,5 @@ def paired_interval(
 ) -> Interval:
     """The mean of a - b, both (B,) over the same asks, and its interval; see intervals."""
     if a.shape != b.shape:
-        raise ValueError(f"{a.shape} values cannot be paired with {b.shape}")
+        raise InputError(f"{a.shape} values cannot be paired with {b.shape}")
     return mean_interval(a - b, groups, draws, seed, level)

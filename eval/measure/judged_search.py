@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 from tqdm import tqdm
 
-from eval.measure.metrics import ScoreError, ndcg, ranks
+from eval.measure.metrics import ndcg, ranks
 from eval.measure.protocol import Scorer
 from fusion.query import QueryBatch, Ragged
-from kg.tables import DataError, FloatArray, IntArray, Vocab
+from kg.errors import DataError, InputError
+from kg.tables import FloatArray, IntArray, Vocab
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,11 @@ def search_ndcg(
         2007).
 
     Raises:
-        ScoreError: The scorer gave a wrong shape or type, or NaN.
+        DataError: The scorer gave a wrong shape or type, or NaN.
         ValueError: There are no queries.
     """
     if not len(judged):
-        raise ValueError("there are no judged queries")
+        raise InputError("there are no judged queries")
     full, condensed = [], []
     bar = tqdm(
         total=len(judged),
@@ -124,7 +125,7 @@ def search_ndcg(
         queries, seen = judged.queries.take(which), judged.judged.take(which)
         scores = scorer.score(queries)
         if scores.shape != (len(queries), items):
-            raise ScoreError(
+            raise DataError(
                 f"scorer {scorer.name!r}: shape {scores.shape}, wanted {(len(queries), items)}"
             )
         full.append(ranks(scores, queries.targets, queries.items))

@@ -11,13 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fusion.query import Ragged
+from kg.errors import DataError, InputError
 from kg.tables import FloatArray, IntArray
 
 _CELLS = 1 << 22  # scores looked at together: 16 MiB of float32
-
-
-class ScoreError(ValueError):
-    """The scores cannot be ranked; the message says why and where."""
 
 
 def check_targets(targets: Ragged, masked: Ragged, items: int) -> None:
@@ -28,25 +25,25 @@ def check_targets(targets: Ragged, masked: Ragged, items: int) -> None:
             target twice, or a target is masked.
     """
     if len(targets) != len(masked):
-        raise ValueError(
+        raise InputError(
             f"{len(targets)} lists of targets, {len(masked)} lists of masked items"
         )
     for what, lists in (("target", targets), ("masked item", masked)):
         outside = np.flatnonzero((lists.rows < 0) | (lists.rows >= items))
         if len(outside):
             row, owner = lists.rows[outside[0]], lists.owners[outside[0]]
-            raise ValueError(
+            raise InputError(
                 f"ask {owner}: {what} {row} is no row of a catalogue of {items} items"
             )
     keys = targets.owners * items + targets.rows
     unique, counts = np.unique(keys, return_counts=True)
     if len(unique) < len(keys):
         query, row = divmod(int(unique[counts > 1][0]), items)
-        raise ValueError(f"ask {query}: item {row} is twice among the targets")
+        raise InputError(f"ask {query}: item {row} is twice among the targets")
     both = np.intersect1d(unique, masked.owners * items + masked.rows)
     if len(both):
         query, row = divmod(int(both[0]), items)
-        raise ValueError(f"ask {query}: item {row} is a target and masked")
+        raise InputError(f"ask {query}: item {row} is a target and masked")
 
 
 def ranks(scores: npt.ArrayLike, targets: Ragged, masked: Ragged) -> FloatArray:
@@ -61,16 +58,16 @@ def ranks(scores: npt.ArrayLike, targets: Ragged, masked: Ragged) -> FloatArray:
         (T,) `1 + greater + (equal - 1) / 2`, in the order of targets.rows.
 
     Raises:
-        ScoreError: The scores are no (B, I) matrix of numbers, or one is NaN.
+        DataError: The scores are no (B, I) matrix of numbers, or one is NaN.
         ValueError: See check_targets.
     """
     scores = np.asarray(scores)
     if scores.ndim != 2 or len(scores) != len(targets):
-        raise ScoreError(
+        raise DataError(
             f"scores of shape {scores.shape} for {len(targets)} asks; (asks, items) is wanted"
         )
     if not np.issubdtype(scores.dtype, np.floating):
-        raise ScoreError(f"scores of type {scores.dtype}; floating point is wanted")
+        raise DataError(f"scores of type {scores.dtype}; floating point is wanted")
     items = scores.shape[1]
     check_targets(targets, masked, items)
     owners, found = targets.owners, np.empty(len(targets.rows))
@@ -79,7 +76,7 @@ def ranks(scores: npt.ArrayLike, targets: Ragged, masked: Ragged) -> FloatArray:
         bad = np.isnan(scores[start : start + step])
         if bad.any():
             query, row = np.argwhere(bad)[0]
-            raise ScoreError(f"the score of item {row} for ask {start + query} is NaN")
+            raise DataError(f"the score of item {row} for ask {start + query} is NaN")
     for start in range(0, len(found), step):
         part = slice(start, start + step)
         block, seen = scores[owners[part]], masked.take(owners[part])
@@ -156,7 +153,7 @@ def ndcg(
         else np.asarray(relevance, np.float64)
     )
     if grades.shape != targets.rows.shape or not (grades > 0).all():
-        raise ValueError(
+        raise InputError(
             f"relevance of shape {grades.shape} for {len(targets.rows)} targets; each needs one above 0"
         )
     gain, last = np.exp2(grades) - 1, np.inf if k is None else k
@@ -182,7 +179,7 @@ def _places(
     first.
     """
     if found.shape != targets.rows.shape:
-        raise ValueError(
+        raise InputError(
             f"ranks of shape {found.shape} for {len(targets.rows)} targets"
         )
     order = np.lexsort(

@@ -11,16 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from eval.measure.metrics import (
-    ScoreError,
-    check_targets,
-    hit,
-    mrr,
-    ndcg,
-    ranks,
-    recall,
-)
+from eval.measure.metrics import check_targets, hit, mrr, ndcg, ranks, recall
 from fusion.query import QueryBatch
+from kg.errors import DataError, InputError
 from kg.tables import FloatArray, IntArray
 
 
@@ -87,17 +80,17 @@ def evaluate(
         progress: Whether to draw a bar a scorer.
 
     Raises:
-        ScoreError: A scorer gave a wrong shape or type, or NaN; the message names it and the query.
+        DataError: A scorer gave a wrong shape or type, or NaN; the message names it and the query.
         ValueError: There is no query or no cut-off, a query has no target, or a target is among
             its items.
     """
     if not len(queries) or not ks or min(ks) < 1 or batch < 1:
-        raise ValueError(
+        raise InputError(
             f"cannot evaluate {len(queries)} asks at ks={tuple(ks)} in batches of {batch}"
         )
     check_targets(queries.targets, queries.unranked, items)
     if not queries.targets.lengths.all():
-        raise ValueError(f"ask {queries.targets.lengths.argmin()} has no target")
+        raise InputError(f"ask {queries.targets.lengths.argmin()} has no target")
     values, seconds = {}, {}
     for name, scorer in scorers.items():
         found, spent = [], 0.0
@@ -110,12 +103,12 @@ def evaluate(
             spent += time.perf_counter() - start
             try:
                 if scores.shape != (len(some), items):
-                    raise ScoreError(
+                    raise DataError(
                         f"shape {scores.shape}, wanted {(len(some), items)}"
                     )
                 found.append(ranks(scores, some.targets, some.unranked))
-            except ScoreError as error:
-                raise ScoreError(
+            except DataError as error:
+                raise DataError(
                     f"scorer {name!r}, batch from ask {number * batch}: {error}"
                 ) from None
             bar.update(len(some))

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from eval.measure.bootstrap import Interval, intervals
 from eval.measure.protocol import Scores
+from kg.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -164,17 +165,17 @@ def make_report(
             value a query.
     """
     if not scores.values:
-        raise ValueError(f"{title}: no scorer to report on")
+        raise InputError(f"{title}: no scorer to report on")
     for name, measured in scores.values.items():
         missing = set(metrics) - set(measured)
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"{title}: {name} has no {', '.join(sorted(missing))}; there are {', '.join(measured)}"
             )
     chosen = {"all": np.ones(len(scores), bool)}
     for name, some in (slices or {}).items():
         if some.shape != (len(scores),):
-            raise ValueError(
+            raise InputError(
                 f"{title}: slice {name!r} has shape {some.shape} for {len(scores)} asks"
             )
         chosen |= {name: some} if some.any() and not some.all() else {}

@@ -19,7 +19,8 @@ from fusion.bundles.plan import Plan, Slot
 from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.tasks.folds import held_events
-from kg.tables import DataError, FloatArray, IntArray
+from kg.errors import DataError
+from kg.tables import FloatArray, IntArray
 
 LARGEST = 8  # items of a bundle that is asked for; larger ones are left out
 LEAST = 4  # items a category must have for its items to stand in for each other

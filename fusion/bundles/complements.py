@@ -7,7 +7,8 @@ import scipy.sparse as sp
 from sklearn.linear_model import LogisticRegression
 
 from fusion.ranking.ranker import Ranker
-from kg.tables import DataError, FloatArray, IntArray
+from kg.errors import DataError
+from kg.tables import FloatArray, IntArray
 
 PAIRS = 20_000  # of each sort, at most
 

@@ -11,10 +11,11 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 
 from fusion.bundles.plan import MOST
 from fusion.ranking.filters import BoolArray, Values
+from kg.errors import InputError
 from kg.tables import FloatArray, IntArray
 
 
-class InfeasibleError(ValueError):
+class InfeasibleError(InputError):
     """No combination meets a plan.
 
     Attributes:
@@ -23,7 +24,7 @@ class InfeasibleError(ValueError):
     """
 
     def __init__(self, message: str, conditions: tuple[str, ...]) -> None:
-        super().__init__(message)
+        super().__init__(message, "plan")
         self.conditions = conditions
 
 

@@ -20,6 +20,7 @@ from fusion.bundles.set_scorer import Pool
 from fusion.query import Query, ids_of
 from fusion.ranking.filters import Values
 from fusion.ranking.ranker import Ranker
+from kg.errors import InputError
 from kg.tables import FloatArray, IntArray
 
 AMONG = 200  # of the best items, those that diversity chooses from
@@ -162,7 +163,7 @@ def judge(
     """
     ids = tuple(dict.fromkeys(ids_of(items)))
     if not 2 <= len(ids) <= MOST:
-        raise ValueError(f"{len(ids)} items cannot be judged; 2 to {MOST} can")
+        raise InputError(f"{len(ids)} items cannot be judged; 2 to {MOST} can")
     rows = np.array([known(recommender, item) for item in ids])
     given = plan or Plan()
     problem = resolve(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from kg.errors import InputError
 from kg.tables import FloatArray, IntArray
 
 
@@ -23,7 +24,7 @@ def diversified(
         diversity: d, 0..1; 0 is the order of the scores.
     """
     if not 0 <= diversity <= 1:
-        raise ValueError(f"diversity must be in 0..1, not {diversity}")
+        raise InputError(f"diversity must be in 0..1, not {diversity}")
     order = np.argsort(-score, kind="stable")
     if diversity == 0 or not len(score):
         return order[:k]

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from fusion.query import Constraints, named_values
+from kg.errors import InputError
 
 Named = tuple[tuple[str, tuple[str, ...]], ...]
 MOST = 50  # items of a combination
@@ -35,9 +36,9 @@ class Slot:
             self, "within", named_values(self.within, f"slot {self.name!r}:")
         )
         if not self.name.strip():
-            raise ValueError("a slot must have a name")
+            raise InputError("a slot must have a name")
         if not 0 <= self.least <= self.most or self.most < 1:
-            raise ValueError(
+            raise InputError(
                 f"slot {self.name!r}: from {self.least} to {self.most} items is no range"
             )
 
@@ -50,7 +51,7 @@ class Slot:
         """
         found = _SLOT.fullmatch(text.strip())
         if found is None:
-            raise ValueError(
+            raise InputError(
                 f'slot {text!r} is not like "shoes", "2 socks", "bag?" or "top = group: Shirts"'
             )
         least, most, name, optional, meaning = found.groups()
@@ -61,7 +62,7 @@ class Slot:
                 value.strip() for value in values.split("|") if value.strip()
             )
             if not colon or not attribute.strip() or not chosen:
-                raise ValueError(
+                raise InputError(
                     f"slot {text!r}: after = comes an attribute, a colon and values, divided by |"
                 )
             within = ((attribute.strip(), chosen),)
@@ -156,37 +157,37 @@ class Plan:
         for slot in self.slots:
             if not isinstance(slot, Slot):
                 given = type(slot).__name__
-                raise TypeError(
+                raise InputError(
                     f"slots must be a sequence of Slot, not of {given}; Slot.parse reads words"
                 )
         object.__setattr__(self, "require", named_values(self.require, "require"))
         for name in ("budget", "item_budget"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}: {value} is no amount of money")
+                raise InputError(f"{name}: {value} is no amount of money")
         if self.size is not None and not 1 <= self.size[0] <= self.size[1] <= MOST:
-            raise ValueError(
+            raise InputError(
                 f"size: from {self.size[0]} to {self.size[1]} is no range within 1 to {MOST}"
             )
         names = [slot.name for slot in self.slots]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(
+            raise InputError(
                 f"two slots are called {min(twice)!r}; give one a count, as in '2 {min(twice)}'"
             )
         least = sum(slot.least for slot in self.slots)
         if least > (self.size[1] if self.size else MOST):
-            raise ValueError(
+            raise InputError(
                 f"the slots want at least {least} items, the size allows {(self.size or (0, MOST))[1]}"
             )
         if self.season is not None and self.season not in range(1, 13):
-            raise ValueError(f"season: {self.season} is no month; 1 to 12 are")
+            raise InputError(f"season: {self.season} is no month; 1 to 12 are")
         for name in ("variety", "overlap"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be in 0..1, not {getattr(self, name)}")
+                raise InputError(f"{name} must be in 0..1, not {getattr(self, name)}")
         if not 0 <= self.complements <= 10:
-            raise ValueError(f"complements must be in 0..10, not {self.complements}")
+            raise InputError(f"complements must be in 0..10, not {self.complements}")
         if not 1 <= self.alternatives <= 20:
-            raise ValueError(f"alternatives must be in 1..20, not {self.alternatives}")
+            raise InputError(f"alternatives must be in 1..20, not {self.alternatives}")
 
     def sizes(self, kept: int) -> tuple[int, int]:
         """Least and most items where `kept` are at hand."""

@@ -11,7 +11,7 @@ from fusion.bundles.plan import MOST, Plan, Slot
 from fusion.query import Constraints
 from fusion.ranking.filters import BoolArray
 from fusion.ranking.ranker import Ranker
-from kg.tables import DataError
+from kg.errors import DataError, InputError
 
 
 def resolve(
@@ -26,7 +26,7 @@ def resolve(
     """
     facts, size = recommender.facts, len(recommender.items)
     if len(items) > MOST:
-        raise ValueError(
+        raise InputError(
             f"{len(items)} items at hand are too many; a combination has at most {MOST}"
         )
     keep = {

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fusion.ranking.filters import Facts
+from kg.errors import DataError, InputError
 from kg.graph import Graph
-from kg.tables import DataError, FloatArray, IntArray
+from kg.tables import FloatArray, IntArray
 
 STEADY = 20.0  # events of its kind that an item's own are weighed against
 MONTHS = 3  # the fewest that a graph's times must cover
@@ -53,7 +54,7 @@ def seasonal(graph: Graph, facts: Facts, month: int) -> FloatArray:
         ValueError: There is no such month.
     """
     if not 1 <= month <= 12:
-        raise ValueError(f"season is a month, 1 to 12, not {month}")
+        raise InputError(f"season is a month, 1 to 12, not {month}")
     events = graph.events.take(~graph.events.lasting)
     now = months_of(events.time) == month
     if not now.any():

@@ -42,9 +42,9 @@ def run(options: argparse.Namespace) -> int:
         load(options),
     )
     found = recommender.complete(
-        items, user, options.words, options.k, where, options.one_per, options.diversity
+        items, user, options.text, options.k, where, options.one_per, options.diversity
     )
-    for note in unknown(recommender, Query(user, items, options.words)):
+    for note in unknown(recommender, Query(user, items, options.text)):
         print(note)
     rows = [[str(n), r.id, r.title, f"{r.score:z.2f}"] for n, r in enumerate(found, 1)]
     print(table(["", "id", "title", "score"], rows))

@@ -11,6 +11,7 @@ from fusion.commands.common import add_query, add_run, load, table, within
 from fusion.explain.notes import unknown
 from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
+from kg.errors import InputError
 
 HELP = (
     "whole outfits, baskets or bundles under a plan: budget, slots, categories, stock"
@@ -118,7 +119,7 @@ def plan_of(options: argparse.Namespace) -> Plan:
     """What the flags say."""
     least, _, most = (options.size or "").partition("-")
     if options.size and not (least.isdigit() and (most or least).isdigit()):
-        raise ValueError(f"--size {options.size!r} is no number or range like 3-5")
+        raise InputError(f"--size {options.size!r} is no number or range like 3-5")
     only = None
     if options.stock:
         with open(options.stock, encoding="utf-8") as file:
@@ -151,8 +152,8 @@ def run(options: argparse.Namespace) -> int:
     """Build and print a table for each alternative."""
     plan = plan_of(options)
     recommender = load(options)
-    found = recommender.build(plan, options.user, tuple(options.items), options.words)
-    query = Query(options.user, tuple(options.items), options.words)
+    found = recommender.build(plan, options.user, tuple(options.items), options.text)
+    query = Query(options.user, tuple(options.items), options.text)
     for line in [
         *unknown(recommender, query, popular=False),
         *meanings(recommender, plan.slots),

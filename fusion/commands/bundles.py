@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from fusion.commands.common import add_query, add_run, load, table
-from kg.tables import DataError
+from kg.errors import DataError
 
 HELP = "existing bundles ranked for a user, words, or items at hand"
 
@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     bundles = read(options.file) if options.file else None
     recommender = load(options)
     found = recommender.rank_bundles(
-        bundles, options.user, options.words, tuple(options.items), options.k
+        bundles, options.user, options.text, tuple(options.items), options.k
     )
     rows = []
     for number, bundle in enumerate(found, 1):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from fusion.query import Constraints
 from fusion.recommender import Recommender
-from fusion.runs.folder import RunError, list_runs
+from fusion.runs.folder import list_runs
+from kg.errors import InputError, RunError
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_query(parser: argparse.ArgumentParser) -> None:
         "--items", nargs="+", default=[], metavar="ID", help="items at hand"
     )
     parser.add_argument(
-        "--words", metavar="TEXT", help="a query, or what the items are for"
+        "--text", metavar="TEXT", help="a query, or what the items are for"
     )
 
 
@@ -85,7 +86,7 @@ def within(settings: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
         name, _, values = setting.partition("=")
         chosen = tuple(value.strip() for value in values.split("|") if value.strip())
         if not name.strip() or not chosen:
-            raise ValueError(f"{setting!r} is no PROPERTY=VALUE[|VALUE]")
+            raise InputError(f"{setting!r} is no PROPERTY=VALUE[|VALUE]")
         found.append((name.strip(), chosen))
     return tuple(found)
 

@@ -9,6 +9,7 @@ from fusion.commands.common import add_query, add_run, add_where, load, where_of
 from fusion.explain.explainer import explain
 from fusion.explain.render import to_html, to_text
 from fusion.query import Query
+from kg.errors import InputError
 
 HELP = "why an item is in the answer: paths in the graph, and how much each carries the score"
 
@@ -59,13 +60,13 @@ def run(options: argparse.Namespace) -> int:
     """Explain, print, and write what was asked for."""
     recommender = load(options)
     query = Query(
-        options.user, tuple(options.items), options.words, where=where_of(options)
+        options.user, tuple(options.items), options.text, where=where_of(options)
     )
     item = options.item
     if item is None:
         found = recommender.answer(query)
         if not found:
-            raise ValueError("the answer is empty; there is nothing to explain")
+            raise InputError("the answer is empty; there is nothing to explain")
         item = found[0].id
     made = explain(
         recommender,

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     )
     category = "" if options.any else options.category
     found = load(options).judge(
-        tuple(options.items), options.user, options.words, plan, category
+        tuple(options.items), options.user, options.text, plan, category
     )
     print(f"{summary(found.combination)}\n{pieces(found.combination, 'kind')}")
     if found.swap is None:

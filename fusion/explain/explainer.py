@@ -25,11 +25,11 @@ from fusion.explain.sentences import Clause, Phrases
 from fusion.model.bm25 import Lexical, telling
 from fusion.query import Query
 from fusion.ranking.ranker import Ranker
+from kg.errors import DataError, InputError, StoreError
 from kg.pathfinding.search import Node, NodePath, PathSearch
-from kg.stores.base import GraphStore, StoreError
+from kg.stores.base import GraphStore
 from kg.stores.cypher import path_query
 from kg.stores.verify import Edge, look_up
-from kg.tables import DataError
 
 POOL = 10  # paths whose support is measured, to choose the shown ones from
 MATCHES = 3  # nodes of a type that words are taken to mean
@@ -66,7 +66,7 @@ def explain(
     Raises:
         DataError: There is no such item, or it is at hand in the query and so never an answer.
         StoreError: The store cannot be read, or nobody knows which one it was.
-        PhraseError: The language or the file of phrases cannot be used.
+        InputError: The language or the file of phrases cannot be used.
         ValueError: k is below 1.
     """
     return recommender.derived(Explainer).explain(
@@ -99,7 +99,7 @@ class Explainer:
     ) -> Explanation:
         """As the function of that name."""
         if k < 1:
-            raise ValueError(f"k = {k}: at least 1 path")
+            raise InputError(f"k = {k}: at least 1 path")
         row = self.recommender.items.row(item)
         if row < 0:
             raise DataError(f"there is no item {item!r} in the catalogue")

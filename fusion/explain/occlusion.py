@@ -331,7 +331,7 @@ class Occlusion:
         # Hybrid.score looks at nothing else of a world.
         stage = SimpleNamespace(
             items=many * each,
-            new=target.new_zeros(0),
+            cold_items=target.new_zeros(0),
             features=lambda *_: (target, phi.to(device)[:, None]),
         )
         score = self.model.score(

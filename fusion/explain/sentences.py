@@ -12,6 +12,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Self
 
+from kg.errors import InputError
 from kg.schema import FORMS, GraphSchema
 
 _FOLDER = Path(__file__).parent / "phrases"
@@ -33,10 +34,6 @@ _NAMES = dict.fromkeys(
     "",
 )
 _DATES = re.compile(r"date|day|time|_at$|_on$", re.IGNORECASE)
-
-
-class PhraseError(ValueError):
-    """A file of phrases cannot be used; the message says which, and what is wrong in it."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class Phrases:
         """The shipped phrases of "en" or "zh", the schema's over them, and over both a TOML file's: any of its keys.
 
         Raises:
-            PhraseError: There is no such language or file, it cannot be read, or it names what
+            InputError: There is no such language or file, it cannot be read, or it names what
                 is not there.
         """
         table = _shipped(language)
@@ -105,7 +102,7 @@ class Phrases:
             try:
                 more = tomllib.loads(Path(own).read_text(encoding="utf-8"))
             except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-                raise PhraseError(f"{own}: {error}") from error
+                raise InputError(f"{own}: {error}") from error
             table = _over(table, more, schema, str(own))
         return cls(table, schema)
 
@@ -209,7 +206,7 @@ def _shipped(language: str) -> dict[str, Any]:
     file = _FOLDER / f"{language}.toml"
     if not re.fullmatch(r"[a-z]+", language) or not file.is_file():
         there = ", ".join(sorted(p.stem for p in _FOLDER.glob("*.toml")))
-        raise PhraseError(f"there are no phrases in {language!r}; there are {there}")
+        raise InputError(f"there are no phrases in {language!r}; there are {there}")
     return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
@@ -228,20 +225,20 @@ def _over(
     relations = {e.name for e in schema.edges}
     for key, value in more.items():
         if key not in table or isinstance(value, dict) != isinstance(table[key], dict):
-            raise PhraseError(f"{where}: {key!r} is none of {', '.join(table)}")
+            raise InputError(f"{where}: {key!r} is none of {', '.join(table)}")
         if not isinstance(value, dict):
             merged[key] = value
             continue
         known = relations if key == "relations" else set(table[key])
         if unknown := set(value) - known:
-            raise PhraseError(
+            raise InputError(
                 f"{where}: {key}.{min(unknown)} is none of {', '.join(sorted(known))}"
             )
         if key != "relations":
             merged[key] |= value
     for name, forms in more.get("relations", {}).items():
         if not isinstance(forms, dict) or set(forms) - set(FORMS):
-            raise PhraseError(
+            raise InputError(
                 f"{where}: relations.{name} is a table of share, forward and back"
             )
         merged["relations"][name] = {**merged["relations"].get(name, {}), **forms}
@@ -259,18 +256,18 @@ def _alike(where: str, own: Any, shipped: Any) -> None:
         return
     for name, part in shipped.items():
         if not isinstance(own, dict) or name not in own:
-            raise PhraseError(f"{where} lacks {name!r}; it has {', '.join(shipped)}")
+            raise InputError(f"{where} lacks {name!r}; it has {', '.join(shipped)}")
         _alike(f"{where}.{name}", own[name], part)
 
 
 def _check(where: str, text: Any, shipped: str) -> None:
     if not isinstance(text, str):
-        raise PhraseError(f"{where} is no text")
+        raise InputError(f"{where} is no text")
     count = sum(name == "" for _, name, _, _ in Formatter().parse(shipped))
     try:
         _fill(text, *[""] * count)
     except (KeyError, IndexError, ValueError, AttributeError) as error:
-        raise PhraseError(f"{where} cannot be filled in: {error}") from error
+        raise InputError(f"{where} cannot be filled in: {error}") from error
 
 
 def _fill(form: str, *values: str, **names: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fusion.model.gate import FUSIONS
+from kg.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,15 @@ class FusionConfig:
 
     def __post_init__(self) -> None:
         if not (self.text or self.graph or self.paths):
-            raise ValueError(
+            raise InputError(
                 "fusion: at least one of text, graph and paths must be used"
             )
         if self.bm25 and not self.paths:
-            raise ValueError(
+            raise InputError(
                 "fusion.bm25 = true: a match is counted, so fusion.paths must be true, too"
             )
         if self.fuse not in FUSIONS:
-            raise ValueError(
+            raise InputError(
                 f"fusion.fuse = {self.fuse!r}: it is one of {', '.join(FUSIONS)}"
             )
         for name in (
@@ -71,7 +72,7 @@ class FusionConfig:
             "hidden",
         ):
             if getattr(self, name) < 1:
-                raise ValueError(
+                raise InputError(
                     f"fusion.{name} must be at least 1, not {getattr(self, name)}"
                 )
 

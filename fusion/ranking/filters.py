@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 
 from fusion.query import Constraints
 from kg.counterfactual.edits import distinct
-from kg.tables import DataError, FloatArray, IntArray, Tables
+from kg.errors import DataError
+from kg.tables import FloatArray, IntArray, Tables
 
 BoolArray = npt.NDArray[np.bool_]
 KINDS = (

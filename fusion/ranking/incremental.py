@@ -15,10 +15,11 @@ from torch import Tensor
 
 from fusion.model.snapshot import GraphSnapshot, NodeTexts
 from fusion.ranking.ranker import Ranker
+from kg.errors import DataError
 from kg.graph import Graph, build_graph
 from kg.metapaths.count import PathCounts, count_paths, widen
 from kg.schema import EdgeType, GraphSchema
-from kg.tables import DataError, Tables, in_days
+from kg.tables import Tables, in_days
 
 R = TypeVar("R", bound="Ranker")
 

@@ -16,20 +16,21 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from encoders.text.encoder import TextEncoder, TextError
+from encoders.text.encoder import TextEncoder
 from fusion.experiment import Recipe
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
 from fusion.model.snapshot import edge_keys
 from fusion.ranking.ranker import Ranker
-from fusion.runs.folder import RunError, open_run
+from fusion.runs.folder import open_run
 from kg import config as recipes
+from kg.errors import DataError, InputError, RunError
 from kg.graph import build_graph
 from kg.metapaths.count import PathCounts
 from kg.metapaths.relations import counted_as_one
 from kg.metapaths.saved import load_counts, save_counts
-from kg.schema import GraphSchema, SchemaError
+from kg.schema import GraphSchema
 from kg.stores.parquet import save_tables
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -182,9 +183,9 @@ def load_parts(folder: str | Path) -> Parts:
         KeyError,
         RuntimeError,
         SafetensorError,
-        SchemaError,
         DataError,
-        TextError,
+        DataError,
+        InputError,
     ) as error:
         if isinstance(error, RunError):
             raise

@@ -16,14 +16,12 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from kg.errors import InputError, RunError
+
 FORMAT = 1
 MANIFEST = "manifest.json"
 _UNFINISHED = ".unfinished-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-class RunError(RuntimeError):
-    """A run cannot be written or opened; the message names the folder, the fault and the remedy."""
 
 
 @contextmanager
@@ -254,7 +252,7 @@ def _sha256(file: Path) -> str:
 
 def _inside(name: str) -> str:
     if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-        raise ValueError(f"{name} leaves the folder")
+        raise InputError(f"{name} leaves the folder")
     return name
 
 

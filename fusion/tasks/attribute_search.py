@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query import QueryBatch, Ragged
+from kg.errors import DataError, InputError
 from kg.graph import Events, Graph
-from kg.tables import DataError, IntArray
+from kg.tables import IntArray
 
 # How people may say what they want; what stands around the name means nothing.
 SENTENCES = (
@@ -57,10 +58,10 @@ class AttributeSearch:
 
     def __post_init__(self) -> None:
         if self.limit < 0:
-            raise ValueError(f"words: limit {self.limit} must not be negative")
+            raise InputError(f"words: limit {self.limit} must not be negative")
         for name in ("anonymous", "sentences"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"words: {name} {getattr(self, name)} must be in 0..1")
+                raise InputError(f"words: {name} {getattr(self, name)} must be in 0..1")
 
     def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
         """Queries about the events' items, drawn as often as they were taken."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from fusion.query import QueryBatch, Ragged
 from fusion.tasks.bundle_intent import bundle_words
+from kg.errors import InputError
 from kg.graph import Events, Graph
 
 
@@ -42,7 +43,7 @@ class BasketCompletion:
     def __post_init__(self) -> None:
         least = max(self.min_items, 2)
         if self.max_items and self.max_items < least:
-            raise ValueError(
+            raise InputError(
                 f"baskets: max_items {self.max_items} must be 0 or at least {least}"
             )
 

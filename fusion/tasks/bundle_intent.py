@@ -8,8 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query import QueryBatch, Ragged
+from kg.errors import DataError
 from kg.graph import Events, Graph
-from kg.tables import DataError, IntArray
+from kg.tables import IntArray
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from kg.errors import DataError, InputError
 from kg.graph import Events, Graph
-from kg.tables import DataError
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ class FoldConfig:
 
     def __post_init__(self) -> None:
         if self.count < 1 or not 0 < self.length < np.inf:
-            raise ValueError(
+            raise InputError(
                 f"folds: count {self.count} must be at least 1 and length {self.length} above 0"
             )
         if not 0 <= self.cold < 1:
-            raise ValueError(f"folds: cold {self.cold} must be in 0..1")
+            raise InputError(f"folds: cold {self.cold} must be in 0..1")
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from fusion.tasks.folds import Fold, held_events
+from kg.errors import DataError
 from kg.graph import Events, Graph, event_keys
 from kg.metapaths.count import PathCounts
-from kg.tables import DataError, IntArray
+from kg.tables import IntArray
 
 
 def check_fold(fold: Fold, counts: PathCounts) -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query import QueryBatch, Ragged
+from kg.errors import InputError
 from kg.graph import Events, Graph
 from kg.tables import IntArray
 
@@ -42,7 +43,7 @@ class NextItem:
 
     def __post_init__(self) -> None:
         if min(self.draws, self.limit, self.history) < 0:
-            raise ValueError(f"{self}: draws, limit and history must be at least 0")
+            raise InputError(f"{self}: draws, limit and history must be at least 0")
 
     def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
         """Queries about the events, for a graph that does not hold them."""

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query import QueryBatch, Ragged
+from kg.errors import DataError, InputError
 from kg.graph import Events, Graph
-from kg.tables import DataError, IntArray
+from kg.tables import IntArray
 
 _WORD = re.compile(r"\w+(?:[-'./]\w+)*")
 
@@ -53,7 +54,7 @@ class SyntheticQueries:
         if min(self.limit, self.facts, self.words) < 1 or not (
             0 <= self.titles <= 1 and 0 <= self.numbers <= 1
         ):
-            raise ValueError(
+            raise InputError(
                 f"{self}: limit, facts and words must be at least 1, titles and numbers in 0..1"
             )
 

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 from fusion.training.stages import HeadConfig
+from kg.errors import InputError
 from kg.tables import IntArray
 
 
@@ -87,21 +88,21 @@ class TrainingConfig:
             "context_texts": -1,
             "refresh": 1,
             "text_refreshes": 1,
-            "temper": 0,
+            "shrinkage": 0,
         }
         for name, lowest in least.items():
             if getattr(self, name) < lowest:
-                raise ValueError(
+                raise InputError(
                     f"training.{name} must be at least {lowest}, not {getattr(self, name)}"
                 )
         if not 0 <= self.finetune_share < 1:
-            raise ValueError(
+            raise InputError(
                 f"training.finetune_share must be in 0..1, not {self.finetune_share}"
             )
         for name, most in (("lr", math.inf), ("lr_text", math.inf), ("clip", None)):
             value = getattr(self, name)
             if not value > 0 or value == most:
-                raise ValueError(
+                raise InputError(
                     f"training.{name} must be above 0{' and finite' if most else ''}, not {value}"
                 )
 

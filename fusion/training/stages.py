@@ -16,6 +16,7 @@ from fusion.model.head import FeatureHead
 from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query import QueryBatch, join
+from kg.errors import InputError
 
 _Scorer = TypeVar("_Scorer")
 
@@ -49,7 +50,7 @@ class HeadConfig:
             or self.batch < 1
             or not 0 < self.lr < np.inf
         ):
-            raise ValueError(
+            raise InputError(
                 f"head: epochs, limit and negatives must be at least 0, batch and lr above 0, not {self}"
             )
 

@@ -24,6 +24,7 @@ from fusion.training.schedule import TrainingConfig, schedule
 from fusion.training.shrinkage import fit_shrinkage
 from fusion.training.stages import finetune_head, pretrain_head
 from fusion.training.step import TrainingStep
+from kg.errors import InputError
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -121,7 +122,7 @@ class Trainer:
         plan = list(schedule(sizes, config.batch, language + config.epochs, seed))
         self.plan = plan
         if plan and min(len(chosen) for _, chosen in plan) < fabric.world_size:
-            raise ValueError(
+            raise InputError(
                 f"a step has fewer asks than the {fabric.world_size} processes: raise training.batch"
             )
         self.text_steps = len(plan) * language // max(language + config.epochs, 1)
@@ -413,7 +414,7 @@ class Trainer:
             return False
         state = torch.load(path, map_location=self.fabric.device, weights_only=True)
         if state["plan"] != len(self.plan):
-            raise ValueError(
+            raise InputError(
                 f"{path} is of {state['plan']} steps, this training of {len(self.plan)}: the data changed"
             )
         self.model.load_state_dict(state["model"], strict=False)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import scipy.sparse as sp
 
+from kg.errors import InputError
 from kg.graph import Events, Graph
 from kg.metapaths.ease import ease_weights
 from kg.metapaths.knn import NEAR, by_neighbours
@@ -51,11 +52,11 @@ class PathConfig:
 
     def __post_init__(self) -> None:
         if not (self.half_life > 0 and self.recent > 0 and self.keep >= 1):
-            raise ValueError(
+            raise InputError(
                 f"paths: half_life and recent must be above 0, keep at least 1, not {self}"
             )
         if min(self.ease, self.rank, self.neighbours) < 0:
-            raise ValueError(
+            raise InputError(
                 f"paths: ease, rank and neighbours must be at least 0, not {self}"
             )
 

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import lapack
 
+from kg.errors import InputError
+
 BLOCK = 1024  # columns of the Gram matrix made together
 
 
@@ -39,7 +41,7 @@ def ease_weights(baskets: Any, penalty: float) -> npt.NDArray[np.float32]:
     if not failed:
         gram, failed = lapack.spotri(gram, lower=1, overwrite_c=1)
     if failed:
-        raise ValueError(
+        raise InputError(
             f"EASE: penalty {penalty} is too small for {items} items in single precision"
         )
     weights: npt.NDArray[np.float32] = (

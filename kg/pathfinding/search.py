@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from kg.errors import InputError
 from kg.graph import Graph
 from kg.pathfinding.half_paths import HalfPath, Hop, best, cheapest
 from kg.tables import IntArray
@@ -86,7 +87,7 @@ class PathSearch:
                 by one.
         """
         if not 1 <= hops <= 4:
-            raise ValueError(f"hops = {hops}: paths have 1 to 4")
+            raise InputError(f"hops = {hops}: paths have 1 to 4")
         starts: dict[str, list[int]] = {}
         for kind, row in sources:
             if (kind, row) != target:

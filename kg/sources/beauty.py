@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
 
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 SCHEMA = GraphSchema(
     nodes=(

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 SCHEMA = GraphSchema(
     nodes=(

@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 _EXAMPLE = {
     "schema.toml": """
@@ -79,7 +80,7 @@ class Folder:
         """Read the files.
 
         Raises:
-            SchemaError: schema.toml is missing or contradicts itself.
+            DataError: schema.toml is missing or contradicts itself.
             DataError: A file is missing, is not what its name says, or lacks a column; or the
                 data break the schema.
         """

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from kg.errors import DataError
 from kg.prices import median_prices
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 # Attribute type: label, the relation that leads to it, and its column in articles.parquet.
 _ATTRIBUTES = {

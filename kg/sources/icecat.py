@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.csv as csv
 
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 _RELATIONS = {
     "kind": "is_a",

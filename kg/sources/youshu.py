@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import DataError, IntArray, Tables
+from kg.tables import IntArray, Tables
 
 SCHEMA = GraphSchema(
     nodes=(

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kg.errors import DataError, InputError
 from kg.graph import build_graph
 from kg.split.time import Held, Split
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class CatalogueSplit:
             min(self.valid_fraction, self.test_fraction) <= 0
             or self.valid_fraction + self.test_fraction >= 1
         ):
-            raise ValueError(
+            raise InputError(
                 f"{self}: the fractions must be above 0 and together below 1"
             )
 

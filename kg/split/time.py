@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kg.errors import DataError, InputError
 from kg.graph import Graph, build_graph
 from kg.split.held import BoolArray, Held, Split, events_table, named
-from kg.tables import DataError, FloatArray, IntArray, Tables
+from kg.tables import FloatArray, IntArray, Tables
 from kg.times import Moment, dates_of
 
 __all__ = ["GroupedSplit", "Held", "LeaveLast", "Split", "TimeSplit", "events_table"]
@@ -54,9 +55,9 @@ class TimeSplit:
             < self.valid_until
             <= (self.valid_until if self.test_from is None else self.test_from)
         ):
-            raise ValueError(f"{self}: must be train_until < valid_until <= test_from")
+            raise InputError(f"{self}: must be train_until < valid_until <= test_from")
         if not 0 <= self.cold_fraction < 1:
-            raise ValueError(f"{self}: cold_fraction must be in 0..1")
+            raise InputError(f"{self}: cold_fraction must be in 0..1")
 
     def __call__(self, tables: Tables) -> Split:
         """Split the tables; DataError where an event has no time or a part is empty."""
@@ -103,7 +104,7 @@ class LeaveLast:
 
     def __post_init__(self) -> None:
         if min(self.valid, self.test) < 1:
-            raise ValueError(f"{self}: valid and test must be at least 1")
+            raise InputError(f"{self}: valid and test must be at least 1")
 
     def __call__(self, tables: Tables) -> Split:
         """Split the tables; DataError where an event has no time or a part is empty."""
@@ -167,13 +168,13 @@ class GroupedSplit:
             min(self.valid_fraction, self.test_fraction) <= 0
             or self.valid_fraction + self.test_fraction >= 1
         ):
-            raise ValueError(
+            raise InputError(
                 f"{self}: the fractions must be above 0 and together below 1"
             )
         if self.group not in get_args(Group):
-            raise ValueError(f"{self}: group must be one of {get_args(Group)}")
+            raise InputError(f"{self}: group must be one of {get_args(Group)}")
         if self.fold < 0 or (self.fold + 1) * self.test_fraction > 1 + 1e-9:
-            raise ValueError(
+            raise InputError(
                 f"{self}: fold must be at least 0 and (fold + 1) * test_fraction at most 1"
             )
 

@@ -9,12 +9,9 @@ from typing import Protocol, Self, runtime_checkable
 import pyarrow as pa
 from tqdm import tqdm
 
+from kg.errors import StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables, edge_schema
-
-
-class StoreError(RuntimeError):
-    """A store cannot be reached, opened or read; the message says where and what to do."""
 
 
 @runtime_checkable

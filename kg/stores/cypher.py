@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from kg.errors import DataError
 from kg.schema import GraphSchema
-from kg.tables import DataError
 
 DATES = {"DATE", "LOCAL DATETIME", "ZONED DATETIME"}
 NUMBERS = {"INTEGER", "FLOAT"}

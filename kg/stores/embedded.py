@@ -13,9 +13,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from kg.schema import EdgeType, GraphSchema, NodeType, SchemaError
-from kg.stores.base import StoreError
-from kg.tables import DataError, edge_schema, node_schema, plain_edges, plain_nodes
+from kg.errors import DataError, StoreError
+from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.tables import edge_schema, node_schema, plain_edges, plain_nodes
 
 FORMAT = "1"
 _META = "trousseau"
@@ -77,7 +77,7 @@ class EmbeddedStore:
         text = self._meta("schema")
         try:
             return None if text is None else GraphSchema.from_dict(json.loads(text))
-        except (SchemaError, ValueError) as error:
+        except (DataError, ValueError) as error:
             raise StoreError(
                 f"{self.uri}: the saved schema is damaged; write it again ({error})"
             ) from error

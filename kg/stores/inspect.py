@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kg.errors import StoreError
 from kg.schema import EdgeRole, EdgeType, GraphSchema, NodeRole, NodeType
-from kg.stores.base import GraphStore, StoreError
+from kg.stores.base import GraphStore
 from kg.stores.cypher import DATES, NUMBERS, escape
 from kg.stores.neo4j import Neo4jStore
 

@@ -15,8 +15,8 @@ import neo4j
 import pyarrow as pa
 from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable
 
-from kg.schema import EdgeType, GraphSchema, NodeType, SchemaError
-from kg.stores.base import StoreError
+from kg.errors import DataError, StoreError
+from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.stores.cypher import (
     DATES,
     NUMBERS,
@@ -27,7 +27,7 @@ from kg.stores.cypher import (
     micros,
     reader,
 )
-from kg.tables import DataError, edge_schema, node_schema, plain_edges, plain_nodes
+from kg.tables import edge_schema, node_schema, plain_edges, plain_nodes
 
 BATCH = 10_000
 _LEAST = (5, 13)  # the first version with valueType()
@@ -97,7 +97,7 @@ class Neo4jStore:
         ]
         try:
             return GraphSchema.from_dict(json.loads(saved[0])) if saved else None
-        except (SchemaError, ValueError, TypeError) as error:
+        except (DataError, ValueError, TypeError) as error:
             raise StoreError(
                 f"{self.uri}: the saved schema is damaged; write it again ({error})"
             ) from error

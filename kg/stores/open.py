@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from kg.stores.base import GraphStore, StoreError
+from kg.errors import StoreError
+from kg.stores.base import GraphStore
 
 
 def open_store(uri: str, *, create: bool = False) -> GraphStore:

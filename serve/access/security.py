@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from kg.errors import InputError
 from serve.problems import Problem
 
 ROLES = ("reader", "operator", "admin")  # each may do what those before it may
@@ -27,10 +28,6 @@ PUBLIC = frozenset(
 PUBLIC_FOLDERS = ("/explorer/", "/docs/")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _KEY = re.compile(r"trs_([A-Za-z0-9][A-Za-z0-9_-]{0,63})\.([A-Za-z0-9_-]{43})")
-
-
-class KeyFileError(ValueError):
-    """A key file cannot be read or changed; the message says which and why."""
 
 
 @dataclass(frozen=True)
@@ -56,24 +53,24 @@ class Key:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise KeyFileError(
+            raise InputError(
                 f"a key's name is up to 64 letters, digits, - and _, not {self.name!r}"
             )
         if self.role not in ROLES:
-            raise KeyFileError(
+            raise InputError(
                 f"key {self.name!r}: there is no role {self.role!r}; there are {', '.join(ROLES)}"
             )
         if self.rate is not None and not self.rate > 0:
-            raise KeyFileError(f"key {self.name!r}: a rate is above 0, not {self.rate}")
+            raise InputError(f"key {self.name!r}: a rate is above 0, not {self.rate}")
         if self.quota is not None and self.quota < 0:
-            raise KeyFileError(
+            raise InputError(
                 f"key {self.name!r}: a quota is at least 0, not {self.quota}"
             )
         if self.expires:
             try:
                 date.fromisoformat(self.expires)
             except ValueError:
-                raise KeyFileError(
+                raise InputError(
                     f"key {self.name!r}: {self.expires!r} is no date like 2027-01-31"
                 ) from None
 
@@ -94,15 +91,15 @@ def read_keys(file: str | Path) -> dict[str, Key]:
     """The keys of a TOML file.
 
     Raises:
-        KeyFileError: It is not there, is no TOML, or a key is wrong.
+        InputError: It is not there, is no TOML, or a key is wrong.
     """
     try:
         data = tomllib.loads(Path(file).read_text(encoding="utf-8"))
         keys = [Key(**one) for one in data.get("keys", [])]
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
-        raise KeyFileError(f"{file}: {error}") from error
+        raise InputError(f"{file}: {error}") from error
     if len({key.name for key in keys}) < len(keys):
-        raise KeyFileError(f"{file}: two keys have the same name")
+        raise InputError(f"{file}: two keys have the same name")
     return {key.name: key for key in keys}
 
 
@@ -146,14 +143,14 @@ def add_key(
     """Make a key; what is returned is told this once and kept nowhere.
 
     Raises:
-        KeyFileError: There is one of that name, or what is wanted is wrong.
+        InputError: There is one of that name, or what is wanted is wrong.
     """
     text = f"trs_{name}.{secrets.token_urlsafe(32)}"
     key = Key(name, role, hash_of(text), rate, quota, expires)
 
     def change(keys: dict[str, Key]) -> None:
         if name in keys:
-            raise KeyFileError(f"there is a key {name!r} already; revoke it first")
+            raise InputError(f"there is a key {name!r} already; revoke it first")
         keys[name] = key
 
     change_keys(file, change)
@@ -161,11 +158,11 @@ def add_key(
 
 
 def revoke_key(file: str | Path, name: str) -> None:
-    """Take a key away; KeyFileError where there is none."""
+    """Take a key away; InputError where there is none."""
 
     def change(keys: dict[str, Key]) -> None:
         if keys.pop(name, None) is None:
-            raise KeyFileError(f"there is no key {name!r}")
+            raise InputError(f"there is no key {name!r}")
 
     change_keys(file, change)
 
@@ -209,7 +206,7 @@ class Authorizer:
         if self.file is not None:
             self._keys = read_keys(self.file)
             if not self._keys:
-                raise KeyFileError(
+                raise InputError(
                     f"{self.file} holds no keys: python -m serve keys add NAME --file {self.file}"
                 )
             self._read = (time.monotonic(), self._stamp())
@@ -229,7 +226,7 @@ class Authorizer:
             if stamp != self._read[1] and stamp[0]:
                 try:
                     self._keys = read_keys(self.file)
-                except KeyFileError:
+                except InputError:
                     stamp = self._read[1]
             self._read = (now, stamp)
         return self._keys

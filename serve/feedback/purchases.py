@@ -11,11 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusion.ranking.incremental import as_tables, bundle_id
+from kg.errors import DataError
 from kg.graph import Graph
 from kg.schema import GraphSchema, NodeType
 from kg.stores.base import GraphStore
 from kg.stores.cypher import escape, same_id
-from kg.tables import DataError, Vocab
+from kg.tables import Vocab
 
 DAYS = (
     9_000,

@@ -21,8 +21,8 @@ from fusion.explain.explanation import Explanation
 from fusion.model.hybrid import encode_words
 from fusion.query import Query, QueryBatch
 from fusion.recommender import Recommender
-from fusion.runs.folder import RunError
-from kg.tables import DataError, FloatArray
+from kg.errors import DataError, RunError
+from kg.tables import FloatArray
 from serve.feedback.purchases import Known, Purchase
 
 log = logging.getLogger("serve")

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fusion.runs.folder import RunError
-from kg.stores.base import GraphStore, StoreError
+from kg.errors import RunError, StoreError
+from kg.stores.base import GraphStore
 from kg.stores.open import open_store
 from serve.access.security import Authorizer, Caller
 from serve.feedback.events import Event, Events, now

@@ -57,7 +57,7 @@ class TestCombinations:
             "build",
             "--run",
             str(run_folder),
-            "--words",
+            "--text",
             "a lamp",
             "--slots",
             "2 black",
@@ -126,7 +126,7 @@ class TestCombinations:
             "bundles",
             "--run",
             str(run_folder),
-            "--words",
+            "--text",
             "black",
             "--file",
             str(file),
@@ -227,7 +227,7 @@ class TestCombinations:
                     "u003",
                     "-k",
                     "42",
-                    "--new",
+                    "--exclude-seen",
                 ]
             )
             == 0
@@ -244,7 +244,7 @@ class TestCombinations:
                     "u003",
                     "--size",
                     "3",
-                    "--new",
+                    "--exclude-seen",
                 ]
             )
             == 0
@@ -292,7 +292,7 @@ class TestExplain:
             "--user",
             "u003",
             *white,
-            "--new",
+            "--exclude-seen",
             "--fast",
         ]
         assert main(command) == 0

@@ -5,7 +5,7 @@ import pytest
 
 from fusion.experiment import EvaluationConfig, Recipe, Source, Splitter, Task
 from kg import config as recipes
-from kg.config import RecipeError
+from kg.errors import InputError
 from kg.split.time import TimeSplit
 
 SHIPPED = sorted((Path(__file__).parents[2] / "fusion" / "recipes").glob("*.toml"))
@@ -67,7 +67,7 @@ def test_the_defaults_make_a_recipe():
     ],
 )
 def test_a_mistake_is_named_by_its_key(override, error):
-    with pytest.raises(RecipeError, match=error) as caught:
+    with pytest.raises(InputError, match=error) as caught:
         recipes.load(Recipe, SHIPPED[0], [override])
     assert str(SHIPPED[0]) in str(caught.value)
 
@@ -90,13 +90,13 @@ def test_a_mistake_is_named_by_its_key(override, error):
     ],
 )
 def test_a_part_in_the_wrong_place_is_refused(data, error):
-    with pytest.raises(RecipeError, match=error):
+    with pytest.raises(InputError, match=error):
         recipes.build(Recipe, data, "here")
 
 
 def test_what_is_said_of_a_source_says_which():
     with pytest.raises(
-        RecipeError, match=r'source.class: missing; write class = "module:Class"'
+        InputError, match=r'source.class: missing; write class = "module:Class"'
     ):
         recipes.build(Recipe, {"source": {"path": "mydata"}}, "here")
     assert recipes.build(Recipe, recipes.to_dict(Recipe()), "here") == Recipe()
@@ -116,20 +116,20 @@ def test_a_date_is_a_moment_of_the_split_and_no_other_number(tmp_path):
         Recipe, file, ["split.train_until=2024-11-29"]
     ).split == TimeSplit(20056, 20072.5, 20073)
     with pytest.raises(
-        RecipeError, match=r"folds\.length: must be a number, not the date"
+        InputError, match=r"folds\.length: must be a number, not the date"
     ):
         recipes.load(Recipe, file, ["folds.length=2024-11-29"])
 
 
 def test_a_recipe_without_a_task_is_refused():
-    with pytest.raises(RecipeError, match="a recipe needs at least one task"):
+    with pytest.raises(InputError, match="a recipe needs at least one task"):
         recipes.build(Recipe, {"tasks": {}}, "here")
 
 
 @pytest.mark.parametrize("seed", [-1, 2**32])
 def test_a_seed_that_no_generator_takes_is_refused(seed):
     with pytest.raises(
-        RecipeError, match=f"seed must be at least 0 and below 2 \\*\\* 32, not {seed}"
+        InputError, match=f"seed must be at least 0 and below 2 \\*\\* 32, not {seed}"
     ):
         recipes.build(Recipe, {"seed": seed}, "here")
 

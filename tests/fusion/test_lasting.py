@@ -12,11 +12,12 @@ from fusion.bundles.seasonality import seasonal
 from fusion.pipeline import prepare, refit
 from fusion.ranking.filters import Facts
 from fusion.tasks.folds import FoldConfig, make_folds
+from kg.errors import DataError
 from kg.graph import build_graph
 from kg.schema import GraphSchema
 from kg.sources.checkerboard import Checkerboard
 from kg.split.time import LeaveLast, TimeSplit
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 PLAIN = Checkerboard(users=40, items=40).load()
 

@@ -18,9 +18,10 @@ from fusion.pipeline import (
 from fusion.query import Query, Ragged, join
 from fusion.tasks.folds import FoldConfig, held_events
 from fusion.tasks.next_item import NextItem
+from kg.errors import DataError
 from kg.schema import GraphSchema
 from kg.split.time import LeaveLast
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 
 def as_asked(queries, number, graph, k):

@@ -11,7 +11,7 @@ from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
-from kg.tables import DataError
+from kg.errors import DataError
 
 ITEMS = 42
 BLACK, WHITE = ([f"i{n:03d}" for n in range(colour, ITEMS, 2)] for colour in (0, 1))

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fusion.query import Constraints, Query
-from kg.config import Component, RecipeError, build, load, to_dict
+from kg.config import Component, build, load, to_dict
+from kg.errors import InputError
 from kg.schema import NodeType
 
 
@@ -128,7 +129,7 @@ def test_a_file_says_which_tables_there_are_and_an_override_alters_them(
 
 def test_switching_class_refuses_what_belonged_to_the_old_one(file: Path) -> None:
     with pytest.raises(
-        RecipeError, match=r"ask\.user: unknown key; there are exclude, within"
+        InputError, match=r"ask\.user: unknown key; there are exclude, within"
     ):
         load(Recipe, file, ["ask.class=fusion.query:Constraints"])
     assert (
@@ -228,7 +229,7 @@ def test_switching_class_refuses_what_belonged_to_the_old_one(file: Path) -> Non
     ],
 )
 def test_a_fault_is_named_by_file_and_key(data: dict[str, Any], message: str) -> None:
-    with pytest.raises(RecipeError) as caught:
+    with pytest.raises(InputError) as caught:
         build(
             Recipe,
             data if "nam" in data or not data else {"name": "n", **data},
@@ -243,28 +244,28 @@ def test_a_fault_is_named_by_file_and_key(data: dict[str, Any], message: str) ->
     "override", ["", "name", "name=", "=x", "a..b=1", "training.sizes=[1", 'name="x']
 )
 def test_a_malformed_override_is_refused(override: str) -> None:
-    with pytest.raises(RecipeError, match="override"):
+    with pytest.raises(InputError, match="override"):
         load(Recipe, None, ["name=n", override])
 
 
 def test_an_override_says_where_it_stands(file: Path) -> None:
-    with pytest.raises(RecipeError, match="name is a value, not a table"):
+    with pytest.raises(InputError, match="name is a value, not a table"):
         load(Recipe, file, ["name.x=1"])
     with pytest.raises(
-        RecipeError,
+        InputError,
         match=r"demo\.toml with training\.epochs=x: training\.epochs: must be a whole",
     ):
         load(Recipe, file, ["training.epochs=x"])
 
 
 def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="cannot read the recipe: No such file"):
+    with pytest.raises(InputError, match="cannot read the recipe: No such file"):
         load(Recipe, tmp_path / "none.toml")
-    with pytest.raises(RecipeError, match="cannot read the recipe"):
+    with pytest.raises(InputError, match="cannot read the recipe"):
         load(Recipe, tmp_path)
     for content in (b"name = ", b"\xff\xfe"):
         (tmp_path / "bad.toml").write_bytes(content)
-        with pytest.raises(RecipeError, match=r"bad\.toml: not a TOML file"):
+        with pytest.raises(InputError, match=r"bad\.toml: not a TOML file"):
             load(Recipe, tmp_path / "bad.toml")
 
 

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kg.schema import EdgeType, GraphSchema, NodeType, SchemaError
+from kg.errors import DataError
+from kg.schema import EdgeType, GraphSchema, NodeType
 
 USER, ITEM = NodeType("user", "user"), NodeType("item", "item")
 BUNDLE, BRAND = NodeType("bundle", "bundle"), NodeType("brand", "attribute")
@@ -103,7 +104,7 @@ def test_look_ups():
     ],
 )
 def test_a_contradiction_is_named(make, says):
-    with pytest.raises(SchemaError, match=says):
+    with pytest.raises(DataError, match=says):
         make()
 
 
@@ -128,7 +129,7 @@ def test_what_a_user_may_point_to(target, role):
     ],
 )
 def test_bad_dictionaries(data, says):
-    with pytest.raises(SchemaError, match=says):
+    with pytest.raises(DataError, match=says):
         GraphSchema.from_dict(data)
 
 
@@ -204,20 +205,20 @@ def test_phrases_that_cannot_be_said_are_named(phrases, says):
         "phrases": phrases,
     }
     nodes = [{"name": "item", "role": "item"}, {"name": "brand", "role": "attribute"}]
-    with pytest.raises(SchemaError, match=f"edge type 'by': .*{says}"):
+    with pytest.raises(DataError, match=f"edge type 'by': .*{says}"):
         GraphSchema.from_dict({"nodes": nodes, "edges": [row]})
 
 
 def test_only_relations_have_phrases():
     with pytest.raises(
-        SchemaError, match=r"edge type 'bought': phrases\.en\.share: relations have"
+        DataError, match=r"edge type 'bought': phrases\.en\.share: relations have"
     ):
         EdgeType("bought", "user", "item", "interaction", phrases=SAYS)
 
 
 def test_schema_files_say_where_they_fail(tmp_path):
     path = tmp_path / "s.toml"
-    with pytest.raises(SchemaError, match="no schema file at"):
+    with pytest.raises(DataError, match="no schema file at"):
         GraphSchema.from_toml(path)
     for content in (
         b"nodes = [",
@@ -227,8 +228,8 @@ def test_schema_files_say_where_they_fail(tmp_path):
         b"nodes = ['item']",
     ):
         path.write_bytes(content)
-        with pytest.raises(SchemaError, match=re.escape(str(path))):
+        with pytest.raises(DataError, match=re.escape(str(path))):
             GraphSchema.from_toml(path)
     path.write_text("[[nodes]]\nname = 'item'\nrole = 'item'\ntext = 'title'\n")
-    with pytest.raises(SchemaError, match="text"):
+    with pytest.raises(DataError, match="text"):
         GraphSchema.from_toml(path)

@@ -4,9 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.folder import Folder
-from kg.tables import DataError, Tables, Vocab, edge_schema, node_schema, plain
+from kg.tables import Tables, Vocab, edge_schema, node_schema, plain
 
 SCHEMA = GraphSchema(
     (

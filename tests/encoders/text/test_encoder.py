@@ -11,7 +11,8 @@ import transformers
 from torch.nn.functional import normalize
 
 from encoders.text import tuning as pretrained
-from encoders.text.encoder import TextConfig, TextEncoder, TextError, TextSource
+from encoders.text.encoder import TextConfig, TextEncoder, TextSource
+from kg.errors import InputError
 
 LONG = "a very long text about a warm winter coat with a hood"
 TEXTS = ["red wool hat", "blue jeans", LONG, "", "hat", "red wool hat"]
@@ -294,23 +295,23 @@ def test_opening_makes_no_noise(folders, capfd):
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings):
-    with pytest.raises(TextError, match=next(iter(settings))):
+    with pytest.raises(InputError, match=next(iter(settings))):
         TextConfig(**settings)
 
 
 def test_more_layers_or_tokens_than_there_are(folders):
-    with pytest.raises(TextError, match="has 3 layers"):
+    with pytest.raises(InputError, match="has 3 layers"):
         make(folders / "bert", tune="top:4")
-    with pytest.raises(TextError, match="at most 512"):
+    with pytest.raises(InputError, match="at most 512"):
         make(folders / "bert", max_tokens=513)
 
 
 def test_a_model_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     for name in ("nobody/has-this-model", "./missing/folder", str(tmp_path / "gone")):
-        with pytest.raises(TextError, match="neither a folder nor"):
+        with pytest.raises(InputError, match="neither a folder nor"):
             TextEncoder(TextConfig(model=name), 8)
-    with pytest.raises(TextError, match="has no config"):
+    with pytest.raises(InputError, match="has no config"):
         TextEncoder(TextConfig(model=str(tmp_path)), 8)
 
 
@@ -319,7 +320,7 @@ def test_pickled_weights_are_not_opened(folders, tmp_path):
     model = transformers.AutoModel.from_config(FAMILIES["bert"])
     (tmp_path / "m" / "model.safetensors").unlink()
     torch.save(model.state_dict(), tmp_path / "m" / "pytorch_model.bin")
-    with pytest.raises(TextError, match="no safetensors weights"):
+    with pytest.raises(InputError, match="no safetensors weights"):
         TextEncoder(TextConfig(model=str(tmp_path / "m")), 8)
 
 
@@ -332,19 +333,19 @@ def test_code_in_a_model_folder_is_not_run(folders, tmp_path):
     }
     (tmp_path / "m" / "config.json").write_text(json.dumps(config))
     (tmp_path / "m" / "code.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    with pytest.raises(TextError, match="cannot be opened"):
+    with pytest.raises(InputError, match="cannot be opened"):
         TextEncoder(TextConfig(model=str(tmp_path / "m")), 8)
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_folder_that_was_not_saved_here(folders, tmp_path):
-    with pytest.raises(TextError, match="no folder of a saved text encoder"):
+    with pytest.raises(InputError, match="no folder of a saved text encoder"):
         TextEncoder.from_pretrained(folders / "bert")
     make(folders / "bert").save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "text_config.json").read_text())
     (tmp_path / "text_config.json").write_text(json.dumps(settings | {"colour": 1}))
-    with pytest.raises(TextError, match="unknown key colour"):
+    with pytest.raises(InputError, match="unknown key colour"):
         TextEncoder.from_pretrained(tmp_path)
     (tmp_path / "text_config.json").write_text(json.dumps(settings | {"width": 5}))
-    with pytest.raises(TextError, match="does not fit"):
+    with pytest.raises(InputError, match="does not fit"):
         TextEncoder.from_pretrained(tmp_path)

@@ -10,7 +10,8 @@ import transformers
 
 from encoders.text import export as onnx
 from encoders.text import tuning as pretrained
-from encoders.text.encoder import TextConfig, TextEncoder, TextError
+from encoders.text.encoder import TextConfig, TextEncoder
+from kg.errors import InputError
 
 pytest.importorskip("onnxscript", reason="the onnx extra is not installed")
 TEXTS = [
@@ -105,7 +106,7 @@ def test_a_damaged_file_is_named(folder, content):
     file = folder / onnx.FILE
     file.write_bytes(file.read_bytes()[:1000] if content is None else content)
     encoder = TextEncoder.from_pretrained(folder)
-    with pytest.raises(TextError, match=r"model\.onnx cannot be read"):
+    with pytest.raises(InputError, match=r"model\.onnx cannot be read"):
         onnx.quicken(encoder, folder)
     assert encoder.quick is None
 
@@ -114,7 +115,7 @@ def test_a_file_of_other_weights_is_refused(folder):
     encoder = TextEncoder.from_pretrained(folder)
     with torch.no_grad():
         encoder.projection.weight.mul_(1.5)
-    with pytest.raises(TextError, match="other vectors than the weights"):
+    with pytest.raises(InputError, match="other vectors than the weights"):
         onnx.quicken(encoder, folder)
 
 

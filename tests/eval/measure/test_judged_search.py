@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import ndcg_score
 
 from eval.measure.judged_search import Judged, search_ndcg
-from eval.measure.metrics import ScoreError
-from kg.tables import DataError, Vocab
+from kg.errors import DataError
+from kg.tables import Vocab
 
 ITEMS = Vocab([f"i{n}" for n in range(8)])
 
@@ -103,7 +103,7 @@ def test_bad_judgments_and_scores_are_refused():
         Judged.of(table(("q", "i1", 1), ("q", "i1", 2)), ITEMS)
     with pytest.raises(DataError, match="rating"):
         Judged.of(table(("q", "i1", -1)), ITEMS)
-    with pytest.raises(ScoreError, match="'fixed': shape"):
+    with pytest.raises(DataError, match="'fixed': shape"):
         search_ndcg(
             Fixed({"q": [1, 2]}),
             Judged.of(table(("q", "i1", 1)), ITEMS),

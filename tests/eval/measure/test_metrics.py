@@ -10,7 +10,6 @@ from sklearn.metrics import average_precision_score, ndcg_score
 
 import eval.measure.metrics as metrics
 from eval.measure.metrics import (
-    ScoreError,
     average_precision,
     hit,
     mrr,
@@ -20,6 +19,7 @@ from eval.measure.metrics import (
     recall,
 )
 from fusion.query import Ragged
+from kg.errors import DataError
 
 
 def snapshot(seed, queries=7, items=23, levels=None, least=1):
@@ -132,7 +132,7 @@ def test_bad_input_is_named(scores, targets, masked, message):
 
 
 def test_nan_is_a_score_error():
-    with pytest.raises(ScoreError):
+    with pytest.raises(DataError):
         ranks(np.full((1, 2), np.nan), Ragged.of([[0]]), Ragged.of([[]]))
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from eval.measure.metrics import ScoreError
 from eval.measure.protocol import Scores, evaluate
 from fusion.query import QueryBatch, Ragged
+from kg.errors import DataError
 
 ITEMS = 12
 
@@ -182,7 +182,7 @@ def test_scores_take_some_asks():
     ],
 )
 def test_bad_scores_name_the_scorer(matrix, message):
-    with pytest.raises(ScoreError, match=message):
+    with pytest.raises(DataError, match=message):
         evaluate(
             {"good": scorer(), "bad": Fixed("bad", matrix)},
             queries(),

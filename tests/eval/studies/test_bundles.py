@@ -28,8 +28,9 @@ from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import save
 from fusion.runs.folder import new_run
+from kg.errors import DataError
 from kg.schema import GraphSchema
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 CHAIRS = [
     0,

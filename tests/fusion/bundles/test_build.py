@@ -17,10 +17,11 @@ from fusion.bundles.resolve import resolve
 from fusion.bundles.set_scorer import Pool
 from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
+from kg.errors import DataError
 from kg.graph import build_graph
 from kg.metapaths.count import count_paths
 from kg.schema import GraphSchema
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 PRICES = [3.0, 1.0, None, 4.0, 2.0, 5.0, 1.0, 9.0, 2.0, 6.0, None, 3.0, 5.0, 8.0]
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from fusion.bundles.complements import Complements
+from kg.errors import DataError
 from kg.graph import Events
-from kg.tables import DataError
 
 
 @pytest.fixture

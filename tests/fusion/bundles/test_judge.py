@@ -6,7 +6,7 @@ import pytest
 from fusion.bundles.judge import full_score, graph_bundles
 from fusion.bundles.plan import Plan
 from fusion.query import Constraints, Query
-from kg.tables import DataError
+from kg.errors import DataError
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ import pytest
 
 from fusion.bundles.seasonality import months_of, seasonal
 from fusion.ranking.filters import Facts
+from kg.errors import DataError
 from kg.graph import build_graph
 from kg.sources import completejourney as source
 from kg.sources.completejourney import CompleteJourney, parse
-from kg.tables import DataError
 
 
 def test_days_and_weeks_become_months():

@@ -10,9 +10,10 @@ from fusion.explain.explainer import Explainer, explain
 from fusion.explain.render import to_text
 from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
+from kg.errors import DataError
 from kg.stores.base import write_tables
 from kg.stores.open import open_store
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 EVERY = [
     Query(user="u003"),

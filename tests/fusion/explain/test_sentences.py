@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fusion.explain import sentences
-from fusion.explain.sentences import Clause, PhraseError, Phrases
+from fusion.explain.sentences import Clause, Phrases
+from kg.errors import InputError
 from kg.schema import LANGUAGES, GraphSchema
 
 
@@ -135,14 +136,14 @@ def test_a_file_that_cannot_be_used_says_what_is_wrong_in_it(
 ):
     own = tmp_path / "own.toml"
     own.write_text(text)
-    with pytest.raises(PhraseError, match=r"own\.toml") as told:
+    with pytest.raises(InputError, match=r"own\.toml") as told:
         Phrases.open("en", schema, own)
     assert fault in str(told.value)
 
 
 def test_a_missing_file_or_language_is_told(schema, tmp_path):
-    with pytest.raises(PhraseError, match=r"none\.toml"):
+    with pytest.raises(InputError, match=r"none\.toml"):
         Phrases.open("en", schema, tmp_path / "none.toml")
     for wrong in ("fr", "../en", ""):
-        with pytest.raises(PhraseError, match="there are en, zh"):
+        with pytest.raises(InputError, match="there are en, zh"):
             Phrases.open(wrong, schema)

@@ -6,9 +6,10 @@ import pytest
 
 from fusion.query import Constraints
 from fusion.ranking.filters import Facts
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.completejourney import CompleteJourney
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 
 @pytest.fixture

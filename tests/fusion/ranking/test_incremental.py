@@ -13,9 +13,9 @@ from fusion.ranking.incremental import as_tables, bundle_id
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
+from kg.errors import DataError
 from kg.graph import build_graph
 from kg.metapaths.count import count_paths
-from kg.tables import DataError
 
 BLACK, WHITE = ([f"i{n:03d}" for n in range(colour, 40, 2)] for colour in (0, 1))
 COLD = "i040"  # nobody took it in training

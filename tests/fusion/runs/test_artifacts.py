@@ -16,7 +16,8 @@ from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs import folder as runs
-from fusion.runs.folder import RunError, finished, new_run
+from fusion.runs.folder import finished, new_run
+from kg.errors import RunError
 from kg.metapaths.count import PathConfig
 from kg.schema import EdgeType, GraphSchema
 

@@ -9,7 +9,6 @@ from huggingface_hub import ModelCard
 
 from fusion.runs import folder as runs
 from fusion.runs.folder import (
-    RunError,
     environment,
     finished,
     list_runs,
@@ -17,6 +16,7 @@ from fusion.runs.folder import (
     new_run,
     open_run,
 )
+from kg.errors import RunError
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.bundle_intent import BundleIntent
 from fusion.tasks.folds import FoldConfig, make_folds
 from fusion.tasks.user_history import UserHistory
+from kg.errors import DataError
 from kg.graph import build_graph
-from kg.tables import DataError
 
 TASKS = [
     BasketCompletion(min_items=2, every=True, text=True, limit=9),

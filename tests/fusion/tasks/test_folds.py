@@ -6,9 +6,9 @@ import pyarrow as pa
 import pytest
 
 from fusion.tasks.folds import FoldConfig, held_events, make_folds
+from kg.errors import DataError
 from kg.graph import build_graph
 from kg.split.time import TimeSplit, events_table
-from kg.tables import DataError
 
 
 def rows(events):

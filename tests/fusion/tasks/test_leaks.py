@@ -15,10 +15,10 @@ from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import Fold, FoldConfig, make_folds
 from fusion.tasks.leaks import check_fold, check_held
 from fusion.tasks.next_item import NextItem
+from kg.errors import DataError
 from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
 from kg.split.time import GroupedSplit, LeaveLast, TimeSplit
-from kg.tables import DataError
 
 FOLDS = FoldConfig(2, 2.0)
 RECIPE = Recipe(

@@ -21,10 +21,10 @@ from fusion.runs.folder import finished, new_run
 from fusion.tasks.folds import held_events
 from fusion.tasks.synthetic_queries import SyntheticQueries
 from fusion.training.schedule import TrainingConfig
+from kg.errors import DataError
 from kg.graph import build_graph
 from kg.sources.icecat import Icecat
 from kg.split.catalogue import CatalogueSplit
-from kg.tables import DataError
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from fusion.tasks.attribute_search import SENTENCES, AttributeSearch
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig, make_folds
 from fusion.tasks.next_item import NextItem
+from kg.errors import DataError
 from kg.graph import build_graph
-from kg.tables import DataError
 
 TASKS = [
     BasketCompletion(min_items=2, draws=3),

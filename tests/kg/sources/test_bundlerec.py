@@ -9,9 +9,9 @@ import pytest
 
 from fusion.experiment import Recipe
 from kg.config import load
+from kg.errors import DataError
 from kg.sources.bundlerec import _FILES, BundleRec, levels, parse
 from kg.split.time import GroupedSplit, events_table
-from kg.tables import DataError
 
 RECIPES = Path(__file__).parents[3] / "fusion" / "recipes"
 DATA = Path(os.environ.get("TROUSSEAU_DATA", "nowhere")) / "bundlerec"

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import kg.sources
-from kg.schema import SchemaError
+from kg.errors import DataError
 from kg.sources import completejourney
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.completejourney import CompleteJourney, parse
@@ -21,7 +21,7 @@ from kg.sources.folder import Folder, write_example
 from kg.split.time import events_table
 from kg.stores.base import read_tables, write_tables
 from kg.stores.embedded import EmbeddedStore
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 SOURCES = [
     value
@@ -405,5 +405,5 @@ class TestFolder:
         (root / "edges/bought.parquet").write_bytes(b"no parquet")
         with pytest.raises(DataError, match=r"bought\.parquet: "):
             Folder(str(root)).load()
-        with pytest.raises(SchemaError, match="no schema file"):
+        with pytest.raises(DataError, match="no schema file"):
             Folder(str(root / "nowhere")).load()

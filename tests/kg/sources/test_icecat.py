@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from kg.errors import DataError
 from kg.sources.icecat import Icecat, parse
-from kg.tables import DataError
 
 
 def product(number, title, name, **attributes):

@@ -8,8 +8,8 @@ import pytest
 
 from fusion.experiment import Recipe
 from kg.config import load
+from kg.errors import DataError
 from kg.sources.youshu import _FILES, Youshu, parse
-from kg.tables import DataError
 
 RECIPE = Path(__file__).parents[3] / "fusion" / "recipes" / "youshu.toml"
 DATA = Path(os.environ.get("TROUSSEAU_DATA", "nowhere")) / "youshu"

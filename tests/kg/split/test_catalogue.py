@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from kg.errors import DataError
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.icecat import Icecat
 from kg.split.catalogue import CatalogueSplit
-from kg.tables import DataError
 
 
 def test_all_facts_stay_and_the_parts_share_no_item():

@@ -10,13 +10,14 @@ import pyarrow as pa
 import pytest
 
 import kg.sources
+from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.folder import Folder
 from kg.split.time import GroupedSplit, LeaveLast, Split, TimeSplit, events_table
 from kg.stores.base import read_tables, write_tables
 from kg.stores.embedded import EmbeddedStore
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 SCHEMA = GraphSchema(
     nodes=(

@@ -6,15 +6,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.stores.base import (
-    GraphStore,
-    StoreError,
-    read_tables,
-    write_tables,
-)
+from kg.stores.base import GraphStore, read_tables, write_tables
 from kg.stores.open import lasting, open_store
-from kg.tables import DataError, Tables, edge_schema
+from kg.tables import Tables, edge_schema
 
 DAY = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)
 TRICKY = [

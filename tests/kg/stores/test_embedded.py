@@ -8,11 +8,12 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.stores.base import StoreError, read_tables, write_tables
+from kg.stores.base import read_tables, write_tables
 from kg.stores.embedded import EmbeddedStore
 from kg.stores.open import open_store
-from kg.tables import DataError, Tables
+from kg.tables import Tables
 
 ITEM = NodeType("item", "item", properties=("price",))
 SCHEMA = GraphSchema((ITEM,), (EdgeType("like", "item", "item", "relation"),))

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.stores.base import StoreError, read_tables
+from kg.stores.base import read_tables
 from kg.stores.cypher import escape
 from kg.stores.inspect import draft, inspect, survey
 from kg.stores.neo4j import Neo4jStore
 from kg.stores.open import open_store
-from kg.tables import DataError
 
 server = pytest.mark.neo4j
 

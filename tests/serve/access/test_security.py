@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from kg.errors import InputError
 from serve.__main__ import main
-from serve.access.security import (
-    KeyFileError,
-    add_key,
-    change_keys,
-    read_keys,
-    revoke_key,
-)
-from serve.settings import Settings, SettingsError
+from serve.access.security import add_key, change_keys, read_keys, revoke_key
+from serve.settings import Settings
 
 ASK = {"user": "u003", "k": 1}
 
@@ -29,7 +24,7 @@ def test_keys_are_kept_as_hashes_that_only_the_owner_reads(tmp_path):
         and secret.partition(".")[2] not in file.read_text()
     )
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with pytest.raises(KeyFileError, match="already"):
+    with pytest.raises(InputError, match="already"):
         add_key(file, "shop", "admin")
     revoke_key(file, "shop")
     assert read_keys(file) == {}
@@ -38,7 +33,7 @@ def test_keys_are_kept_as_hashes_that_only_the_owner_reads(tmp_path):
         ("a", "king", ""),
         ("a", "reader", "soon"),
     ):
-        with pytest.raises(KeyFileError):
+        with pytest.raises(InputError):
             add_key(file, name, role, expires=expires)
 
 
@@ -205,7 +200,7 @@ def test_what_could_not_be_told_of_a_quota_is_told_later(serving, keys, monkeypa
     ],
 )
 def test_what_would_let_everybody_in_does_not_start(settings, told):
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(InputError, match=told):
         Settings("run", **settings)
 
 

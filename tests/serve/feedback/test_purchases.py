@@ -5,10 +5,11 @@ import logging
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from kg.errors import DataError
 from kg.schema import GraphSchema
 from kg.stores.base import write_tables
 from kg.stores.open import open_store
-from kg.tables import DataError, Tables, Vocab
+from kg.tables import Tables, Vocab
 from serve.feedback.events import Event
 from serve.feedback.purchases import Known, Purchase
 
