@@ -1,6 +1,6 @@
 """How long a whole combination takes: 5 slots under a budget over 100,000 items, from words and one context item.
 
-python benchmarks/build_speed.py [--items N] [--asks N] [--threads N]
+python benchmarks/build_speed.py [--items N] [--queries N] [--threads N]
 
 The catalogue is made up (baskets, brands, kinds, prices, titles), the weights are random, the
 language model is the
@@ -163,7 +163,7 @@ def main() -> None:
         "--items", type=int, default=100_000, help="in the catalogue (default: 100,000)"
     )
     parser.add_argument(
-        "--asks", type=int, default=40, help="how many are timed (default: 40)"
+        "--queries", type=int, default=40, help="how many are timed (default: 40)"
     )
     parser.add_argument("--threads", type=int, default=2, help="of torch (default: 2)")
     options = parser.parse_args()

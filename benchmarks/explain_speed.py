@@ -1,6 +1,6 @@
 """How long explanations take, beside the answer to the same query and beside a search for paths by networkx.
 
-    python benchmarks/explain_speed.py runs/<id> --asks 20
+    python benchmarks/explain_speed.py runs/<id> --queries 20
 
 Asks are users drawn at random, and by task what the run held out for the test: baskets, words.
 Every query is answered, explained without and with support, and those of users are searched by
@@ -123,7 +123,7 @@ def main() -> None:
     )
     parser.add_argument("run", help="a run folder")
     parser.add_argument(
-        "--asks", type=int, default=20, help="how many of each kind (default: 20)"
+        "--queries", type=int, default=20, help="how many of each kind (default: 20)"
     )
     parser.add_argument(
         "--most",

@@ -141,7 +141,7 @@ def explanations(options: argparse.Namespace) -> int:
         }
         before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
         flags = [
-            "--asks",
+            "--queries",
             str(options.queries),
             "--sufficient",
             str(options.sufficient),
@@ -327,7 +327,7 @@ def _parser() -> argparse.ArgumentParser:
         "runs", nargs="+", metavar="RUN", help="run folders, as train.py writes them"
     )
     command.add_argument(
-        "--asks", type=int, default=100, help="held-out asks a task (default: 100)"
+        "--queries", type=int, default=100, help="held-out asks a task (default: 100)"
     )
     command.add_argument(
         "--sufficient",

@@ -52,7 +52,7 @@ class Splitter(Protocol):
 class Task(Protocol):
     """How (ask, target) pairs are drawn.
 
-    What a task may have beside: `needs`, what it finds nothing to ask without; and `made_up`,
+    What a task may have beside: `needs`, what it finds nothing to ask without; and `synthetic`,
     whether its held-out queries are of nobody's, so that they do not say how far to trust vectors
     (fusion.training.shrinkage).
     """

@@ -275,7 +275,7 @@ def make_trainer(
     real = [
         queries
         for name, queries in asked.items()
-        if not getattr(recipe.tasks[name], "made_up", False)
+        if not getattr(recipe.tasks[name], "synthetic", False)
     ]
     kept = join(real) if real else None
     return Trainer(

@@ -57,7 +57,7 @@ def _facts(report: Result) -> list[str]:
         (title, _mean(report[name]), report[name]["of"])
         for name, title in (
             ("carried", "share that a path carries"),
-            ("language", "share of language"),
+            ("text_weight", "text weight"),
             ("LIR", "LIR"),
             ("SEP", "SEP"),
             ("ETD", "ETD"),

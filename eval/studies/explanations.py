@@ -388,7 +388,7 @@ def _summary(found: _Found, queries: int) -> dict[str, Any]:
             }
     report |= {
         name: told(values[name])
-        for name in ("carried", "language", "LIR", "SEP", "ETD", "unlike")
+        for name in ("carried", "text_weight", "LIR", "SEP", "ETD", "unlike")
     }
     report["parts"] = {
         n.removeprefix("without "): told(v)

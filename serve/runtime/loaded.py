@@ -216,7 +216,7 @@ class Loaded:
         return {
             "id": id_,
             "title": recommender.title(row),
-            "language": share,
+            "text_weight": share,
             "properties": facts,
             "attributes": named,
         }

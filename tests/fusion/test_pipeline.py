@@ -158,7 +158,7 @@ def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(
     )
     (said,) = caplog.messages
     assert said.startswith(
-        "warning: the task words finds nothing to ask in training and is left out; Words needs items"
+        "warning: the task words finds nothing to ask in training and is left out; AttributeSearch needs items"
     )
     assert "`text`" in said
 

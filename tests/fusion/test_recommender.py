@@ -11,7 +11,7 @@ from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
-from kg.errors import DataError
+from kg.errors import DataError, InputError
 
 ITEMS = 42
 BLACK, WHITE = ([f"i{n:03d}" for n in range(colour, ITEMS, 2)] for colour in (0, 1))
@@ -42,7 +42,7 @@ def ids(found):
     return [r.id for r in found]
 
 
-@pytest.mark.parametrize("ask", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("query", EVERY_KIND, ids=str)
 def test_an_answer_is_sorted_whole_and_told_apart(served, query):
     found = served.answer(query)
     assert len(found) == len(set(ids(found))) == 10
@@ -64,7 +64,7 @@ def test_an_answer_is_sorted_whole_and_told_apart(served, query):
     "where",
     [Constraints(), Constraints(exclude=("i003", "i011")), Constraints(only=("i001",))],
 )
-@pytest.mark.parametrize("ask", EVERY_KIND, ids=str)
+@pytest.mark.parametrize("query", EVERY_KIND, ids=str)
 def test_an_answer_is_the_head_of_the_ranking_of_all(served, query, where):
     for k in (1, 10, 40):
         query = replace(query, k=k, where=where)
@@ -146,7 +146,7 @@ def test_what_is_at_hand_is_never_returned(served):
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "query",
     [Query("u003"), Query("u003", ("i002",), "black vase"), Query("u003", k=ITEMS)],
     ids=str,
 )
@@ -180,7 +180,12 @@ def test_what_constraints_leave_out_takes_no_candidates_place(served, monkeypatc
     monkeypatch.setattr(
         served.model,
         "config",
-        replace(served.model.config, each=1, vector_candidates=1, cold_candidates=1),
+        replace(
+            served.model.config,
+            candidates_per_path=1,
+            vector_candidates=1,
+            cold_candidates=1,
+        ),
     )
     first = candidates(Constraints())
     others = tuple(set(served.items.ids.to_pylist()) - first - set(query.items))
@@ -333,15 +338,15 @@ def test_constraints_that_make_no_sense_are_refused(served):
     ):
         served.recommend("u003", where=Constraints(within=(("colour", ("whit",)),)))
     with pytest.raises(
-        TypeError, match="within title must be a sequence, not the one string 'vase'"
+        InputError, match="within title must be a sequence, not the one string 'vase'"
     ):
         Constraints(within=(("title", "vase"),))  # type: ignore[arg-type]
     with pytest.raises(
-        TypeError, match="exclude must be a sequence, not the one string 'i002'"
+        InputError, match="exclude must be a sequence, not the one string 'i002'"
     ):
         Constraints(exclude="i002")  # type: ignore[arg-type]
     with pytest.raises(
-        TypeError, match="items must be a sequence of ids, not the one string 'i002'"
+        InputError, match="items must be a sequence of ids, not the one string 'i002'"
     ):
         Query(items="i002")  # type: ignore[arg-type]
 

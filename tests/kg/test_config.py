@@ -44,14 +44,14 @@ class Recipe:
 
 FULL = """
 name = "demo"
-[ask]
-class = "fusion.query:Ask"
+[query]
+class = "fusion.query:Query"
 user = "u1"
 [[parts]]
 class = "fusion.query:Constraints"
 exclude = ["x"]
 [tasks.basket]
-class = "fusion.query:Ask"
+class = "fusion.query:Query"
 k = 4
 where = { exclude = ["y"] }
 [training]
@@ -84,7 +84,7 @@ def test_a_file_fills_every_kind_of_field_and_leaves_defaults(file: Path) -> Non
 def test_another_class_starts_from_its_own_defaults() -> None:
     data = {
         "name": "n",
-        "ask": {"class": "kg.schema:NodeType", "name": "product", "role": "item"},
+        "query": {"class": "kg.schema:NodeType", "name": "product", "role": "item"},
     }
     assert build(Recipe, data, "r").query == NodeType("product", "item")
 
@@ -99,7 +99,7 @@ def test_overrides_read_toml_values_and_bare_words(file: Path) -> None:
             "name=a/b:2",
             "training.sizes=[1, 2]",
             "tasks.basket.user=x",
-            "plan.class=fusion.query:Ask",
+            "plan.class=fusion.query:Query",
             'plan.text = "a b"',
             "training.mixed=true",
         ],
@@ -121,7 +121,7 @@ def test_a_file_says_which_tables_there_are_and_an_override_alters_them(
     assert load(Recipe, None, ["name=n", "tasks.usual.user=x"]).tasks == {
         "usual": Query(user="x", k=2)
     }
-    more = ["name=n", "tasks.new.class=fusion.query:Ask"]
+    more = ["name=n", "tasks.new.class=fusion.query:Query"]
     assert load(Recipe, None, more).tasks == {"usual": Query(k=2), "new": Query()}
     assert list(load(Recipe, file, more).tasks) == ["basket", "new"]
     assert build(Recipe, {"name": "n", "tasks": {}}, "r").tasks == {}
@@ -129,11 +129,11 @@ def test_a_file_says_which_tables_there_are_and_an_override_alters_them(
 
 def test_switching_class_refuses_what_belonged_to_the_old_one(file: Path) -> None:
     with pytest.raises(
-        InputError, match=r"ask\.user: unknown key; there are exclude, within"
+        InputError, match=r"query\.user: unknown key; there are exclude, within"
     ):
-        load(Recipe, file, ["ask.class=fusion.query:Constraints"])
+        load(Recipe, file, ["query.class=fusion.query:Constraints"])
     assert (
-        load(Recipe, None, ["name=n", "ask.class=fusion.query:Constraints"]).query
+        load(Recipe, None, ["name=n", "query.class=fusion.query:Constraints"]).query
         == Constraints()
     )
 
@@ -198,33 +198,33 @@ def test_switching_class_refuses_what_belonged_to_the_old_one(file: Path) -> Non
             {"tasks": {"basket": {"k": 3}}},
             'tasks.basket.class: missing; write class = "module:Class"',
         ),
-        ({"ask": {"k": 0}}, "ask: k must be at least 1, not 0"),
+        ({"query": {"k": 0}}, "query: k must be at least 1, not 0"),
         (
-            {"ask": "Ask"},
-            'ask: must be a table with class = "module:Class", not the str',
+            {"query": "Ask"},
+            'query: must be a table with class = "module:Class", not the str',
         ),
         (
-            {"ask": {"class": "os:system"}},
-            'ask.class: must be "module:Class" in kg, encoders, fusion or eval',
+            {"query": {"class": "os:system"}},
+            'query.class: must be "module:Class" in kg, encoders, fusion or eval',
         ),
-        ({"ask": {"class": "kgb.x:Y"}}, "ask.class: must be"),
-        ({"ask": {"class": "fusion.query"}}, "ask.class: must be"),
-        ({"ask": {"class": 3}}, "ask.class: must be"),
+        ({"query": {"class": "kgb.x:Y"}}, "query.class: must be"),
+        ({"query": {"class": "fusion.query"}}, "query.class: must be"),
+        ({"query": {"class": 3}}, "query.class: must be"),
         (
-            {"ask": {"class": "kg.nowhere:X"}},
-            "ask.class: cannot import kg.nowhere: No module named",
+            {"query": {"class": "kg.nowhere:X"}},
+            "query.class: cannot import kg.nowhere: No module named",
         ),
         (
-            {"ask": {"class": "fusion.query:Constraint"}},
+            {"query": {"class": "fusion.query:Constraint"}},
             "has no dataclass 'Constraint'; did you mean 'Constraints'?",
         ),
         (
-            {"ask": {"class": "fusion.query:dataclass"}},
+            {"query": {"class": "fusion.query:dataclass"}},
             "fusion.query has no dataclass 'dataclass'",
         ),
         (
             {"plan": {"class": "fusion.query:Constraints"}},
-            "plan.class: fusion.query:Constraints is no Ask",
+            "plan.class: fusion.query:Constraints is no Query",
         ),
     ],
 )
@@ -271,8 +271,8 @@ def test_a_file_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
 
 def test_to_dict_writes_every_default_and_class(file: Path) -> None:
     plain = to_dict(load(Recipe, file))
-    assert plain["ask"] == {
-        "class": "fusion.query:Ask",
+    assert plain["query"] == {
+        "class": "fusion.query:Query",
         "user": "u1",
         "items": ["a"],
         "text": None,
@@ -283,13 +283,13 @@ def test_to_dict_writes_every_default_and_class(file: Path) -> None:
             "without": [],
             "between": [],
             "only": None,
-            "new": False,
+            "exclude_seen": False,
         },
     }
     assert plain["training"]["epochs"] == 7
     assert plain["plan"] is None
     assert plain["parts"][0]["class"] == "fusion.query:Constraints"
-    assert plain["tasks"]["basket"]["class"] == "fusion.query:Ask"
+    assert plain["tasks"]["basket"]["class"] == "fusion.query:Query"
 
 
 words = st.text(max_size=5)
@@ -344,5 +344,5 @@ def test_a_field_no_recipe_can_fill_is_a_programming_error() -> None:
     class Odd:
         when: Mapping[str, set[int]]
 
-    with pytest.raises(TypeError, match="cannot fill a field of type"):
+    with pytest.raises(InputError, match="cannot fill a field of type"):
         build(Odd, {"when": {"a": [1]}}, "r")

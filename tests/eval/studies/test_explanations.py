@@ -62,7 +62,7 @@ def test_figures_of_a_trained_checkerboard(explainer, trained):
         and -1 <= report["estimate"]["rank correlation"] <= 1
     )
     assert all(
-        0 <= report[name]["mean"] <= 1 for name in ("carried", "language", "ETD")
+        0 <= report[name]["mean"] <= 1 for name in ("carried", "text_weight", "ETD")
     )
     for name, of in (("paths", covered["all"]["of"]), ("support", 3)):
         seconds = report["seconds"][name]
@@ -101,7 +101,7 @@ def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other
     asked = [
         "explanations",
         str(folder),
-        "--asks",
+        "--queries",
         "2",
         "--sufficient",
         "1",
@@ -116,7 +116,7 @@ def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other
         and saved["checkerboard"]["seconds until ready"] > 0
     )
     assert saved["checkerboard"]["command"].endswith(
-        f"runs/{folder.name} --asks 2 --sufficient 1 --seed 0"
+        f"runs/{folder.name} --queries 2 --sufficient 1 --seed 0"
     )
     assert saved["checkerboard"]["tasks"]["baskets"]["asks"] == 2
     told = explained(out_of(saved["checkerboard"], tmp_path))

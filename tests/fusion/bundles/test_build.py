@@ -29,7 +29,7 @@ PRICES = [3.0, 1.0, None, 4.0, 2.0, 5.0, 1.0, 9.0, 2.0, 6.0, None, 3.0, 5.0, 8.0
 @pytest.fixture
 def shopper(small, shop):
     """An untrained hybrid over the shop, whose items have prices."""
-    made, tables = small(each=14, vector_candidates=14), shop()
+    made, tables = small(candidates_per_path=14, vector_candidates=14), shop()
     schema = tables.schema.to_dict()
     schema["nodes"][2] |= {"properties": ["price"]}
     items = tables.nodes["item"].append_column("price", pa.array(PRICES))

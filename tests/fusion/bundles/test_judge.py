@@ -6,7 +6,7 @@ import pytest
 from fusion.bundles.judge import full_score, graph_bundles
 from fusion.bundles.plan import Plan
 from fusion.query import Constraints, Query
-from kg.errors import DataError
+from kg.errors import DataError, InputError
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +78,12 @@ def test_one_string_is_not_taken_for_its_letters(served, given):
         lambda items: served.rank_bundles(items=items),
     ):
         with pytest.raises(
-            TypeError,
+            InputError,
             match=f"items must be a sequence of ids, not the one string '{given}'",
         ):
             query(given)
     with pytest.raises(
-        TypeError,
+        InputError,
         match=f"bundle 'b' must be a sequence of ids, not the one string '{given}'",
     ):
         served.rank_bundles({"b": given})

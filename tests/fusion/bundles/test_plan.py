@@ -3,6 +3,7 @@
 import pytest
 
 from fusion.bundles.plan import Plan, Slot
+from kg.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -85,10 +86,10 @@ def test_contradictions_are_refused(settings, fault):
     ],
 )
 def test_one_string_is_not_read_letter_by_letter(settings, fault):
-    with pytest.raises(TypeError, match=fault):
+    with pytest.raises(InputError, match=fault):
         Plan(**settings)
     with pytest.raises(
-        TypeError,
+        InputError,
         match="slot 'top': group must be a sequence, not the one string 'Shirts'",
     ):
         Slot("top", (("group", "Shirts"),))  # type: ignore[arg-type]

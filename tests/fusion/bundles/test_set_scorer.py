@@ -32,7 +32,7 @@ def together(recommender, rows, sets, user, text):
 @pytest.fixture
 def hybrid(small, shop):
     def make(**settings):
-        made = small(each=14, vector_candidates=14, **settings)
+        made = small(candidates_per_path=14, vector_candidates=14, **settings)
         for parameter in (
             made.model.head.parameters() if made.model.head is not None else ()
         ):

@@ -28,7 +28,7 @@ def served(trained):
     return trained.recommender
 
 
-@pytest.mark.parametrize("ask", EVERY, ids=str)
+@pytest.mark.parametrize("query", EVERY, ids=str)
 def test_paths_lead_from_the_ask_to_the_item_over_edges_that_are_there(served, query):
     item = served.answer(query)[0].id
     made = served.explain(query, item)

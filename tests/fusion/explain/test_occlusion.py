@@ -75,7 +75,7 @@ def really(recommender, cut, query, item):
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "query",
     [
         Query("u1"),
         Query("u2", ("i1", "i4")),

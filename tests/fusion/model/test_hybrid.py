@@ -96,7 +96,7 @@ def test_words_alone(small):
 
 
 def test_the_graph_alone(small):
-    embeddings = small(words=False, paths=False).embeddings
+    embeddings = small(text=False, paths=False).embeddings
     assert (
         torch.allclose(embeddings.items.fused, embeddings.items.graph, atol=1e-6)
         and not embeddings.items.text.any()
@@ -109,7 +109,7 @@ def test_the_graph_alone(small):
 
 
 def test_counted_paths_alone(small):
-    made = small(words=False, graph=False)
+    made = small(text=False, graph=False)
     found = scored(made)
     assert not made.embeddings.items.fused.any() and not found.similarities.any()
     assert torch.allclose(

@@ -20,7 +20,7 @@ WORDS = ("", "thing of kind 3")
 def mixed(small):
     """A hybrid of noise, and asks by turns without words and with; what is right is what its counts put first and fifth
     where there are words, and first in its whole score where there are none."""
-    made = small(each=14, vector_candidates=14)
+    made = small(candidates_per_path=14, vector_candidates=14)
     for parameter in made.model.head.parameters():
         parameter.data.normal_(std=0.5)
     made.model.eval()

@@ -55,7 +55,7 @@ def test_answers_are_narrowed(api, trained):
     )
     assert set(ids(answer)) == {"i003", "i005"}
     new = trained.recommender.recommend("u003", where=Constraints(exclude_seen=True))
-    assert ids(query(api, "recommend", user="u003", where={"new": True})) == [
+    assert ids(query(api, "recommend", user="u003", where={"exclude_seen": True})) == [
         one.id for one in new
     ]
     assert ids(query(api, "recommend", user="u003")) != [one.id for one in new]
