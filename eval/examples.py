@@ -21,7 +21,7 @@ def worked_queries(recommender: Recommender, prepared: Prepared) -> str:
     if graph.user is not None and len(users):
         name = graph.vocabs[graph.user].key(int(users[len(users) // 2]))
         new = any(
-            queries.masked is not None for *_, queries in prepared.folds
+            queries.exclude is not None for *_, queries in prepared.folds
         )  # what users have was never an answer
         where = ", where=Constraints(new=True)" if new else ""
         lines += [f'{graph.user} {name} -> recommend(user="{name}"{where})']

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from fusion.experiment import Splitter, Task
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from fusion.tasks.folds import held_events
 from kg.graph import Events, Graph
 from kg.split.time import GroupedSplit, LeaveLast, Split
@@ -187,7 +187,7 @@ def _paths(graph: Graph, task: str, queries: QueryBatch) -> list[Reach]:
         (
             "items",
             graph.item,
-            given_by(queries.items.owners, queries.items.rows, graph.item),
+            given_by(queries.context.owners, queries.context.rows, graph.item),
         )
     ]
     if graph.user is not None:
@@ -275,7 +275,7 @@ def _hits(
     recall of one.
     """
     target = queries.targets.rows[queries.targets.offsets[:-1]]
-    scores[queries.items.owners, queries.items.rows] = -1
+    scores[queries.context.owners, queries.context.rows] = -1
     own = scores[np.arange(len(queries)), target][:, None]
     above, tied = (
         np.count_nonzero(scores > own, axis=1),

@@ -20,7 +20,7 @@ from eval.measure.report import Report, make_report
 from fusion.experiment import Recipe
 from fusion.model.features import MetapathFeatures
 from fusion.pipeline import Prepared, held_out
-from fusion.query import QueryBatch, join
+from fusion.query_batch import QueryBatch, join
 from fusion.recommender import Recommender
 from kg.errors import InputError
 from kg.graph import Graph
@@ -326,7 +326,7 @@ def slices_of(
         values = sp.csr_array(
             (np.ones(len(edges[0])), (edges[0].source, edges[0].target)), shape=shape
         )
-        ones, hand = np.ones(len(queries.items.rows)), queries.items
+        ones, hand = np.ones(len(queries.context.rows)), queries.context
         held = (
             sp.csr_array(
                 (ones, hand.rows, hand.offsets), shape=(len(queries), shape[0])

@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 from encoders.graph.layers import GraphConfig, Sage
 from encoders.text.encoder import TextConfig
 from fusion.model.config import FusionConfig
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig
 from fusion.training.schedule import TrainingConfig

@@ -21,7 +21,7 @@ from fusion.model.features import MetapathFeatures
 from fusion.model.hybrid import EmbeddingCache, Hybrid
 from fusion.model.snapshot import GraphSnapshot, NodeTexts
 from fusion.model.spectral import spectral_vectors
-from fusion.query import QueryBatch, join
+from fusion.query_batch import QueryBatch, join
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import make_model
 from fusion.tasks.folds import Fold, held_events, make_folds
@@ -126,7 +126,7 @@ def prepare(split: Split, recipe: Recipe, progress: bool = True) -> Prepared:
                 name,
                 _needs(task),
             )
-    if not any(len(queries.items.rows) for _, _, queries in made):
+    if not any(len(queries.context.rows) for _, _, queries in made):
         remedy = (
             "; BasketCompletion has such asks, and NextItem with history"
             if len(graph.events)

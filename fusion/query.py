@@ -1,18 +1,13 @@
-"""Ask: the one question. Asks: many of them as arrays of rows, with the targets where they are known."""
+"""Query: the one question, its constraints, and what an answer is made of."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Self
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any
 
 from kg.errors import InputError
-from kg.tables import IntArray
 
 MOST_ITEMS = 1000  # at hand
 
@@ -135,132 +130,3 @@ class Recommendation:
     title: str
     score: float
     text_weight: float
-
-
-@dataclass(frozen=True)
-class Ragged:
-    """B lists of rows, end to end.
-
-    Attributes:
-        offsets: (B + 1,) list b is rows[offsets[b]:offsets[b + 1]].
-        rows: (sum of lengths,)
-    """
-
-    offsets: IntArray
-    rows: IntArray
-
-    @classmethod
-    def of(cls, lists: Sequence[Sequence[int] | IntArray]) -> Self:
-        """From a list of lists."""
-        lengths = np.fromiter((len(x) for x in lists), np.int64, len(lists))
-        rows = (
-            np.concatenate([np.asarray(x, np.int64) for x in lists])
-            if lengths.sum()
-            else np.zeros(0, np.int64)
-        )
-        return cls(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), rows)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def __getitem__(self, b: int) -> IntArray:
-        return self.rows[self.offsets[b] : self.offsets[b + 1]]
-
-    @property
-    def lengths(self) -> IntArray:
-        """(B,) how many rows each list has."""
-        return np.diff(self.offsets)
-
-    @property
-    def owners(self) -> IntArray:
-        """(sum of lengths,) the list that each row belongs to."""
-        return np.repeat(np.arange(len(self)), self.lengths)
-
-    def take(self, which: IntArray) -> Ragged:
-        """The chosen lists."""
-        lengths = self.lengths[which]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        flat = np.repeat(self.offsets[which] - offsets[:-1], lengths) + np.arange(
-            offsets[-1]
-        )
-        return Ragged(offsets, self.rows[flat])
-
-
-@dataclass(frozen=True)
-class QueryBatch:
-    """B queries in rows of the graph's vocabularies.
-
-    Attributes:
-        users: (B,) user rows, -1 where nobody is known.
-        items: B lists of item rows at hand.
-        texts: (B,) words, "" where there are none.
-        targets: B lists of the item rows that are right; empty when serving.
-        groups: (B,) which queries stand together in the bootstrap (the user, the query).
-        masked: B lists of item rows that are no answer, beside those at hand; None where there
-            are none.
-    """
-
-    users: IntArray
-    items: Ragged
-    texts: tuple[str, ...]
-    targets: Ragged
-    groups: IntArray
-    masked: Ragged | None = None
-
-    def __len__(self) -> int:
-        return len(self.users)
-
-    def told(self, words: bool) -> npt.NDArray[np.bool_]:
-        """(B,) whether anything is known that an answer can go by: a user, items or, where they are read, words."""
-        known: npt.NDArray[np.bool_] = (self.users >= 0) | (self.items.lengths > 0)
-        return (
-            known | np.array([bool(text.strip()) for text in self.texts])
-            if words
-            else known
-        )
-
-    def take(self, which: IntArray) -> QueryBatch:
-        """The chosen queries."""
-        texts = tuple(self.texts[i] for i in which)
-        items, targets = self.items.take(which), self.targets.take(which)
-        masked = None if self.masked is None else self.masked.take(which)
-        return QueryBatch(
-            self.users[which], items, texts, targets, self.groups[which], masked
-        )
-
-    @cached_property
-    def unranked(self) -> Ragged:
-        """B lists of the item rows that are no answer: those at hand, and those masked."""
-        return self.items if self.masked is None else beside(self.items, self.masked)
-
-    def batches(self, size: int) -> Iterator[QueryBatch]:
-        """All queries in order, at most `size` at a time."""
-        for start in range(0, len(self), size):
-            yield self.take(np.arange(start, min(start + size, len(self))))
-
-
-def join(parts: list[QueryBatch]) -> QueryBatch:
-    """All asks of several tasks."""
-    users = np.concatenate([p.users for p in parts])
-    items, targets = (
-        _end_to_end([getattr(p, side) for p in parts]) for side in ("items", "targets")
-    )
-    texts = tuple(text for p in parts for text in p.texts)
-    masked = None
-    if any(p.masked is not None for p in parts):
-        masked = _end_to_end([p.masked or Ragged.of([[]] * len(p)) for p in parts])
-    return QueryBatch(
-        users, items, texts, targets, np.concatenate([p.groups for p in parts]), masked
-    )
-
-
-def beside(one: Ragged, other: Ragged) -> Ragged:
-    """Each list of the one, and behind it the same list of the other."""
-    owners = np.concatenate([one.owners, other.owners])
-    rows = np.concatenate([one.rows, other.rows])[np.argsort(owners, kind="stable")]
-    return Ragged(one.offsets + other.offsets, rows)
-
-
-def _end_to_end(parts: list[Ragged]) -> Ragged:
-    lengths = np.concatenate([np.zeros(1, np.int64), *(p.lengths for p in parts)])
-    return Ragged(np.cumsum(lengths), np.concatenate([p.rows for p in parts]))

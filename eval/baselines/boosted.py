@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from eval.baselines.counts import FloatScores
 from eval.measure.protocol import evaluate
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from kg.errors import InputError
 from kg.tables import IntArray
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from kg.errors import InputError
 from kg.graph import Graph
 from kg.metapaths.ease import ease_weights
@@ -62,9 +62,9 @@ class Counts:
     def at_hand(self, queries: QueryBatch) -> Any:
         """(B, I) csr of 0 and 1: the items of each query, in arrays of its own, so that it may be changed."""
         parts = (
-            np.ones(len(queries.items.rows), np.float32),
-            queries.items.rows,
-            queries.items.offsets,
+            np.ones(len(queries.context.rows), np.float32),
+            queries.context.rows,
+            queries.context.offsets,
         )
         return _binary(sp.csr_array(parts, shape=(len(queries), self.items), copy=True))
 
@@ -80,7 +80,7 @@ class Counts:
     def inputs(self, queries: QueryBatch) -> Any:
         """(B, I) csr of 0 and 1: the items of each query, the user's history where it has none."""
         return self.or_history(
-            self.at_hand(queries), queries, queries.items.lengths == 0
+            self.at_hand(queries), queries, queries.context.lengths == 0
         )
 
     def then_popular(self, scores: FloatScores) -> FloatScores:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from eval.baselines.counts import Counts, FloatScores, ItemKNN, strongest
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import FloatArray, IntArray
@@ -81,7 +81,7 @@ class _Decayed:
         )
 
     def __call__(self, queries: QueryBatch) -> Any:
-        items = queries.items
+        items = queries.context
         age = items.offsets[items.owners + 1] - 1 - np.arange(len(items.rows))
         given = self._latest(items.owners, items.rows, age, len(queries))
         return (
@@ -221,7 +221,7 @@ class Factored(ABC):
         given.eliminate_zeros()
         folded = np.diff(given.indptr) > 0
         known = folded | (
-            (queries.items.lengths == 0)
+            (queries.context.lengths == 0)
             & (np.diff(self.counts.history.indptr)[queries.users] > 0)
         )
         at_hand = self.users[queries.users]

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from eval.baselines.attention import Attention
 from eval.baselines.counts import Counts, FloatScores
 from eval.baselines.neighbours import Factored, Histories, unknown_last
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import IntArray
@@ -231,9 +231,9 @@ class SASRec:
     @torch.no_grad()
     def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        alone = queries.items.lengths == 0
+        alone = queries.context.lengths == 0
         lists = [
-            self.histories[u] if none else queries.items[b]
+            self.histories[u] if none else queries.context[b]
             for b, (u, none) in enumerate(zip(queries.users, alone, strict=True))
         ]
         rows = [self.row[items] for items in lists]

@@ -20,7 +20,7 @@ from eval.baselines.boosted import BoostedRanker, Candidates
 from eval.baselines.counts import Counts, FloatScores
 from eval.baselines.neighbours import Factored
 from eval.baselines.text import given
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import IntArray

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from eval.baselines.counts import Counts, FloatScores
 from eval.measure.protocol import Scorer
 from fusion.model.bm25 import Lexical
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from kg.errors import InputError
 from kg.graph import Graph
 
@@ -176,7 +176,7 @@ def _counts(name: str, graph: Graph, given: int) -> Counts:
 
 def given(counts: Counts, queries: QueryBatch) -> Any:
     """(B, I) csr of the query's items, or of the user's history where it has neither items nor words."""
-    blank = (queries.items.lengths == 0) & np.array(
+    blank = (queries.context.lengths == 0) & np.array(
         [not text.strip() for text in queries.texts], bool
     )
     return sp.csr_array(counts.or_history(counts.at_hand(queries), queries, blank))

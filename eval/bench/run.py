@@ -310,7 +310,7 @@ def measured(
         elif task in asked:
             ks = sorted({int(metric.partition("@")[2] or 10) for metric in metrics})
             scores = evaluate(scorers, asked[task], items, ks, progress=bars)
-            cross = benchmark.cross if len(asked[task].items.rows) else ""
+            cross = benchmark.cross if len(asked[task].context.rows) else ""
             found[task] = (scores, slices_of(prepared, asked[task], cross))
         else:
             raise InputError(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from eval.measure.metrics import ndcg, ranks
 from eval.measure.protocol import Scorer
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import DataError, InputError
 from kg.tables import FloatArray, IntArray, Vocab
 
@@ -128,7 +128,7 @@ def search_ndcg(
             raise DataError(
                 f"scorer {scorer.name!r}: shape {scores.shape}, wanted {(len(queries), items)}"
             )
-        full.append(ranks(scores, queries.targets, queries.items))
+        full.append(ranks(scores, queries.targets, queries.context))
         condensed.append(ranks(scores, queries.targets, _others(seen, items)))
         bar.update(len(queries))
     bar.close()

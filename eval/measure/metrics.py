@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from fusion.query import Ragged
+from fusion.query_batch import Ragged
 from kg.errors import DataError, InputError
 from kg.tables import FloatArray, IntArray
 

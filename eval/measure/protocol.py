@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from eval.measure.metrics import check_targets, hit, mrr, ndcg, ranks, recall
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from kg.errors import DataError, InputError
 from kg.tables import FloatArray, IntArray
 
@@ -88,7 +88,7 @@ def evaluate(
         raise InputError(
             f"cannot evaluate {len(queries)} asks at ks={tuple(ks)} in batches of {batch}"
         )
-    check_targets(queries.targets, queries.unranked, items)
+    check_targets(queries.targets, queries.excluded, items)
     if not queries.targets.lengths.all():
         raise InputError(f"ask {queries.targets.lengths.argmin()} has no target")
     values, seconds = {}, {}
@@ -106,7 +106,7 @@ def evaluate(
                     raise DataError(
                         f"shape {scores.shape}, wanted {(len(some), items)}"
                     )
-                found.append(ranks(scores, some.targets, some.unranked))
+                found.append(ranks(scores, some.targets, some.excluded))
             except DataError as error:
                 raise DataError(
                     f"scorer {name!r}, batch from ask {number * batch}: {error}"

@@ -134,7 +134,7 @@ class Bench:
             for name, scorer in self.rivals.items()
         }
         for score in found.values():
-            score[queries.items[0]] = -np.inf
+            score[queries.context[0]] = -np.inf
         return found
 
     def build(self, bundles: Sequence[Held], start: str, slots: bool) -> Scores:

@@ -20,7 +20,8 @@ from fusion.explain.attribution import choose
 from fusion.explain.explainer import Explainer
 from fusion.explain.explanation import Explanation
 from fusion.explain.occlusion import Case, ExplanationTarget
-from fusion.query import Constraints, Query, QueryBatch
+from fusion.query import Constraints, Query
+from fusion.query_batch import QueryBatch
 from fusion.ranking.ranker import Ranker
 from fusion.tasks.folds import held_events
 from kg import config as recipes
@@ -118,13 +119,13 @@ def named(recommender: Ranker, queries: QueryBatch, b: int) -> Query:
     """One query by ids; where a task masks anything, it is what the user has."""
     graph, user = recommender.snapshot.graph, int(queries.users[b])
     who = graph.vocabs[graph.user].key(user) if graph.user and user >= 0 else None
-    hand = tuple(recommender.items.key(int(row)) for row in queries.items[b])
+    hand = tuple(recommender.items.key(int(row)) for row in queries.context[b])
     return Query(
         who,
         hand,
         queries.texts[b] or None,
         TOP,
-        Constraints(exclude_seen=queries.masked is not None),
+        Constraints(exclude_seen=queries.exclude is not None),
     )
 
 

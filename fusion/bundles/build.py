@@ -158,7 +158,7 @@ def first_scores(recommender: Ranker, query: Query) -> FloatArray:
         queries, embeddings.items, embeddings.users, words
     )
     vector = fused @ embeddings.items.fused.T
-    vector[0, torch.as_tensor(queries.unranked.rows, device=vector.device)] = -torch.inf
+    vector[0, torch.as_tensor(queries.excluded.rows, device=vector.device)] = -torch.inf
     near = vector.topk(
         min(model.config.vector_candidates, snapshot.items), sorted=False
     ).indices

@@ -386,7 +386,7 @@ def full_score(recommender: Ranker, query: Query, rows: IntArray) -> FloatArray:
         phi = phi[:, place]
     score = model.rank(phi, similarities, words)
     score[
-        0, torch.isin(at, torch.as_tensor(queries.items.rows, device=at.device))
+        0, torch.isin(at, torch.as_tensor(queries.context.rows, device=at.device))
     ] = -torch.inf
     out: FloatArray = score[0].float().cpu().numpy().astype(np.float64)[back]
     return out

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from fusion.model.context import ITEM, USER, WORDS
-from fusion.model.features import Batch, Sparse, lately
-from fusion.query import QueryBatch, Ragged
+from fusion.model.features import Sparse, lately
+from fusion.query_batch import QueryBatch
 from fusion.ranking.ranker import Ranker
 from kg.tables import FloatArray, IntArray
 
@@ -58,14 +58,8 @@ class Pool:
     @torch.inference_mode()
     def _gather(self) -> None:
         """The vectors of all that can be at hand, S of P items, then the user and the words, where there are any."""
-        model, embeddings, one = (
-            self.recommender.model,
-            self.recommender.embeddings,
-            np.zeros(1, np.int64),
-        )
-        words = self.recommender.words(
-            QueryBatch(one, Ragged.of([[]]), (self.text,), Ragged.of([[]]), one)
-        )
+        model, embeddings = self.recommender.model, self.recommender.embeddings
+        words = self.recommender.words(QueryBatch.of([-1], texts=[self.text]))
         self._words = words
         words = torch.nn.functional.normalize(words[words.abs().sum(1) > 0], dim=1)
         known = [self.user] if self.user >= 0 and len(embeddings.users.fused) else []
@@ -212,8 +206,7 @@ class Pool:
         )
         late = blank[:0]
         if features.ordered:
-            users = owner.new_full((len(wanted),), self.user)
-            weights = lately(Batch(users, self._at[local], owner, len(wanted)))
+            weights = lately(owner, len(wanted))
             late = blank.index_add(1, owner, beside * weights[:, None])
             parts.append(late[:paths])
         parts.append(self._lexical[:, wanted])

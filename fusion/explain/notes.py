@@ -33,7 +33,7 @@ def unknown(
     ]
     if missing:
         found.append(("no_items", ", ".join(missing)))
-    if popular and not queries.told(recommender.model.config.uses_bm25)[0]:
+    if popular and not queries.has_input(recommender.model.config.uses_bm25)[0]:
         found.append(("nobody",))
     if not found:
         return []  # no file of phrases is read for a query that is all known

@@ -17,7 +17,8 @@ from fusion.explain.messages import Masked, Messages, find
 from fusion.model.features import ALIKE, WORDS, differ, named, summed
 from fusion.model.hybrid import Nodes, Scores
 from fusion.model.snapshot import TOGETHER, GraphSnapshot, NodeTexts
-from fusion.query import Constraints, Query, QueryBatch, Ragged
+from fusion.query import Constraints, Query
+from fusion.query_batch import QueryBatch, Ragged
 from fusion.ranking.ranker import Ranker
 from kg.counterfactual.edits import Cut, column
 from kg.counterfactual.index import QueryItemPair
@@ -157,7 +158,7 @@ class Occlusion:
         queries, found, scores = self._answered(query)
         others = scores.copy()
         served = float(others[item])
-        others[queries.items[0]] = -np.inf
+        others[queries.context[0]] = -np.inf
         others[~allowed] = -np.inf
         others[item] = -np.inf
         at, phi = (found.rows[0] == item).nonzero().flatten(), found.phi[0]
@@ -168,7 +169,7 @@ class Occlusion:
                 queries, 1, torch.tensor([[item]], device=self.snapshot.device)
             )
             phi = every[0, (rows[0] == item).nonzero()[0, 0]]
-        place = QueryItemPair(int(queries.users[0]), queries.items[0], item)
+        place = QueryItemPair(int(queries.users[0]), queries.context[0], item)
         candidate, text = bool(len(at)), query.text or ""
         return ExplanationTarget(
             queries,
@@ -320,13 +321,7 @@ class Occlusion:
         users = nodes.get(
             self.snapshot.user or "", Nodes(*(part[:0] for part in items))
         )
-        queries = QueryBatch(
-            user.astype(np.int64),
-            hand,
-            ("",) * many,
-            Ragged.of([[]] * many),
-            np.arange(many),
-        )
+        queries = QueryBatch.of(user, hand)
         target = torch.as_tensor(first + each - 1, device=device)[:, None]
         # Hybrid.score looks at nothing else of a world.
         stage = SimpleNamespace(
@@ -406,13 +401,9 @@ class Occlusion:
 
     def _spoken(self, spot: ExplanationTarget, cases: Sequence[Case]) -> Tensor:
         texts = tuple(spot.text if c.asked is None else c.asked for c in cases)
-        none = Ragged.of([[]] * len(cases))
+        nobody = np.full(len(cases), -1)
         with torch.no_grad():
-            words = self.recommender.words(
-                QueryBatch(
-                    np.full(len(cases), -1), none, texts, none, np.arange(len(cases))
-                )
-            )
+            words = self.recommender.words(QueryBatch.of(nobody, texts=texts))
         sighted = torch.tensor(
             [not c.blind for c in cases], device=words.device
         ).float()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,52 +10,11 @@ import torch
 from torch import Tensor
 
 from fusion.model.bm25 import Lexical
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch, QueryTensors
 from kg.counterfactual.index import Counted, QueryItemPair
 from kg.metapaths.count import AttributePaths, PathCounts
 from kg.metapaths.svd import PURESVD
 from kg.tables import FloatArray
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B queries as tensors on the evidence's device.
-
-    Attributes:
-        users: (B,) user rows, -1 where nobody is known.
-        items: (H,) rows of the context items, ask after ask.
-        owners: (H,) which ask each belongs to.
-        size: B.
-        masked: (M,) owners and rows of what is no answer either; None where there is no such.
-    """
-
-    users: Tensor
-    items: Tensor
-    owners: Tensor
-    size: int
-    masked: tuple[Tensor, Tensor] | None = None
-
-    @classmethod
-    def of(cls, queries: QueryBatch, device: torch.device) -> Batch:
-        """From arrays."""
-        arrays = (queries.users, queries.items.rows, queries.items.owners)
-        users, items, owners = (torch.as_tensor(a, device=device) for a in arrays)
-        if queries.masked is None:
-            return cls(users, items, owners, len(queries))
-        of, rows = (
-            torch.as_tensor(a, device=device)
-            for a in (queries.masked.owners, queries.masked.rows)
-        )
-        return cls(users, items, owners, len(queries), (of, rows))
-
-    @property
-    def unranked(self) -> tuple[Tensor, Tensor]:
-        """Owners and rows of all that is no answer: what is at hand, and what is masked."""
-        if self.masked is None:
-            return self.owners, self.items
-        return torch.cat([self.owners, self.masked[0]]), torch.cat(
-            [self.items, self.masked[1]]
-        )
 
 
 class Sparse:
@@ -234,17 +192,17 @@ class MetapathFeatures:
             (B, C) item rows ascending, -1 where a query has fewer than C, and (B, C, F) phi,
             all >= 0. An query's own items and those masked are no candidates.
         """
-        batch = Batch.of(queries, self.device)
+        batch = queries.to(self.device)
         known = (batch.users >= 0).nonzero().squeeze(1)
         nothing = torch.zeros(
-            batch.size, self.items, device=self.device
+            len(batch), self.items, device=self.device
         )  # what all paths from what nobody has come to
 
         def spread(
             matrix: Sparse, starts: Tensor, owners: Tensor, reduce: str = "sum"
         ) -> Tensor:
             return (
-                matrix.spread(starts, owners, batch.size, reduce)
+                matrix.spread(starts, owners, len(batch), reduce)
                 if len(starts)
                 else nothing
             )
@@ -253,17 +211,17 @@ class MetapathFeatures:
             k: spread(m, batch.users[known], known) for k, m in self.user_item.items()
         }
         for name, matrix in self.item_item.items():
-            dense[name] = spread(matrix, batch.items, batch.owners)
+            dense[name] = spread(matrix, batch.context, batch.owners)
         for name, matrix in self.item_item.items():
             if name.endswith("cosine"):
                 dense[f"{name} best"] = spread(
-                    matrix, batch.items, batch.owners, "amax"
+                    matrix, batch.context, batch.owners, "amax"
                 )
-        weights = lately(batch) if self.ordered else None
+        weights = lately(batch.owners, len(batch)) if self.ordered else None
         if weights is not None:
             for name, matrix in self.item_item.items():
                 dense[f"{name} lately"] = matrix.spread(
-                    batch.items, batch.owners, batch.size, weights=weights
+                    batch.context, batch.owners, len(batch), weights=weights
                 )
         if self.lexical is not None:
             dense[WORDS] = (
@@ -280,15 +238,15 @@ class MetapathFeatures:
         at = rows.clamp(min=0)
         columns = [dense[name].gather(1, at) for name in dense]
         for path in self.attributes.values():
-            held = path.items.spread(batch.items, batch.owners, batch.size)
+            held = path.items.spread(batch.context, batch.owners, len(batch))
             owner, value = held.nonzero(as_tuple=True)
-            together = path.together.spread(value, owner, batch.size)
-            taken = path.users.spread(batch.users[known], known, batch.size)
+            together = path.together.spread(value, owner, len(batch))
+            taken = path.users.spread(batch.users[known], known, len(batch))
             given = [held]
             if weights is not None:
                 given.append(
                     path.items.spread(
-                        batch.items, batch.owners, batch.size, weights=weights
+                        batch.context, batch.owners, len(batch), weights=weights
                     )
                 )
             columns += [
@@ -304,18 +262,22 @@ class MetapathFeatures:
                 ]
             )
         columns.append(
-            one * torch.bincount(batch.owners, minlength=batch.size)[:, None]
+            one * torch.bincount(batch.owners, minlength=len(batch))[:, None]
         )
         return rows, torch.stack(columns, 2)
 
     def _retrieve(
-        self, batch: Batch, dense: dict[str, Tensor], each: int, extra: Tensor | None
+        self,
+        batch: QueryTensors,
+        dense: dict[str, Tensor],
+        each: int,
+        extra: Tensor | None,
     ) -> Tensor:
         each = min(each, self.items)
         found = [] if extra is None else [extra]
-        owners, items = batch.unranked
+        owners, items = batch.excluded_owners, batch.excluded
         own = torch.zeros(
-            batch.size, self.items + 1, dtype=torch.bool, device=self.device
+            len(batch), self.items + 1, dtype=torch.bool, device=self.device
         )
         own[owners, items] = True
         for scores in dense.values():  # what is no answer takes no candidate's place
@@ -347,14 +309,15 @@ class MetapathFeatures:
         return rows[:, :most].masked_fill(rows[:, :most] == self.items, -1)
 
 
-def lately(batch: Batch) -> Tensor:
-    """(H,) DECAY to the power of how many context items come after; they stand in the order taken."""
-    ends = torch.bincount(batch.owners, minlength=batch.size).cumsum(0)
-    after = (
-        ends[batch.owners]
-        - 1
-        - torch.arange(len(batch.owners), device=batch.owners.device)
-    )
+def lately(owners: Tensor, size: int) -> Tensor:
+    """(H,) DECAY to the power of how many context items come after; they stand in the order taken.
+
+    Args:
+        owners: (H,) ascending, which of the queries each context item belongs to.
+        size: B.
+    """
+    ends = torch.bincount(owners, minlength=size).cumsum(0)
+    after = ends[owners] - 1 - torch.arange(len(owners), device=owners.device)
     return DECAY ** after.float()
 
 

@@ -16,7 +16,7 @@ from fusion.model.context import ITEM, USER, WORDS, ContextEncoder
 from fusion.model.gate import FUSIONS
 from fusion.model.head import FeatureHead
 from fusion.model.snapshot import GraphSnapshot
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 from kg.graph import EdgeKey
 
 FEW = 8  # times dearer is a product with a gathered row than with one in place
@@ -242,11 +242,8 @@ class Hybrid(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(B, D) an query's vector, and its plain mean in text and in graph space; words (B, D), 0 where it has none."""
         device = words.device
-        hand, owner = (
-            torch.as_tensor(queries.items.rows, device=device),
-            torch.as_tensor(queries.items.owners, device=device),
-        )
-        user = torch.as_tensor(queries.users, device=device)
+        rows = queries.to(device)
+        hand, owner, user = rows.context, rows.owners, rows.users
         known = (user >= 0).nonzero().squeeze(1) if len(users.fused) else user[:0]
         spoken = words.abs().sum(1).nonzero().squeeze(1)
         words = nn.functional.normalize(words, dim=1)
@@ -310,10 +307,8 @@ class Hybrid(nn.Module):
     ) -> Candidates:
         """Retrieve, and gather what is said of what was found."""
         fused, text, graph = self.query_vectors(queries, items, users, words)
-        own = tuple(
-            torch.as_tensor(part, device=words.device)
-            for part in (queries.unranked.owners, queries.unranked.rows)
-        )
+        tensors = queries.to(words.device)
+        own = (tensors.excluded_owners, tensors.excluded)
         cosine = fused @ items.fused.T
         vector = (self.log_scale.clamp(max=4.6).exp() * cosine).index_put(
             own, cosine.new_tensor(-torch.inf)
@@ -358,10 +353,10 @@ def live_rows(
     snapshot: GraphSnapshot, queries: QueryBatch, generator: torch.Generator, hand: int
 ) -> dict[str, Tensor]:
     """The nodes to encode with gradient: targets, users, and up to `hand` context items a query, each once."""
-    lengths = torch.as_tensor(queries.items.lengths)
-    rows = torch.as_tensor(queries.items.rows)
+    lengths = torch.as_tensor(queries.context.lengths)
+    rows = torch.as_tensor(queries.context.rows)
     if hand >= 0:
-        starts = torch.as_tensor(queries.items.offsets[:-1])
+        starts = torch.as_tensor(queries.context.offsets[:-1])
         pick = (
             torch.rand(len(queries), hand, generator=generator) * lengths[:, None]
         ).long() + starts[:, None]

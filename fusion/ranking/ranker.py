@@ -14,7 +14,8 @@ from torch import Tensor
 
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Scores, encode_words
 from fusion.model.snapshot import GraphSnapshot, NodeTexts
-from fusion.query import Constraints, Query, QueryBatch, Ragged, Recommendation
+from fusion.query import Constraints, Query, Recommendation
+from fusion.query_batch import QueryBatch, Ragged
 from fusion.ranking.filters import Facts
 from kg.graph import build_graph
 from kg.metapaths.count import PathCounts
@@ -120,7 +121,7 @@ class Ranker:
         found = self.scores(queries)
         rows, scores = found.rows[0].cpu().numpy(), found.score[0].cpu().numpy()
         fits = np.flatnonzero(rows >= 0)
-        if len(fits) < query.k or not queries.told(self.model.config.uses_bm25)[0]:
+        if len(fits) < query.k or not queries.has_input(self.model.config.uses_bm25)[0]:
             return self._top(self._ranked(queries, found), query.k, ANYTHING)
         best = fits[
             np.argsort(-scores[fits], kind="stable")[: query.k]
@@ -137,7 +138,7 @@ class Ranker:
         scores: npt.NDArray[np.float64] = self.score(queries, found)[0].astype(
             np.float64
         )
-        scores[queries.unranked[0]] = -np.inf
+        scores[queries.excluded[0]] = -np.inf
         return scores
 
     def queries(self, queries: Sequence[Query]) -> QueryBatch:
@@ -147,25 +148,14 @@ class Ranker:
             [row for row in dict.fromkeys(map(self.items.row, a.items)) if row >= 0]
             for a in queries
         ]
-        texts, none = (
-            tuple(a.text or "" for a in queries),
-            Ragged.of([[]] * len(queries)),
-        )
-        masked = None
-        if any(
-            a.where != ANYTHING for a in queries
-        ):  # so that it takes no candidate's place
-            masked = Ragged.of(
+        texts = [a.text or "" for a in queries]
+        exclude = None
+        if any(a.where != ANYTHING for a in queries):
+            # Excluded before retrieval, so that it takes no candidate's place.
+            exclude = Ragged.of(
                 [np.flatnonzero(~self.allowed(a.where, a.user)) for a in queries]
             )
-        return QueryBatch(
-            np.array(rows, np.int64),
-            Ragged.of(items),
-            texts,
-            none,
-            np.arange(len(queries)),
-            masked,
-        )
+        return QueryBatch.of(rows, Ragged.of(items), texts, exclude)
 
     def _user(self, user: str | None) -> int:
         return (
@@ -214,7 +204,7 @@ class Ranker:
             found.rows
         )[present]
         out[owner, found.rows[present]] = found.score[present]
-        known = queries.told(self.model.config.uses_bm25)
+        known = queries.has_input(self.model.config.uses_bm25)
         if not known.all():
             popular = (
                 self.counts.item["recent popularity"]

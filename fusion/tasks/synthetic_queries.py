@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import DataError, InputError
 from kg.graph import Events, Graph
 from kg.tables import IntArray

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
 from fusion.model.snapshot import GraphSnapshot
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 
 _SHARES = torch.linspace(0, 1, 11)
 _K = 10

@@ -15,7 +15,7 @@ from fusion.model.features import MetapathFeatures
 from fusion.model.head import FeatureHead
 from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
 from fusion.model.snapshot import GraphSnapshot
-from fusion.query import QueryBatch, join
+from fusion.query_batch import QueryBatch, join
 from kg.errors import InputError
 
 _Scorer = TypeVar("_Scorer")

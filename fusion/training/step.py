@@ -11,7 +11,7 @@ from encoders.text.encoder import TextSource
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes, encode_words, live_rows
 from fusion.model.losses import Losses, losses
 from fusion.model.snapshot import GraphSnapshot
-from fusion.query import QueryBatch
+from fusion.query_batch import QueryBatch
 
 
 class TrainingStep(nn.Module):

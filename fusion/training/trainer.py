@@ -19,7 +19,7 @@ from encoders.text.encoder import TextSource
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
 from fusion.model.losses import Losses
 from fusion.model.snapshot import GraphSnapshot
-from fusion.query import QueryBatch, join
+from fusion.query_batch import QueryBatch, join
 from fusion.training.schedule import TrainingConfig, schedule
 from fusion.training.shrinkage import fit_shrinkage
 from fusion.training.stages import finetune_head, pretrain_head

@@ -19,7 +19,8 @@ from encoders.text.export import quicken
 from fusion.explain.explainer import explain
 from fusion.explain.explanation import Explanation
 from fusion.model.hybrid import encode_words
-from fusion.query import Query, QueryBatch
+from fusion.query import Query
+from fusion.query_batch import QueryBatch
 from fusion.recommender import Recommender
 from kg.errors import DataError, RunError
 from kg.tables import FloatArray

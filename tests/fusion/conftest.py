@@ -12,7 +12,7 @@ from encoders.text.encoder import TextConfig, TextEncoder, TextSource
 from fusion.model.config import FusionConfig
 from fusion.model.hybrid import EmbeddingCache, Hybrid
 from fusion.model.snapshot import GraphSnapshot, NodeTexts, edge_keys
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig, make_folds
 from kg.graph import build_graph

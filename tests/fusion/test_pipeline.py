@@ -15,7 +15,8 @@ from fusion.pipeline import (
     refit,
     train_part,
 )
-from fusion.query import Query, Ragged, join
+from fusion.query import Query
+from fusion.query_batch import Ragged, join
 from fusion.tasks.folds import FoldConfig, held_events
 from fusion.tasks.next_item import NextItem
 from kg.errors import DataError
@@ -28,7 +29,7 @@ def as_asked(queries, number, graph, k):
     """The query as somebody outside would put it: in ids."""
     users, items = graph.vocabs["user"], graph.vocabs["item"]
     user = int(queries.users[number])
-    hand = tuple(items.key(int(row)) for row in queries.items[number])
+    hand = tuple(items.key(int(row)) for row in queries.context[number])
     return Query(
         users.key(user) if user >= 0 else None, hand, queries.texts[number] or None, k
     )
@@ -209,7 +210,7 @@ def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(tra
         queries = held_out(known, recipe, held, 0)["next"]
         for b in range(len(queries)):
             own, target = latest(queries.users[b], *parts), queries.targets[b].item()
-            assert queries.items[b].tolist() == own and target not in own
+            assert queries.context[b].tolist() == own and target not in own
             differ += own != latest(queries.users[b], graph.events)
     assert differ
     assert len(graph.events) == prepared.counts.item["popularity"].sum()
@@ -287,18 +288,18 @@ def test_joined_asks_stay_themselves(trained):
                 joined.users[start + n] == part.users[n]
                 and joined.texts[start + n] == part.texts[n]
             )
-            assert np.array_equal(joined.items[start + n], part.items[n])
+            assert np.array_equal(joined.context[start + n], part.context[n])
             assert np.array_equal(joined.targets[start + n], part.targets[n])
-    assert joined.masked is None
+    assert joined.exclude is None
 
 
 def test_what_one_task_masks_stays_masked_beside_others(trained):
     one, other = (queries for _, _, queries in trained.prepared.folds)
     masked = Ragged.of([[n % 3, 5] for n in range(len(other))])
-    joined = join([one, replace(other, masked=masked)])
-    assert joined.masked is not None and not joined.masked.lengths[: len(one)].any()
+    joined = join([one, replace(other, exclude=masked)])
+    assert joined.exclude is not None and not joined.exclude.lengths[: len(one)].any()
     assert all(
-        joined.masked[len(one) + n].tolist() == [n % 3, 5] for n in range(len(other))
+        joined.exclude[len(one) + n].tolist() == [n % 3, 5] for n in range(len(other))
     )
 
 

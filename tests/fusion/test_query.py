@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.query import Constraints, Query, QueryBatch, Ragged
+from fusion.query import Constraints, Query
+from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import InputError
 
 LISTS = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=8)
@@ -61,7 +62,7 @@ def test_taken_asks_keep_their_parts_together(lists, data):
     taken = asks_of(lists).take(np.array(which, np.int64))
     assert len(taken) == len(which)
     assert taken.users.tolist() == [i - 1 for i in which]
-    assert plain(taken.items) == [lists[i] for i in which]
+    assert plain(taken.context) == [lists[i] for i in which]
     assert taken.texts == tuple(f"text {i}" for i in which)
     assert plain(taken.targets) == [[i, i] for i in which]
     assert taken.groups.tolist() == [i % 3 for i in which]
@@ -70,7 +71,7 @@ def test_taken_asks_keep_their_parts_together(lists, data):
 @given(LISTS, st.integers(1, 9))
 def test_batches_are_all_asks_once_in_order(lists, size):
     batches = list(asks_of(lists).batches(size))
-    assert [x for b in batches for x in plain(b.items)] == lists
+    assert [x for b in batches for x in plain(b.context)] == lists
     assert [u for b in batches for u in b.users.tolist()] == list(
         range(-1, len(lists) - 1)
     )

@@ -10,7 +10,7 @@ import pytest
 from eval.baselines.boosted import BoostedRanker
 from eval.baselines.packaged import LightGBMRanker
 from eval.measure.protocol import evaluate
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 
 
 def boosted_world(count=80, items=40, missing=0):

@@ -19,7 +19,7 @@ from eval.baselines.text import (
 )
 from eval.measure.protocol import evaluate
 from fusion.model.bm25 import Lexical
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
@@ -187,11 +187,11 @@ def test_what_is_made_of_asks_can_be_changed_without_changing_them(tiny):
         0  # as a baseline does that knows nothing of an item
     )
     given.eliminate_zeros()
-    assert queries.items.offsets.tolist() == [
+    assert queries.context.offsets.tolist() == [
         0,
         2,
         3,
-    ] and queries.items.rows.tolist() == [
+    ] and queries.context.rows.tolist() == [
         2,
         4,
         4,

@@ -20,7 +20,7 @@ from eval.baselines.neighbours import (
 )
 from eval.baselines.packaged import ALS, BM25, BPR
 from eval.measure.protocol import evaluate
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import Graph, build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
@@ -337,7 +337,7 @@ def test_the_withheld_square_of_a_checkerboard_comes_first(name, asked):
         return
     scores = model.score(query(*((u, [], "") for u in queries.users)))
     for b, row in enumerate(scores):
-        row[queries.items[b]] = -np.inf
+        row[queries.context[b]] = -np.inf
         assert row.argmax() == queries.targets[b][0]
 
 
@@ -358,7 +358,7 @@ def test_transitions_stay_on_their_colour():
     graph, queries = board("user")
     scores = Transitions(graph).score(queries)
     for b, row in enumerate(scores):
-        row[queries.items[b]] = -np.inf
+        row[queries.context[b]] = -np.inf
         assert row.argmax() == queries.targets[b][0]
 
 

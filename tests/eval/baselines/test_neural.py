@@ -12,7 +12,7 @@ import torch
 
 from eval.baselines.attention import Attention
 from eval.baselines.neural import LightGCN, SASRec, _adjacency, _not_taken, _pieces
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard

@@ -11,7 +11,7 @@ import pytest
 
 from eval.baselines.packaged import ALS, BM25, BPR, LightGBMRanker, extra
 from eval.measure.protocol import evaluate
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables

@@ -28,7 +28,7 @@ from eval.parts import RECIPES
 from eval.suite import Chosen, slices_of
 from fusion.experiment import Recipe
 from fusion.pipeline import held_out
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 
 BOARD = Benchmark(
     name="board",

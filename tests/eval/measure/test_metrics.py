@@ -18,7 +18,7 @@ from eval.measure.metrics import (
     ranks,
     recall,
 )
-from fusion.query import Ragged
+from fusion.query_batch import Ragged
 from kg.errors import DataError
 
 

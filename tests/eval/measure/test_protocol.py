@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eval.measure.protocol import Scores, evaluate
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import DataError
 
 ITEMS = 12
@@ -55,14 +55,14 @@ def test_the_items_at_hand_are_masked():
     given = queries()
     matrix = np.zeros((len(given), ITEMS), np.float32)
     matrix[given.targets.owners, given.targets.rows] = 1
-    matrix[given.items.owners, given.items.rows] = (
+    matrix[given.context.owners, given.context.rows] = (
         2  # known items first: right only where they are masked
     )
     perfect = evaluate({"x": Fixed("x", matrix)}, given, ITEMS, ks=(3,), progress=False)
     assert perfect.means()["x"] == pytest.approx(
         {"HR@3": 1, "NDCG@3": 1, "Recall@3": 1, "MRR": 1}
     )
-    unmasked = replace(given, items=Ragged.of([[]] * len(given)))
+    unmasked = replace(given, context=Ragged.of([[]] * len(given)))
     spoiled = evaluate(
         {"x": Fixed("x", matrix)}, unmasked, ITEMS, ks=(3,), progress=False
     )
@@ -83,7 +83,7 @@ def test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand():
     spoiled = evaluate(
         {"x": Fixed("x", matrix)}, given, ITEMS, ks=(3,), progress=False
     ).values["x"]
-    masked = replace(given, masked=known)
+    masked = replace(given, exclude=known)
     for some in (masked, masked.take(np.arange(len(given))[::-1])):
         perfect = evaluate(
             {"x": Fixed("x", matrix)}, some, ITEMS, ks=(3,), batch=7, progress=False
@@ -92,11 +92,11 @@ def test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand():
             {"HR@3": 1, "NDCG@3": 1, "Recall@3": 1, "MRR": 1}
         )
     assert spoiled["MRR"].mean() < 1
-    assert masked.unranked[0].tolist() == [*given.items[0], *known[0]]
+    assert masked.excluded[0].tolist() == [*given.context[0], *known[0]]
     with pytest.raises(ValueError, match="is a target and masked"):
         evaluate(
             {"x": Fixed("x", matrix)},
-            replace(given, masked=given.targets),
+            replace(given, exclude=given.targets),
             ITEMS,
             progress=False,
         )
@@ -143,7 +143,7 @@ def test_the_order_of_the_items_changes_nothing():
     place = np.argsort(order)
     moved = replace(
         given,
-        items=Ragged(given.items.offsets, place[given.items.rows]),
+        context=Ragged(given.context.offsets, place[given.context.rows]),
         targets=Ragged(given.targets.offsets, place[given.targets.rows]),
     )
     one = evaluate({"a": ours}, given, ITEMS, progress=False)
@@ -196,7 +196,7 @@ def test_bad_asks_are_refused_before_any_scoring():
     given = queries()
     nothing = {"never": Fixed("never", np.zeros((0, 0)))}
     with pytest.raises(ValueError, match="a target and masked"):
-        evaluate(nothing, replace(given, items=given.targets), ITEMS, progress=False)
+        evaluate(nothing, replace(given, context=given.targets), ITEMS, progress=False)
     lists = [given.targets[b] if b != 5 else [] for b in range(len(given))]
     with pytest.raises(ValueError, match="ask 5 has no target"):
         evaluate(

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fusion.bundles.set_scorer import Pool
-from fusion.query import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from fusion.recommender import Recommender
 from kg.metapaths.count import count_paths
 

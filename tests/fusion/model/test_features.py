@@ -20,7 +20,7 @@ from fusion.model.features import (
     MetapathFeatures,
     Sparse,
 )
-from fusion.query import Ragged
+from fusion.query_batch import Ragged
 from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
 from kg.schema import EdgeType, GraphSchema, NodeType
@@ -118,7 +118,7 @@ def test_phi_is_what_dense_matrices_say(shop, some, seed):
     assert phi.shape == (*rows.shape, len(features.names)) and (phi >= 0).all()
     for b in range(len(some)):
         here = rows[b] >= 0
-        expected = by_name(counts, some.users[b], some.items[b])
+        expected = by_name(counts, some.users[b], some.context[b])
         assert set(expected) == set(features.names)
         for column, name in enumerate(features.names):
             assert np.allclose(
@@ -140,8 +140,8 @@ def test_candidates_are_the_strongest_of_the_retrieving_paths_and_what_else_is_b
     rows, _ = MetapathFeatures(counts)(some, each, extra)
     for b in range(len(some)):
         hand, values = (
-            set(some.items[b].tolist()),
-            by_name(counts, some.users[b], some.items[b]),
+            set(some.context[b].tolist()),
+            by_name(counts, some.users[b], some.context[b]),
         )
         sure, maybe = {b + 6}, {b + 6}
         for name in (*RETRIEVING, "popularity", "recent popularity"):
@@ -170,19 +170,19 @@ def test_candidates_are_distinct_ascending_padded_at_the_end_and_never_at_hand(
         real = [r for r in found if r >= 0]
         assert found == real + [-1] * (len(found) - len(real))
         assert all(a < c for a, c in pairwise(real)) and max(real) < ITEMS
-        assert not set(real) & set(some.items[b].tolist())
+        assert not set(real) & set(some.context[b].tolist())
 
 
 @pytest.mark.parametrize("each", [1, 2, 4])
 def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
     """The candidates are the strongest of the rest, and paths say of them what they said."""
     masked = Ragged.of([[1, 2, 8], [], [0, 3], [5], [6, 7, 9, 11], [2]])
-    features, hidden = MetapathFeatures(counts), replace(some, masked=masked)
+    features, hidden = MetapathFeatures(counts), replace(some, exclude=masked)
     whole, all_phi = features(some, ITEMS)
     rows, phi = features(hidden, each)
     for b in range(len(some)):
-        barred = {*some.items[b].tolist(), *masked[b].tolist()}
-        values = by_name(counts, some.users[b], some.items[b])
+        barred = {*some.context[b].tolist(), *masked[b].tolist()}
+        values = by_name(counts, some.users[b], some.context[b])
         sure: set[int] = set()
         for name in (*RETRIEVING, "popularity", "recent popularity"):
             left = np.array(
@@ -204,7 +204,7 @@ def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
     assert (
         rows[1][rows[1] >= 0].tolist() == alone[1][alone[1] >= 0].tolist()
     )  # of which nothing is masked
-    none, _ = features(replace(some, masked=Ragged.of([[]] * len(some))), each)
+    none, _ = features(replace(some, exclude=Ragged.of([[]] * len(some))), each)
     assert torch.equal(none, alone)  # nor does a mask of nothing change anything
 
 

@@ -12,7 +12,7 @@ import fusion.model.hybrid
 from fusion.model.config import FusionConfig
 from fusion.model.context import ContextEncoder
 from fusion.model.hybrid import Nodes, encode_words, live_rows
-from fusion.query import Ragged
+from fusion.query_batch import Ragged
 
 PARTS: list[dict[str, Any]] = [
     {},
@@ -145,14 +145,16 @@ def test_the_score_by_hand(small):
         things = (
             [embeddings.users.fused[queries.users[b]]] if queries.users[b] >= 0 else []
         )
-        kinds = [0] * len(things) + [1] * len(queries.items[b])
-        things += [embeddings.items.fused[i] for i in queries.items[b]]
+        kinds = [0] * len(things) + [1] * len(queries.context[b])
+        things += [embeddings.items.fused[i] for i in queries.context[b]]
         query = model.context(
             torch.stack(things), torch.tensor(kinds), torch.zeros(len(kinds)).long(), 1
         )[0]
-        text = normalize(sum(embeddings.items.text[i] for i in queries.items[b]), dim=0)
+        text = normalize(
+            sum(embeddings.items.text[i] for i in queries.context[b]), dim=0
+        )
         graph = normalize(
-            sum(embeddings.items.graph[i] for i in queries.items[b])
+            sum(embeddings.items.graph[i] for i in queries.context[b])
             + (
                 embeddings.users.graph[queries.users[b]] if queries.users[b] >= 0 else 0
             ),
@@ -160,7 +162,7 @@ def test_the_score_by_hand(small):
         )
         cosine = embeddings.items.fused @ query
         expected = model.log_scale.exp() * cosine
-        expected[queries.items[b]] = -torch.inf
+        expected[queries.context[b]] = -torch.inf
         assert torch.allclose(found.vector[b], expected, atol=1e-5)
         for c, row in enumerate(found.rows[b].tolist()):
             if row >= 0:
@@ -198,7 +200,7 @@ def test_candidates_are_what_counts_and_what_vectors_bring(small):
         brought = {*by_counts[b].tolist(), *nearest[b].tolist(), new[b].item()} - {-1}
         assert (
             set(found.rows[b].tolist()) - {-1} == brought
-            and not set(queries.items[b].tolist()) & brought
+            and not set(queries.context[b].tolist()) & brought
         )
     assert set(new.tolist()) <= {12, 13}
 
@@ -208,7 +210,7 @@ def test_items_at_hand_are_never_scored(small):
         made = small(**part)
         found = scored(made)
         for b in range(len(made.queries)):
-            hand = made.queries.items[b]
+            hand = made.queries.context[b]
             assert (found.vector[b, hand] == -torch.inf).all() and not np.isin(
                 hand, found.rows[b]
             ).any()
@@ -217,10 +219,10 @@ def test_items_at_hand_are_never_scored(small):
 def test_what_is_masked_is_never_scored(small):
     made = small()
     masked = Ragged.of([[n % 5, 7] for n in range(len(made.queries))])
-    found = scored(made, replace(made.queries, masked=masked))
+    found = scored(made, replace(made.queries, exclude=masked))
     assert torch.isinf(found.vector[masked.owners, masked.rows]).all()
     assert torch.isinf(found.vector).sum() == len(
-        set(zip(*_ends(made.queries.items, masked), strict=True))
+        set(zip(*_ends(made.queries.context, masked), strict=True))
     )
     assert not (
         found.rows[masked.owners] == torch.as_tensor(masked.rows)[:, None]

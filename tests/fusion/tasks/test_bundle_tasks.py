@@ -30,7 +30,7 @@ def plain(queries):
         queries.users.tolist(), queries.texts, queries.groups.tolist(), strict=True
     )
     return [
-        (user, queries.items[b].tolist(), text, queries.targets[b].tolist(), group)
+        (user, queries.context[b].tolist(), text, queries.targets[b].tolist(), group)
         for b, (user, text, group) in enumerate(lists)
     ]
 
@@ -198,12 +198,12 @@ def test_collections_that_are_not_at_hand_are_masked(fold):
             for there in (True, False)
         )
         assert (
-            hand.masked is None
-            and hidden.masked is not None
-            and not len(hidden.items.rows)
+            hand.exclude is None
+            and hidden.exclude is not None
+            and not len(hidden.context.rows)
         )
-        assert plain(replace(hidden, items=hidden.masked)) == plain(hand)
+        assert plain(replace(hidden, context=hidden.exclude)) == plain(hand)
         assert all(
-            hidden.unranked[b].tolist() == hand.items[b].tolist()
+            hidden.excluded[b].tolist() == hand.context[b].tolist()
             for b in range(len(hand))
         )

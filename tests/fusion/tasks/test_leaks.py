@@ -58,13 +58,13 @@ def test_no_ask_finds_its_own_bundle_in_the_graph_it_is_asked_of(graph):
         queries = BasketCompletion(min_items=2).training(fold.graph, fold.asked, number)
         counted = count_paths(fold.graph).item_item["item-bundle-item"]
         for b in range(len(queries)):
-            pair = {queries.targets[b][0], queries.items[b][0]}
+            pair = {queries.targets[b][0], queries.context[b][0]}
             events = fold.graph.events
             left = [
                 set(events.item[events.bundle == n])
                 for n in set(events.bundle.tolist()) - {-1}
             ]
-            assert counted[queries.items[b][0], queries.targets[b][0]] == sum(
+            assert counted[queries.context[b][0], queries.targets[b][0]] == sum(
                 pair <= basket for basket in left
             )
     assert bundles > 5

@@ -67,7 +67,7 @@ def test_queries_are_words_of_the_item_and_differ(split, graph):
     queries = SyntheticQueries(500, numbers=1.0).training(fold.graph, fold.asked, 0)
     assert (
         (queries.users == -1).all()
-        and not queries.items.lengths.any()
+        and not queries.context.lengths.any()
         and (queries.targets.lengths == 1).all()
     )
     for text, item in zip(queries.texts, queries.targets.rows, strict=True):

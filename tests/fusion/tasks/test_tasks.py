@@ -30,7 +30,7 @@ def plain(queries):
     return [
         (
             queries.users[b].item(),
-            queries.items[b].tolist(),
+            queries.context[b].tolist(),
             queries.texts[b],
             queries.targets[b].tolist(),
             queries.groups[b].item(),
@@ -243,7 +243,7 @@ def test_the_history_is_what_the_user_took_oldest_first_and_none_of_it_is_asked_
             target not in hand
         )
         taken_again += target in latest
-    assert taken_again and max(found.items.lengths) > 1
+    assert taken_again and max(found.context.lengths) > 1
 
 
 def test_words_are_titles_of_attributes_of_the_target_and_only_of_those_with_text(shop):

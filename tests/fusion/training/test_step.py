@@ -210,7 +210,7 @@ def test_a_text_budget_is_kept_and_spent_on_the_asks_own_nodes_first(
     run(made, whole, budget, queries=queries)
     (rows,) = seen
     distinct = made.snapshot.distinct["item"][
-        torch.as_tensor([*queries.targets.rows, *queries.items.rows])
+        torch.as_tensor([*queries.targets.rows, *queries.context.rows])
     ]
     own = set(distinct[distinct >= 0].tolist())
     assert len(rows) == len(set(rows)) == budget

@@ -6,7 +6,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from fusion.model.hybrid import encode_words
 from fusion.model.losses import losses as loss_of
 from fusion.pipeline import finish
-from fusion.query import Constraints, join
+from fusion.query import Constraints
+from fusion.query_batch import join
 from fusion.training.schedule import TrainingConfig, schedule
 from fusion.training.trainer import CHECKPOINT
 
