@@ -112,9 +112,7 @@ def untrained(tables: Tables) -> Recommender:
     torch.manual_seed(0)
     graph, config = build_graph(tables), FusionConfig()
     counts, texts = count_paths(graph), NodeTexts.of(tables)
-    snapshot = GraphSnapshot(
-        graph, counts, texts, config.fanout, config.neighbours, torch.device("cpu")
-    )
+    snapshot = GraphSnapshot(graph, counts, texts, config, torch.device("cpu"))
     text = TextEncoder(TextConfig(), config.embedding_dim)
     types = (snapshot.user, snapshot.item)
     model = Hybrid(

@@ -246,10 +246,8 @@ def make_trainer(
                 graph,
                 counts,
                 prepared.texts,
-                config.fanout,
-                config.neighbours,
+                config,
                 fabric.device,
-                config.uses_bm25,
             )
             queries, settling = _set_aside(queries, recipe)
             folds.append(
@@ -314,8 +312,9 @@ def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
     """The trained model over a whole graph: that of the training, or what `refit` gives."""
     snapshot = trainer.serving
     if snapshot.graph is not prepared.graph:
-        snapshot = make_snapshot(prepared, trainer.model.config, snapshot.device)
-        snapshot.seen_in_training(trainer.serving.taken)
+        snapshot = make_snapshot(
+            prepared, trainer.model.config, snapshot.device, snapshot.seen_items
+        )
     embeddings = trainer.model.encode(snapshot, trainer.texts())
     return Recommender(
         trainer.model, snapshot, embeddings, prepared.split.train, prepared.counts
@@ -323,17 +322,19 @@ def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
 
 
 def make_snapshot(
-    prepared: Prepared, config: FusionConfig, device: torch.device
+    prepared: Prepared,
+    config: FusionConfig,
+    device: torch.device,
+    seen: torch.Tensor | None = None,
 ) -> GraphSnapshot:
-    """The whole graph, ready for a model."""
+    """The whole graph, ready for a model; seen as in GraphSnapshot."""
     return GraphSnapshot(
         prepared.graph,
         prepared.counts,
         prepared.texts,
-        config.fanout,
-        config.neighbours,
+        config,
         device,
-        config.uses_bm25,
+        seen,
     )
 
 

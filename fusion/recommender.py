@@ -44,9 +44,9 @@ class Recommender(Ranker):
             parts.counts,
             device,
             parts.embeddings.to(device),
+            parts.seen_items,
         )
         made.store = parts.store
-        made.snapshot.seen_in_training(parts.taken)
         return made
 
     def recommend(

@@ -26,7 +26,7 @@ def matched(
     bench: Bench, rng: np.random.Generator, row: int, taken: Sequence[int] | IntArray
 ) -> int:
     """Another item of the category, bought in training if this one was and new if it was not; -1 for none."""
-    new = ~bench.recommender.snapshot.taken.cpu().numpy()
+    new = ~bench.recommender.snapshot.seen_items.cpu().numpy()
     like = (
         (bench.codes == bench.codes[row]) & (new == new[row]) & (bench.codes[row] >= 0)
     )

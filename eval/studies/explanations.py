@@ -93,7 +93,7 @@ def measure(
             found.seconds["paths"].append(_since(began))
             row = recommender.items.row(item.id)
             found.covered.append(
-                (bool(recommender.snapshot.taken[row]), bool(made.paths))
+                (bool(recommender.snapshot.seen_items[row]), bool(made.paths))
             )
             found.valid += known.valid(made)
         item = answer[int(rng.integers(len(answer)))]

@@ -189,7 +189,7 @@ class Hybrid(nn.Module):
             )
             keep = None
             if kind == snapshot.item:
-                keep = snapshot.taken[chosen]
+                keep = snapshot.seen_items[chosen]
                 if self.training and self.config.id_drop:
                     keep = keep & (
                         torch.rand(len(chosen), device=chosen.device)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from encoders.graph.sampler import CSRSampler
+from fusion.model.config import FusionConfig
 from fusion.model.features import MetapathFeatures
 from kg.graph import EdgeKey, Graph
 from kg.metapaths.count import PathCounts
@@ -97,10 +98,14 @@ class GraphSnapshot:
         graph: Its rows number users, items and attributes.
         counts: The metapath counts of the same graph.
         texts: Of the same nodes.
-        fanout: Neighbours sampled a relation and hop.
-        neighbours: As in message_edges.
+        config: The model's shape: which neighbours are sampled, and what is counted.
         device: Where tensors live.
-        words: Whether the evidence matches the queries' words with the items' texts.
+        seen: (N,) of the first N items, which ones the training saw interacted with; any other
+            item has no learned vector of its own. None: all that the graph has seen.
+
+    Attributes:
+        seen_items: (I,) which items bring a learned vector of their own.
+        cold_items: Rows of the items that the graph has no interaction with.
     """
 
     def __init__(
@@ -108,34 +113,38 @@ class GraphSnapshot:
         graph: Graph,
         counts: PathCounts,
         texts: NodeTexts,
-        fanout: tuple[int, ...],
-        neighbours: int,
+        config: FusionConfig,
         device: torch.device,
-        words: bool = True,
+        seen: Tensor | None = None,
     ) -> None:
         self.graph, self.device = graph, device
         self.item, self.user = graph.item, graph.user
         self.sizes = {name: graph.size(name) for name in texts.rows}
         self.edges = {
-            k: e.to(device) for k, e in message_edges(graph, counts, neighbours).items()
+            key: pair.to(device)
+            for key, pair in message_edges(graph, counts, config.neighbours).items()
         }
-        self.sampler = CSRSampler(self.edges, self.sizes, fanout)
+        self.sampler = CSRSampler(self.edges, self.sizes, config.fanout)
         self.distinct = {
             name: torch.as_tensor(rows, device=device)
             for name, rows in texts.rows.items()
         }
         self.features = MetapathFeatures(
-            counts, device, texts.of_type(self.item) if words else None
+            counts, device, texts.of_type(self.item) if config.uses_bm25 else None
         )
         self.all_rows = {
             name: torch.arange(size, device=device) for name, size in self.sizes.items()
         }
-        # Which items were ever taken: only those bring a learned vector of their own, so that
-        # new items need none.
-        taken = torch.zeros(self.sizes[self.item], dtype=torch.bool)
-        taken[torch.as_tensor(graph.events.item)] = True
-        self.taken = taken.to(device)
-        self.cold_items = (~self.taken).nonzero().squeeze(1)
+        # Only items with interactions bring a learned vector of their own, so that cold items
+        # need none.
+        interacted = torch.zeros(self.sizes[self.item], dtype=torch.bool)
+        interacted[torch.as_tensor(graph.events.item)] = True
+        interacted = interacted.to(device)
+        self.cold_items = (~interacted).nonzero().squeeze(1)
+        self.seen_items = interacted.clone()
+        if seen is not None:
+            self.seen_items[: len(seen)] &= seen.to(device)
+            self.seen_items[len(seen) :] = False
         self.degree = {
             name: torch.zeros(size, device=device) for name, size in self.sizes.items()
         }
@@ -144,11 +153,6 @@ class GraphSnapshot:
                 self.degree[target] += torch.bincount(
                     edge[1], minlength=self.sizes[target]
                 )
-
-    def seen_in_training(self, taken: Tensor) -> None:
-        """Say which of the first items the training saw taken: a learned vector says nothing of any other."""
-        self.taken[: len(taken)] &= taken.to(self.device)
-        self.taken[len(taken) :] = False
 
     @property
     def items(self) -> int:

@@ -107,12 +107,10 @@ def _over(before: R, tables: Tables, graph: Graph, counts: PathCounts) -> R:
         graph,
         counts,
         texts,
-        model.config.fanout,
-        model.config.neighbours,
+        model.config,
         device,
-        model.config.uses_bm25,
+        before.snapshot.seen_items,
     )
-    snapshot.seen_in_training(before.snapshot.taken)
     made = type(before)(
         model,
         snapshot,

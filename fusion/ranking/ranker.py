@@ -79,17 +79,26 @@ class Ranker:
         counts: PathCounts,
         device: torch.device | str,
         embeddings: EmbeddingCache | None = None,
+        seen: Tensor | None = None,
     ) -> Self:
-        """Put a trained model and the facts together; without a bank, every vector is computed anew."""
+        """Put a trained model and its tables together.
+
+        Args:
+            model: Trained.
+            tables: The training tables.
+            counts: Their metapath counts.
+            device: Where tensors live.
+            embeddings: Of the items and users; computed anew where None.
+            seen: As in GraphSnapshot.
+        """
         config, texts, device = model.config, NodeTexts.of(tables), torch.device(device)
         snapshot = GraphSnapshot(
             build_graph(tables),
             counts,
             texts,
-            config.fanout,
-            config.neighbours,
+            config,
             device,
-            config.uses_bm25,
+            seen,
         )
         if embeddings is None:
             vectors = (

@@ -43,7 +43,7 @@ class Parts:
     embeddings: EmbeddingCache
     recipe: Recipe
     store: str
-    taken: Tensor  # (I,) which items the training saw taken
+    seen_items: Tensor  # (I,) which items the training saw interacted with
 
 
 def load_tables(folder: Path) -> Tables:
@@ -94,7 +94,7 @@ def save(recommender: Ranker, recipe: Recipe, folder: Path) -> None:
         vectors["text"] = (
             recommender.embeddings.text.detach().cpu().contiguous().clone()
         )
-    vectors["taken"] = snapshot.taken.cpu()
+    vectors["seen_items"] = snapshot.seen_items.cpu()
     save_file(vectors, folder / "vectors.safetensors")
     arrays = save_counts(recommender.counts)
     save_arrays(
@@ -193,8 +193,8 @@ def load_parts(folder: str | Path) -> Parts:
             f"{path} cannot be opened by this version: {' '.join(str(error).split())}"
         ) from error
     texts = vectors.get("text", torch.zeros(0, recipe.fusion.embedding_dim))
-    taken = vectors.get(
-        "taken", torch.ones(len(items.fused), dtype=torch.bool)
+    seen_items = vectors.get(
+        "seen_items", torch.ones(len(items.fused), dtype=torch.bool)
     )  # older runs did not keep it
     return Parts(
         model,
@@ -203,7 +203,7 @@ def load_parts(folder: str | Path) -> Parts:
         EmbeddingCache(texts, items, users),
         recipe,
         shape.get("store", ""),
-        taken,
+        seen_items,
     )
 
 

@@ -91,8 +91,7 @@ def small(shop, bert):
             fold.graph,
             counts,
             texts,
-            config.fanout,
-            config.neighbours,
+            config,
             torch.device("cpu"),
         )
         torch.manual_seed(0)

@@ -252,12 +252,12 @@ def test_a_refitted_recommender_uses_no_learned_vector_that_was_never_trained(
     made = trainer_of(tmp_path, "split.refit=true")
     later = refit(made.prepared, made.recipe)
     row = int(later.graph.events.item[0])
-    made.trainer.serving.taken[row] = (
+    made.trainer.serving.seen_items[row] = (
         False  # as if it were taken in the validation weeks for the first time
     )
     after = finish(made.trainer, later).snapshot
     assert (
-        torch.equal(after.taken, made.trainer.serving.taken)
+        torch.equal(after.seen_items, made.trainer.serving.seen_items)
         and row not in after.cold_items
     )
 

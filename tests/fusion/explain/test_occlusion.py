@@ -50,15 +50,13 @@ def really(recommender, cut, query, item):
         graph,
         counts,
         texts,
-        model.config.fanout,
-        0,
+        replace(model.config, neighbours=0),
         torch.device("cpu"),
-        model.config.text,
+        recommender.snapshot.seen_items,
     )
-    # which items stand next to each other, and which were ever taken, stay as they were
+    # Which items stand next to each other stays as it was.
     together = ("item", "together", "item")
     snapshot.edges[together] = recommender.snapshot.edges[together]
-    snapshot.taken = recommender.snapshot.taken
     embeddings = model.encode(
         snapshot, model.text and model.text.encode_table(model.text.table(texts.texts))
     )

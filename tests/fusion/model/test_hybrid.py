@@ -306,7 +306,7 @@ def test_own_vectors_are_dropped_in_training_only(small):
             snapshot, {**snapshot.all_rows, **rows}, snapshot.edges, texts
         )
     whole, some = (keep for keep in seen if keep is not None)
-    assert torch.equal(whole, snapshot.taken)
+    assert torch.equal(whole, snapshot.seen_items)
     assert 0 < some.sum() < whole.sum() and not (some & ~whole).any()
 
 

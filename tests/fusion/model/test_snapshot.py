@@ -3,6 +3,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from fusion.model.config import FusionConfig
 from fusion.model.snapshot import (
     TOGETHER,
     GraphSnapshot,
@@ -113,7 +114,11 @@ def test_a_blank_title_is_no_text():
 
 def test_a_world_knows_sizes_degrees_and_what_was_taken(shop, graph, counts):
     snapshot = GraphSnapshot(
-        graph, counts, NodeTexts.of(shop()), (4, 2), 3, torch.device("cpu")
+        graph,
+        counts,
+        NodeTexts.of(shop()),
+        FusionConfig(fanout=(4, 2), neighbours=3),
+        torch.device("cpu"),
     )
     assert (snapshot.items, snapshot.users) == (14, 6) and set(snapshot.sizes) == {
         "user",
@@ -129,7 +134,7 @@ def test_a_world_knows_sizes_degrees_and_what_was_taken(shop, graph, counts):
     assert snapshot.degree["item"][12] == 0 and snapshot.degree["item"][0] > 0
     taken = np.isin(np.arange(14), graph.events.item)
     assert (
-        snapshot.taken.tolist() == taken.tolist()
+        snapshot.seen_items.tolist() == taken.tolist()
         and snapshot.cold_items.tolist() == np.flatnonzero(~taken).tolist()
     )
     assert snapshot.sampler.sample({"item": torch.arange(3)}).rows["item"][

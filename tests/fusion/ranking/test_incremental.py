@@ -76,8 +76,7 @@ def test_the_counts_are_those_of_a_graph_with_the_events(served, trained):
         build_graph(tables),
         wanted,
         texts,
-        config.fanout,
-        config.neighbours,
+        config,
         served.snapshot.device,
     )
     embeddings = served.model.encode(snapshot, served.embeddings.text)
@@ -128,9 +127,9 @@ def test_an_item_first_taken_now_brings_no_vector_that_was_never_trained(
     served, monkeypatch
 ):
     row = served.items.row(COLD)
-    assert not served.snapshot.taken[row]
+    assert not served.snapshot.seen_items[row]
     more = served.with_events(events(("u002", COLD, 3.0)))
-    assert not more.snapshot.taken[row] and row not in more.snapshot.cold_items
+    assert not more.snapshot.seen_items[row] and row not in more.snapshot.cold_items
     own = served.model.inputs.nodes.get_parameter("of item.weight")
     before = own.data.clone()
     own.data[row] += 100.0
@@ -139,8 +138,8 @@ def test_an_item_first_taken_now_brings_no_vector_that_was_never_trained(
     assert np.array_equal(loud.embeddings.items.fused, more.embeddings.items.fused)
     wider = more.add_items(pa.table({"id": ["newest"], "title": ["white chair"]}))
     assert (
-        torch.equal(wider.snapshot.taken[:-1], served.snapshot.taken)
-        and not wider.snapshot.taken[-1]
+        torch.equal(wider.snapshot.seen_items[:-1], served.snapshot.seen_items)
+        and not wider.snapshot.seen_items[-1]
     )
 
 
@@ -206,8 +205,8 @@ def test_what_training_never_saw_taken_stays_so_in_the_saved_run(
     with new_run(tmp_path, "more") as folder:
         artifacts.save(more, trained.recipe, folder)
     again = Recommender.load(finished(folder))
-    assert not again.snapshot.taken[row] and torch.equal(
-        again.snapshot.taken, more.snapshot.taken
+    assert not again.snapshot.seen_items[row] and torch.equal(
+        again.snapshot.seen_items, more.snapshot.seen_items
     )
     assert (
         len(again.snapshot.graph.events.item[again.snapshot.graph.events.item == row])

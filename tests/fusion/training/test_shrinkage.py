@@ -180,7 +180,7 @@ def test_made_up_queries_do_not_say_it(trainer_of, tmp_path):
 
 def test_single_scores_keep_as_much_as_answers_do(trained):
     recommender = trained.recommender
-    model, old = recommender.model, recommender.snapshot.taken
+    model, old = recommender.model, recommender.snapshot.seen_items
     model.kept.copy_(torch.tensor([0.25, 0.75]))
     try:
         for query in (
