@@ -12,7 +12,6 @@ from typing import TypedDict
 import numpy as np
 import torch
 from lightning.fabric import Fabric
-from tqdm import tqdm
 
 from encoders.text.encoder import TextConfig, TextEncoder, TextSource
 from fusion.experiment import Recipe, Task
@@ -30,6 +29,7 @@ from fusion.training.trainer import Trainer, TrainingFold
 from kg.errors import DataError
 from kg.graph import Events, Graph, build_graph
 from kg.metapaths.count import PathCounts, count_paths
+from kg.progress import tqdm
 from kg.split.time import Held, Split
 
 log = logging.getLogger(__name__)

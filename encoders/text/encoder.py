@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from encoders.text import tuning as pretrained
 from encoders.text.tokens import TokenTable
 from kg.errors import InputError
+from kg.progress import tqdm
 from kg.tables import IntArray
 
 log = logging.getLogger(__name__)

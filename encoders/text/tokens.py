@@ -10,8 +10,8 @@ from typing import Protocol, Self
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
+from kg.progress import tqdm
 from kg.tables import IntArray
 
 _CHUNK = 4096

@@ -9,12 +9,12 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import HistGradientBoostingClassifier
-from tqdm import tqdm
 
 from eval.baselines.counts import FloatScores
 from eval.measure.protocol import evaluate
 from fusion.query_batch import QueryBatch
 from kg.errors import InputError
+from kg.progress import tqdm
 from kg.tables import IntArray
 
 Candidates = Callable[[QueryBatch], tuple[IntArray, npt.NDArray[np.float32]]]

@@ -14,7 +14,6 @@ import scipy.sparse as sp
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
-from tqdm import tqdm
 
 from eval.baselines.attention import Attention
 from eval.baselines.counts import Counts, FloatScores
@@ -22,6 +21,7 @@ from eval.baselines.neighbours import Factored, Histories, unknown_last
 from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import InputError
 from kg.graph import Graph
+from kg.progress import tqdm
 from kg.tables import IntArray
 
 

@@ -8,12 +8,12 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from eval.measure.metrics import ndcg, ranks
 from eval.measure.protocol import Scorer
 from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import DataError, InputError
+from kg.progress import tqdm
 from kg.tables import FloatArray, IntArray, Vocab
 
 

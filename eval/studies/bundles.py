@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from eval.baselines.counts import ItemKNN
 from eval.baselines.text import TfIdf
@@ -20,6 +19,7 @@ from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.tasks.folds import held_events
 from kg.errors import DataError
+from kg.progress import tqdm
 from kg.tables import FloatArray, IntArray
 
 LARGEST = 8  # items of a bundle that is asked for; larger ones are left out

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
 from eval.bench.explanation_tables import SLICES
 from eval.measure.bootstrap import mean_interval
@@ -27,6 +26,7 @@ from fusion.tasks.folds import held_events
 from kg import config as recipes
 from kg.counterfactual.edits import Cut
 from kg.pathfinding.search import NodePath
+from kg.progress import tqdm
 from kg.tables import FloatArray
 
 BETA = 0.3  # how much the latest interaction, or the most popular entity, counts in LIR and SEP

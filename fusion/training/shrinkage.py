@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
+from kg.progress import tqdm
 
 _SHARES = torch.linspace(0, 1, 11)
 _K = 10

@@ -9,7 +9,6 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from fusion.model.features import MetapathFeatures
 from fusion.model.head import FeatureHead
@@ -17,6 +16,7 @@ from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch, join
 from kg.errors import InputError
+from kg.progress import tqdm
 
 _Scorer = TypeVar("_Scorer")
 

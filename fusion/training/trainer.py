@@ -13,7 +13,6 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from encoders.text.encoder import TextSource
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
@@ -25,6 +24,7 @@ from fusion.training.shrinkage import fit_shrinkage
 from fusion.training.stages import finetune_head, pretrain_head
 from fusion.training.step import TrainingStep
 from kg.errors import InputError
+from kg.progress import tqdm
 
 CHECKPOINT = "checkpoint.pt"
 

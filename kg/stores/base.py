@@ -7,9 +7,9 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from kg.errors import StoreError
+from kg.progress import tqdm
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables, edge_schema
 
