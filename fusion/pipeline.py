@@ -14,7 +14,8 @@ import torch
 from lightning.fabric import Fabric
 from tqdm import tqdm
 
-from encoders.text.encoder import TextConfig, TextEncoder, TextSource
+from encoders.text.encoder import TextConfig, TextEncoder
+from encoders.text.source import TextSource
 from fusion.experiment import Recipe, Task
 from fusion.model.config import FusionConfig
 from fusion.model.features import MetapathFeatures
