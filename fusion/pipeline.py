@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from lightning.fabric import Fabric
 
-from encoders.text.encoder import TextConfig, TextEncoder, TextSource
+from encoders.text.encoder import TextConfig, TextEncoder
+from encoders.text.source import TextSource
 from fusion.experiment import Recipe, Task
 from fusion.model.config import FusionConfig
 from fusion.model.features import MetapathFeatures

@@ -16,7 +16,8 @@ def ids_of(values: Sequence[str], what: str = "items") -> tuple[str, ...]:
     """As a tuple; TypeError where it is one string, which would be read letter by letter."""
     if isinstance(values, str):
         raise InputError(
-            f"{what} must be a sequence of ids, not the one string {values!r}"
+            f"{what} must be a sequence of ids, not the one string {values!r}",
+            field=what,
         )
     return tuple(values)
 
@@ -47,27 +48,35 @@ class Constraints:
 
     def __post_init__(self) -> None:
         for name in ("within", "without", "between"):
-            object.__setattr__(self, name, named_values(getattr(self, name), name))
+            pairs = named_values(getattr(self, name), name, f"where.{name}")
+            object.__setattr__(self, name, pairs)
         for what, values in (("exclude", self.exclude), ("only", self.only)):
             if isinstance(values, str):
                 raise InputError(
-                    f"{what} must be a sequence, not the one string {values!r}"
+                    f"{what} must be a sequence, not the one string {values!r}",
+                    field=f"where.{what}",
                 )
         for name, (least, most) in self.between:
             for value in (least, most):
                 if value is not None and (
                     isinstance(value, bool) or not isinstance(value, int | float)
                 ):
-                    raise InputError(f"between {name}: {value!r} is no number")
+                    raise InputError(
+                        f"between {name}: {value!r} is no number", field="where.between"
+                    )
                 if value is not None and math.isnan(value):
-                    raise InputError(f"between {name}: a bound must not be NaN")
+                    raise InputError(
+                        f"between {name}: a bound must not be NaN",
+                        field="where.between",
+                    )
             if least is not None and most is not None and least > most:
                 raise InputError(
-                    f"between {name}: the least, {least}, is above the most, {most}"
+                    f"between {name}: the least, {least}, is above the most, {most}",
+                    field="where.between",
                 )
 
 
-def named_values(named: Any, what: str) -> tuple[tuple[str, Any], ...]:
+def named_values(named: Any, what: str, field: str = "") -> tuple[tuple[str, Any], ...]:
     """A mapping, or pairs of a name and values, as pairs of tuples.
 
     Raises:
@@ -76,12 +85,14 @@ def named_values(named: Any, what: str) -> tuple[tuple[str, Any], ...]:
     pairs = list(named.items() if isinstance(named, Mapping) else named)
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         raise InputError(
-            f"{what} must be a mapping from names to values, or pairs of these, not {named!r}"
+            f"{what} must be a mapping from names to values, or pairs of these, not {named!r}",
+            field=field or what,
         )
     for name, values in pairs:
         if isinstance(values, str):
             raise InputError(
-                f"{what} {name} must be a sequence, not the one string {values!r}"
+                f"{what} {name} must be a sequence, not the one string {values!r}",
+                field=field or what,
             )
     return tuple((name, tuple(values)) for name, values in pairs)
 
@@ -109,10 +120,11 @@ class Query:
         object.__setattr__(self, "items", ids_of(self.items))
         if len(self.items) > MOST_ITEMS:
             raise InputError(
-                f"{len(self.items)} items at hand are too many; at most {MOST_ITEMS} can be"
+                f"{len(self.items)} items at hand are too many; at most {MOST_ITEMS} can be",
+                field="items",
             )
         if self.k < 1:
-            raise InputError(f"k must be at least 1, not {self.k}")
+            raise InputError(f"k must be at least 1, not {self.k}", field="k")
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from fusion.bundles.plan import Plan
 from kg.errors import DataError, InputError, StoreError
 
 log = logging.getLogger("serve")
@@ -34,30 +35,8 @@ TITLES = {
     503: "Not now",
     504: "Too slow",
 }
-# Which field the recommender's own words are about.
-_FIELDS = (
-    (re.compile(r"slot '"), "plan.slots"),
-    (re.compile(r"two slots are called|the slots want"), "plan.slots"),
-    (
-        re.compile(
-            r"(budget|item_budget|size|season|complements|variety|alternatives|overlap)\b"
-        ),
-        "plan.{0}",
-    ),
-    (re.compile(r"between "), "where.between"),
-    (re.compile(r"item '.*' is at hand and has no"), "items"),
-    (
-        re.compile(
-            r"there is no item '.*' in the catalogue|item '.*' is at hand in the ask"
-        ),
-        "item",
-    ),
-    (re.compile(r"there is no item '|\d+ items (at hand|cannot be judged)"), "items"),
-    (
-        re.compile(r"items have no property or relation|no item has |the property '"),
-        "where",
-    ),
-)
+# What a plan holds; a body that holds a plan has these below `plan`.
+PLAN_FIELDS = frozenset(field.name for field in fields(Plan))
 
 
 class Problem(Exception):  # noqa: N818 - as RFC 9457 calls it
@@ -107,20 +86,22 @@ def problem_response(problem: Problem, request_id: str) -> Response:
 
 
 @contextmanager
-def refused() -> Iterator[None]:
+def refused(plan: str = "") -> Iterator[None]:
     """Turn what the recommender refuses into 422, and what is not there for it into 503.
 
     Any other error is a bug of ours, and is left to become 500.
+
+    Args:
+        plan: Where the body holds its plan; "" where a plan's fields stand in the body itself.
     """
     try:
         yield
     except (InputError, DataError) as error:
-        told = " ".join(str(error).split())
-        field = next(
-            (name.format(*m.groups()) for p, name in _FIELDS if (m := p.match(told))),
-            "",
-        )
-        raise Problem(422, told, [(field, told)] if field else []) from error
+        message = " ".join(str(error).split())
+        field = error.field
+        if plan and field.partition(".")[0] in PLAN_FIELDS:
+            field = f"{plan}.{field}"
+        raise Problem(422, message, [(field, message)] if field else []) from error
     except StoreError as error:
         log.warning("store: %s", error)
         raise Problem(

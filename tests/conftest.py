@@ -49,7 +49,7 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     import transformers
 
-    from encoders.text import tuning as pretrained
+    from encoders.text import pretrained
 
     folder = tmp_path_factory.mktemp("text")
     shape: dict[str, Any] = {

@@ -38,18 +38,30 @@ class Sage:
         _check(self.layers, self.dropout)
 
     def build(
-        self, width: int, edge_keys: Sequence[EdgeKey], node_types: Sequence[str]
+        self,
+        embedding_dim: int,
+        edge_keys: Sequence[EdgeKey],
+        node_types: Sequence[str],
     ) -> nn.Module:
-        """The module, for vectors of width D."""
+        """The module, for vectors of D numbers."""
 
         def conv() -> nn.Module:
             made: nn.Module = SAGEConv(
-                (width, width), width, root_weight=False, bias=False
+                (embedding_dim, embedding_dim),
+                embedding_dim,
+                root_weight=False,
+                bias=False,
             )
             return made
 
         return Convolutions(
-            width, edge_keys, node_types, conv, self.layers, self.dropout, sparse=True
+            embedding_dim,
+            edge_keys,
+            node_types,
+            conv,
+            self.layers,
+            self.dropout,
+            sparse=True,
         )
 
 
@@ -59,7 +71,7 @@ class Attention:
 
     Attributes:
         layers: Hops that a node sees.
-        heads: Attention heads; they must divide the width.
+        heads: Attention heads; they must divide embedding_dim.
         dropout: Of what a layer adds and of attention, in training.
     """
 
@@ -73,11 +85,16 @@ class Attention:
             raise InputError(f"heads = {self.heads}: it is at least 1")
 
     def build(
-        self, width: int, edge_keys: Sequence[EdgeKey], node_types: Sequence[str]
+        self,
+        embedding_dim: int,
+        edge_keys: Sequence[EdgeKey],
+        node_types: Sequence[str],
     ) -> nn.Module:
-        """The module, for vectors of width D; ValueError where heads do not divide it."""
-        if width % self.heads:
-            raise InputError(f"heads = {self.heads} do not divide the width {width}")
+        """The module, for vectors of D numbers; ValueError where heads do not divide it."""
+        if embedding_dim % self.heads:
+            raise InputError(
+                f"heads = {self.heads} do not divide embedding_dim = {embedding_dim}"
+            )
 
         def conv() -> nn.Module:
             heads = {
@@ -86,11 +103,19 @@ class Attention:
                 "add_self_loops": False,
                 "bias": False,
             }
-            made: nn.Module = GATv2Conv((width, width), width // self.heads, **heads)
+            made: nn.Module = GATv2Conv(
+                (embedding_dim, embedding_dim), embedding_dim // self.heads, **heads
+            )
             return made
 
         return Convolutions(
-            width, edge_keys, node_types, conv, self.layers, self.dropout, sparse=False
+            embedding_dim,
+            edge_keys,
+            node_types,
+            conv,
+            self.layers,
+            self.dropout,
+            sparse=False,
         )
 
 
@@ -111,9 +136,12 @@ class LightGCN:
         _check(self.layers, 0.0)
 
     def build(
-        self, width: int, edge_keys: Sequence[EdgeKey], node_types: Sequence[str]
+        self,
+        embedding_dim: int,
+        edge_keys: Sequence[EdgeKey],
+        node_types: Sequence[str],
     ) -> nn.Module:
-        """The module; it serves any width."""
+        """The module; it serves any embedding_dim."""
         return Propagation(edge_keys, self.layers)
 
 
@@ -127,7 +155,7 @@ class Convolutions(nn.Module):
     a vector of its own.
 
     Args:
-        width: D.
+        embedding_dim: D.
         edge_keys: The relations.
         node_types: The node types.
         conv: Makes the convolution of one relation.
@@ -139,7 +167,7 @@ class Convolutions(nn.Module):
 
     def __init__(
         self,
-        width: int,
+        embedding_dim: int,
         edge_keys: Sequence[EdgeKey],
         node_types: Sequence[str],
         conv: Callable[[], nn.Module],
@@ -155,10 +183,14 @@ class Convolutions(nn.Module):
             {f"{h} {' '.join(key)}": conv() for h in hops for key in edge_keys}
         )
         self.own = nn.ModuleDict(
-            {f"{h} {t}": nn.Linear(width, width) for h in hops for t in node_types}
+            {
+                f"{h} {t}": nn.Linear(embedding_dim, embedding_dim)
+                for h in hops
+                for t in node_types
+            }
         )
         self.norms = nn.ModuleDict(
-            {f"{h} {t}": nn.LayerNorm(width) for h in hops for t in node_types}
+            {f"{h} {t}": nn.LayerNorm(embedding_dim) for h in hops for t in node_types}
         )
         self.dropout = nn.Dropout(dropout)
 
@@ -215,21 +247,21 @@ class NodeInputs(nn.Module):
     """What a node brings to the GNN: its text, its own learned vector, and its type's.
 
     Args:
-        width: D.
+        embedding_dim: D.
         node_types: The node types.
         learned: By type, how many nodes have a vector of their own: those that are known in
             training.
     """
 
     def __init__(
-        self, width: int, node_types: Sequence[str], learned: Mapping[str, int]
+        self, embedding_dim: int, node_types: Sequence[str], learned: Mapping[str, int]
     ) -> None:
         super().__init__()
         self.node_types = tuple(node_types)
-        self.kinds = nn.Embedding(len(node_types), width)
+        self.kinds = nn.Embedding(len(node_types), embedding_dim)
         self.nodes = nn.ModuleDict(
             {
-                f"of {t}": nn.Embedding(count, width)
+                f"of {t}": nn.Embedding(count, embedding_dim)
                 for t, count in learned.items()
                 if count
             }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,13 +14,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from encoders.text import tuning as pretrained
+from encoders.text.pretrained import model_folder, open_model, quiet
 from encoders.text.tokens import TokenTable
+from encoders.text.tuning import layer_list, lower_part, upper_part, with_lora
 from kg.errors import InputError
 from kg.progress import tqdm
 from kg.tables import IntArray
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,14 +72,14 @@ class TextConfig:
 
 
 class TextEncoder(nn.Module):
-    """Token ids to vectors of width D.
+    """Token ids to vectors of D numbers.
 
     The projection starts with orthonormal rows or columns, so that untuned similarities
     roughly survive it.
 
     Args:
         config: How.
-        width: D.
+        embedding_dim: D.
         folder: Where the weights and tokenizer are, in place of config.model.
 
     Raises:
@@ -90,12 +88,12 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(
-        self, config: TextConfig, width: int, folder: str | Path | None = None
+        self, config: TextConfig, embedding_dim: int, folder: str | Path | None = None
     ) -> None:
         super().__init__()
-        self.config, self.width = config, width
-        where = Path(folder) if folder else pretrained.model_folder(config.model)
-        self.model, self.tokenizer = pretrained.open_model(
+        self.config, self.embedding_dim = config, embedding_dim
+        where = Path(folder) if folder else model_folder(config.model)
+        self.model, self.tokenizer = open_model(
             where, config.dropout, config.max_tokens
         )
         self.hidden: int = self.model.config.hidden_size  # H
@@ -109,18 +107,16 @@ class TextEncoder(nn.Module):
         ):  # not used, but a saved folder is then whole
             pooler.requires_grad_(False)
         if config.tune == "lora":
-            self.model = pretrained.with_lora(
-                self.model, config.lora_rank, config.dropout
-            )
+            self.model = with_lora(self.model, config.lora_rank, config.dropout)
         elif config.tune.startswith("top:"):
-            layers = pretrained.layer_list(self.model)[1]
+            layers = layer_list(self.model)[1]
             self.below = len(layers) - int(config.tune[4:])
             if self.below < 0:
                 raise InputError(
                     f"tune = {config.tune!r}: text model {where} has {len(layers)} layers"
                 )
             layers[self.below :].requires_grad_(True)
-        self.projection = nn.Linear(self.hidden, width, bias=False)
+        self.projection = nn.Linear(self.hidden, embedding_dim, bias=False)
         nn.init.orthogonal_(self.projection.weight)
         self.train()
 
@@ -131,7 +127,7 @@ class TextEncoder(nn.Module):
             self.model.eval()
         elif self.config.tune.startswith("top:"):
             self.model.eval()
-            pretrained.layer_list(self.model)[1][self.below :].train(mode)
+            layer_list(self.model)[1][self.below :].train(mode)
         return self
 
     @property
@@ -165,7 +161,7 @@ class TextEncoder(nn.Module):
 
     def lower(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T) ids and mask to (B, T, H), the states that leave the frozen layers."""
-        part = pretrained.lower_part(self.model, self.below)
+        part = lower_part(self.model, self.below)
         states: Tensor = part(
             input_ids=input_ids, attention_mask=attention_mask
         ).last_hidden_state
@@ -173,7 +169,7 @@ class TextEncoder(nn.Module):
 
     def upper(self, states: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T, H) states that left the frozen layers to (B, H), as `pool` gives them."""
-        part = pretrained.upper_part(self.model, self.below)
+        part = upper_part(self.model, self.below)
         return _mean(
             part(inputs_embeds=states, attention_mask=attention_mask).last_hidden_state,
             attention_mask,
@@ -191,17 +187,21 @@ class TextEncoder(nn.Module):
         self, table: TokenTable, progress: bool = False, project: bool = True
     ) -> Tensor:
         """(U, D) vectors of the distinct texts, or (U, H) before the projection; no gradient."""
-        one, width = (self.forward, self.width) if project else (self.pool, self.hidden)
+        encode_batch = self.forward if project else self.pool
+        size = self.embedding_dim if project else self.hidden
 
         def encode(rows: IntArray) -> Tensor:
             ids, mask = table.batch(rows)
-            return one(ids.to(self.device), mask.to(self.device))
+            return encode_batch(ids.to(self.device), mask.to(self.device))
 
-        return _encode_all(self, table, encode, width, progress)
+        return encode_batches(self, table, encode, size, progress)
 
     def encode(self, texts: Sequence[str]) -> Tensor:
         """(N, D) vectors of texts, 0 for a blank one; no gradient."""
-        table, blank = self.table(texts), torch.zeros(1, self.width, device=self.device)
+        table, blank = (
+            self.table(texts),
+            torch.zeros(1, self.embedding_dim, device=self.device),
+        )
         return torch.cat([self.encode_table(table), blank])[
             torch.from_numpy(table.index).to(self.device)
         ]
@@ -210,7 +210,7 @@ class TextEncoder(nn.Module):
         """Write a folder that both this class and transformers can open; low-rank updates are merged."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        with pretrained.quiet():
+        with quiet():
             model = (
                 copy.deepcopy(self.model).merge_and_unload()
                 if self.config.tune == "lora"
@@ -222,7 +222,9 @@ class TextEncoder(nn.Module):
             {"weight": self.projection.weight.detach().cpu().contiguous()},
             folder / "projection.safetensors",
         )
-        settings = json.dumps(asdict(self.config) | {"width": self.width}, indent=2)
+        settings = json.dumps(
+            asdict(self.config) | {"embedding_dim": self.embedding_dim}, indent=2
+        )
         (folder / "text_config.json").write_text(settings + "\n", encoding="utf-8")
 
     @classmethod
@@ -237,7 +239,7 @@ class TextEncoder(nn.Module):
                 (Path(folder) / "text_config.json").read_text(encoding="utf-8")
             )
             weight = load_file(Path(folder) / "projection.safetensors")["weight"]
-            width = settings.pop("width")
+            embedding_dim = settings.pop("embedding_dim")
         except (OSError, KeyError, AttributeError, ValueError) as error:
             raise InputError(
                 f"{folder} is no folder of a saved text encoder: {error}"
@@ -246,114 +248,14 @@ class TextEncoder(nn.Module):
             raise InputError(
                 f"{folder}/text_config.json: unknown key {', '.join(sorted(unknown))}"
             )
-        encoder = cls(TextConfig(**settings), width, folder)
+        encoder = cls(TextConfig(**settings), embedding_dim, folder)
         if weight.shape != encoder.projection.weight.shape:
             raise InputError(
-                f"{folder}: a projection of {tuple(weight.shape)} does not fit its model and width"
+                f"{folder}: a projection of {tuple(weight.shape)} does not fit its model and embedding_dim"
             )
         with torch.no_grad():
             encoder.projection.weight.copy_(weight)
         return encoder
-
-
-class TextSource:
-    """The vectors of a table's texts, as cheaply as the tuning allows.
-
-    What lies under the tuned layers never changes, so it is computed once, on first use, and
-    kept where it fits
-    `cache_mb`: every token's state for "top:N", every text's pooled vector for "frozen".
-    Results are the encoder's.
-
-    Args:
-        encoder: Whose vectors; moving it to another device moves what is kept.
-        table: U distinct texts.
-        keep: Whether to keep anything; not worth it for texts that are read once.
-    """
-
-    def __init__(
-        self, encoder: TextEncoder, table: TokenTable, keep: bool = True
-    ) -> None:
-        self.encoder, self.table = encoder, table
-        frozen = encoder.config.tune == "frozen"
-        rows = len(table) if frozen else len(table.ids)
-        self.cached = (
-            keep
-            and rows * encoder.hidden * 4 <= encoder.config.cache_mb * 2**20
-            and len(table) > 0
-            and (frozen or (encoder.below > 0 and pretrained.splits(encoder.model)))
-        )
-        self._kept: Tensor | None = None
-
-    def share(self, other: TextSource) -> None:
-        """Keep what another keeps of the same texts, whose encoder has the same config: neither changes it."""
-        if other is not self and other._kept is not None and self.cached:
-            self._kept = other._kept
-
-    def encode(self, distinct: Tensor | IntArray) -> Tensor:
-        """(B,) distinct texts, repeats allowed, to (B, D), with gradient to what is tuned."""
-        rows = np.asarray(
-            distinct.cpu() if isinstance(distinct, Tensor) else distinct, np.int64
-        )
-        once, back = np.unique(rows, return_inverse=True)
-        parts = list(self.table.buckets(once, self.encoder.budget))
-        if not parts:
-            return torch.zeros(0, self.encoder.width, device=self.encoder.device)
-        self._keep()
-        place = np.argsort(np.concatenate(parts))
-        return torch.cat([self._encode(p) for p in parts])[
-            torch.from_numpy(place[back]).to(self.encoder.device)
-        ]
-
-    def encode_all(self, progress: bool = False) -> Tensor:
-        """(U, D) vectors of all distinct texts; no gradient."""
-        self._keep(progress)
-        return _encode_all(
-            self.encoder, self.table, self._encode, self.encoder.width, progress
-        )
-
-    def _encode(self, rows: IntArray) -> Tensor:
-        encoder, device = self.encoder, self.encoder.device
-        if self._kept is None:
-            ids, mask = self.table.batch(rows)
-            vectors: Tensor = encoder(ids.to(device), mask.to(device))
-            return vectors
-        if encoder.config.tune == "frozen":
-            return encoder.project(self._kept[torch.from_numpy(rows).to(device)])
-        places, real = (
-            torch.from_numpy(part).to(device) for part in self.table.places(rows)
-        )
-        return encoder.project(encoder.upper(self._kept[places], real.long()))
-
-    @torch.inference_mode(False)
-    def _keep(self, progress: bool = False) -> None:
-        encoder, table, device = self.encoder, self.table, self.encoder.device
-        if self._kept is not None:
-            self._kept = self._kept.to(device)
-        if not self.cached or self._kept is not None:
-            return
-        if encoder.config.tune == "frozen":
-            self._kept = encoder.encode_table(table, progress, project=False)
-            return
-        kept = torch.empty(len(table.ids), encoder.hidden, device=device)
-
-        def fill(rows: IntArray) -> Tensor:
-            ids, mask = (part.to(device) for part in table.batch(rows))
-            places, real = (
-                torch.from_numpy(part).to(device) for part in table.places(rows)
-            )
-            kept[places[real]] = encoder.lower(ids, mask)[real].float()
-            return torch.zeros(len(rows), 0, device=device)
-
-        _encode_all(encoder, table, fill, 0, progress)
-        few = np.arange(min(8, len(table)))
-        with torch.no_grad():
-            plain, self._kept = self._encode(few), kept
-            if not torch.allclose(self._encode(few), plain, atol=1e-3):
-                log.warning(
-                    "%s cannot be split between layers; texts are encoded whole",
-                    type(encoder.model).__name__,
-                )
-                self.cached, self._kept = False, None
 
 
 def _mean(states: Tensor, mask: Tensor) -> Tensor:
@@ -362,24 +264,23 @@ def _mean(states: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _encode_all(
+def encode_batches(
     encoder: TextEncoder,
     table: TokenTable,
-    one: Callable[[IntArray], Tensor],
-    width: int,
+    encode: Callable[[IntArray], Tensor],
+    size: int,
     progress: bool,
 ) -> Tensor:
-    out = torch.zeros(len(table), width, device=encoder.device)
+    """(U, size) what `encode` gives of a table's texts, batch by batch; no gradient, no dropout."""
+    out = torch.zeros(len(table), size, device=encoder.device)
     training = encoder.training
     encoder.eval()
     try:
         with tqdm(total=len(table), desc="encoding texts", disable=not progress) as bar:
             for rows in table.buckets(np.arange(len(table)), encoder.budget):
-                out[torch.from_numpy(rows).to(encoder.device)] = one(rows).to(out.dtype)
+                place = torch.from_numpy(rows).to(encoder.device)
+                out[place] = encode(rows).to(out.dtype)
                 bar.update(len(rows))
     finally:
         encoder.train(training)
     return out
-
-
-__all__ = ["TextConfig", "TextEncoder", "InputError", "TextSource"]

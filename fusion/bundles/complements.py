@@ -34,7 +34,8 @@ class Complements:
         facts, graph = recommender.facts, recommender.snapshot.graph
         if not facts.kind:
             raise DataError(
-                "complements: the graph has no category, product_type, kind or type of items"
+                "complements: the graph has no category, product_type, kind or type of items",
+                field="complements",
             )
         embeddings = recommender.embeddings.items
         self._spaces = [
@@ -81,7 +82,8 @@ class Complements:
         negative = self._substitutes(recommender, rng)
         if not positive.shape[1] or not negative.shape[1]:
             raise DataError(
-                "complements: no two items of different kinds were taken together, or none of one kind are there"
+                "complements: no two items of different kinds were taken together, or none of one kind are there",
+                field="complements",
             )
         features = np.concatenate(
             [self._features(*positive), self._features(*negative)]

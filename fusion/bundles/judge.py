@@ -163,7 +163,9 @@ def judge(
     """
     ids = tuple(dict.fromkeys(ids_of(items)))
     if not 2 <= len(ids) <= MOST:
-        raise InputError(f"{len(ids)} items cannot be judged; 2 to {MOST} can")
+        raise InputError(
+            f"{len(ids)} items cannot be judged; 2 to {MOST} can", field="items"
+        )
     rows = np.array([known(recommender, item) for item in ids])
     given = plan or Plan()
     problem = resolve(

@@ -24,7 +24,9 @@ def diversified(
         diversity: d, 0..1; 0 is the order of the scores.
     """
     if not 0 <= diversity <= 1:
-        raise InputError(f"diversity must be in 0..1, not {diversity}")
+        raise InputError(
+            f"diversity must be in 0..1, not {diversity}", field="diversity"
+        )
     order = np.argsort(-score, kind="stable")
     if diversity == 0 or not len(score):
         return order[:k]

@@ -33,13 +33,14 @@ class Slot:
 
     def __post_init__(self) -> None:
         object.__setattr__(
-            self, "within", named_values(self.within, f"slot {self.name!r}:")
+            self, "within", named_values(self.within, f"slot {self.name!r}:", "slots")
         )
         if not self.name.strip():
-            raise InputError("a slot must have a name")
+            raise InputError("a slot must have a name", field="slots")
         if not 0 <= self.least <= self.most or self.most < 1:
             raise InputError(
-                f"slot {self.name!r}: from {self.least} to {self.most} items is no range"
+                f"slot {self.name!r}: from {self.least} to {self.most} items is no range",
+                field="slots",
             )
 
     @classmethod
@@ -52,7 +53,8 @@ class Slot:
         found = _SLOT.fullmatch(text.strip())
         if found is None:
             raise InputError(
-                f'slot {text!r} is not like "shoes", "2 socks", "bag?" or "top = group: Shirts"'
+                f'slot {text!r} is not like "shoes", "2 socks", "bag?" or "top = group: Shirts"',
+                field="slots",
             )
         least, most, name, optional, meaning = found.groups()
         within: Named = ()
@@ -63,7 +65,8 @@ class Slot:
             )
             if not colon or not attribute.strip() or not chosen:
                 raise InputError(
-                    f"slot {text!r}: after = comes an attribute, a colon and values, divided by |"
+                    f"slot {text!r}: after = comes an attribute, a colon and values, divided by |",
+                    field="slots",
                 )
             within = ((attribute.strip(), chosen),)
         count = int(least or 1)
@@ -158,36 +161,49 @@ class Plan:
             if not isinstance(slot, Slot):
                 given = type(slot).__name__
                 raise InputError(
-                    f"slots must be a sequence of Slot, not of {given}; Slot.parse reads words"
+                    f"slots must be a sequence of Slot, not of {given}; Slot.parse reads words",
+                    field="slots",
                 )
         object.__setattr__(self, "require", named_values(self.require, "require"))
         for name in ("budget", "item_budget"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
-                raise InputError(f"{name}: {value} is no amount of money")
+                raise InputError(f"{name}: {value} is no amount of money", field=name)
         if self.size is not None and not 1 <= self.size[0] <= self.size[1] <= MOST:
             raise InputError(
-                f"size: from {self.size[0]} to {self.size[1]} is no range within 1 to {MOST}"
+                f"size: from {self.size[0]} to {self.size[1]} is no range within 1 to {MOST}",
+                field="size",
             )
         names = [slot.name for slot in self.slots]
         if twice := {name for name in names if names.count(name) > 1}:
             raise InputError(
-                f"two slots are called {min(twice)!r}; give one a count, as in '2 {min(twice)}'"
+                f"two slots are called {min(twice)!r}; give one a count, as in '2 {min(twice)}'",
+                field="slots",
             )
         least = sum(slot.least for slot in self.slots)
         if least > (self.size[1] if self.size else MOST):
             raise InputError(
-                f"the slots want at least {least} items, the size allows {(self.size or (0, MOST))[1]}"
+                f"the slots want at least {least} items, the size allows {(self.size or (0, MOST))[1]}",
+                field="slots",
             )
         if self.season is not None and self.season not in range(1, 13):
-            raise InputError(f"season: {self.season} is no month; 1 to 12 are")
+            raise InputError(
+                f"season: {self.season} is no month; 1 to 12 are", field="season"
+            )
         for name in ("variety", "overlap"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} must be in 0..1, not {getattr(self, name)}")
+                value = getattr(self, name)
+                raise InputError(f"{name} must be in 0..1, not {value}", field=name)
         if not 0 <= self.complements <= 10:
-            raise InputError(f"complements must be in 0..10, not {self.complements}")
+            raise InputError(
+                f"complements must be in 0..10, not {self.complements}",
+                field="complements",
+            )
         if not 1 <= self.alternatives <= 20:
-            raise InputError(f"alternatives must be in 1..20, not {self.alternatives}")
+            raise InputError(
+                f"alternatives must be in 1..20, not {self.alternatives}",
+                field="alternatives",
+            )
 
     def sizes(self, kept: int) -> tuple[int, int]:
         """Least and most items where `kept` are at hand."""

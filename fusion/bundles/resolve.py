@@ -27,7 +27,8 @@ def resolve(
     facts, size = recommender.facts, len(recommender.items)
     if len(items) > MOST:
         raise InputError(
-            f"{len(items)} items at hand are too many; a combination has at most {MOST}"
+            f"{len(items)} items at hand are too many; a combination has at most {MOST}",
+            field="items",
         )
     keep = {
         f"item {item!r} at hand": known(recommender, item)
@@ -38,9 +39,9 @@ def resolve(
     if priced or plan.price in facts.names:
         try:
             price = facts.numbers(plan.price)
-        except DataError:
+        except DataError as error:
             if priced:  # else nothing is asked of it
-                raise
+                raise DataError(str(error), field="price") from None
     filters = {}
     if priced and price is not None:
         filters["a known price"] = ~np.isnan(price)
@@ -48,7 +49,8 @@ def resolve(
             for item, row in zip(dict.fromkeys(items), keep.values(), strict=True):
                 if np.isnan(price[row]):
                     raise DataError(
-                        f"item {item!r} is at hand and has no {plan.price}, so no budget can be kept"
+                        f"item {item!r} is at hand and has no {plan.price}, so no budget can be kept",
+                        field="items",
                     )
         if plan.item_budget is not None:
             filters[f"at most {plan.item_budget:g} an item"] = ~(
@@ -83,7 +85,7 @@ def known(recommender: Ranker, item: str) -> int:
     """The row of an item; DataError where there is none."""
     row = recommender.items.row(item)
     if row < 0:
-        raise DataError(f"there is no item {item!r}")
+        raise DataError(f"there is no item {item!r}", field="items")
     return row
 
 
@@ -92,7 +94,7 @@ def _fits(recommender: Ranker, slot: Slot) -> BoolArray:
         within = slot.within or (recommender.facts.find(slot.name),)
         masks = [recommender.facts.mask(name, values) for name, values in within]
     except DataError as error:
-        raise DataError(f"slot {slot.name!r}: {error}") from None
+        raise DataError(f"slot {slot.name!r}: {error}", field="slots") from None
     fits: BoolArray = np.logical_and.reduce(masks)
     return fits
 

@@ -21,7 +21,8 @@ def months_of(time: FloatArray) -> IntArray:
     """
     if not len(time) or np.isnan(time).any():
         raise DataError(
-            "season: the graph's events have no times; give the season as an attribute instead"
+            "season: the graph's events have no times; give the season as an attribute instead",
+            field="season",
         )
     if time.min() >= 3653 and time.max() < 36525:
         months = (
@@ -36,12 +37,14 @@ def months_of(time: FloatArray) -> IntArray:
         months = np.ceil(np.minimum(time, 52) * 12 / 52).astype(np.int64)
     else:
         raise DataError(
-            "season: the graph's times are neither days since 1970 nor weeks of a year"
+            "season: the graph's times are neither days since 1970 nor weeks of a year",
+            field="season",
         )
     covered = len(np.unique(months))
     if covered < MONTHS:
         raise DataError(
-            f"season: the graph's times cover {covered} months; {MONTHS} are the fewest to learn from"
+            f"season: the graph's times cover {covered} months; {MONTHS} are the fewest to learn from",
+            field="season",
         )
     return months
 
@@ -54,12 +57,13 @@ def seasonal(graph: Graph, facts: Facts, month: int) -> FloatArray:
         ValueError: There is no such month.
     """
     if not 1 <= month <= 12:
-        raise InputError(f"season is a month, 1 to 12, not {month}")
+        raise InputError(f"season is a month, 1 to 12, not {month}", field="season")
     events = graph.events.take(~graph.events.lasting)
     now = months_of(events.time) == month
     if not now.any():
         raise DataError(
-            f"season: in training nothing was taken in month {month}, so it cannot be told"
+            f"season: in training nothing was taken in month {month}, so it cannot be told",
+            field="season",
         )
     share, size = float(now.mean()), graph.size(graph.item)
     count, inside = (

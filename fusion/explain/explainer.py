@@ -99,13 +99,14 @@ class Explainer:
     ) -> Explanation:
         """As the function of that name."""
         if k < 1:
-            raise InputError(f"k = {k}: at least 1 path")
+            raise InputError(f"k = {k}: at least 1 path", field="k")
         row = self.recommender.items.row(item)
         if row < 0:
-            raise DataError(f"there is no item {item!r} in the catalogue")
+            raise DataError(f"there is no item {item!r} in the catalogue", field="item")
         if item in query.items:
             raise DataError(
-                f"item {item!r} is at hand in the ask, and what is at hand is never an answer"
+                f"item {item!r} is at hand in the ask, and what is at hand is never an answer",
+                field="item",
             )
         said = Phrases.open(language, self.graph.schema, phrases)
         spot = self.occlusion.spot(query, row)

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
-from encoders.text import tuning as pretrained
+from encoders.text import pretrained
 from fusion.explain.explanation import Explanation, GraphPath
 
 _PROMPT = "Rewrite this sentence in plain, friendly words. Keep every name and number exactly.\n\n{}\n\nRewritten:"

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from encoders.graph.layers import GraphConfig, NodeInputs, Sage
-from encoders.text.encoder import TextEncoder, TextSource
+from encoders.text.encoder import TextEncoder
+from encoders.text.source import TextSource
 from fusion.model.config import FusionConfig
 from fusion.model.context import ITEM, USER, WORDS, ContextEncoder
 from fusion.model.gate import FUSIONS

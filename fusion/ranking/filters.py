@@ -158,7 +158,8 @@ class Facts:
         table = self._tables.nodes[self._item]
         if name not in table.column_names:
             raise DataError(
-                f"items have no property or relation {name!r}; they have {', '.join(self.names)}"
+                f"items have no property or relation {name!r}; they have {', '.join(self.names)}",
+                field="where",
             )
         return table[name]
 
@@ -174,7 +175,8 @@ class Facts:
         lost = [want for want, codes in zip(wanted, found, strict=True) if not codes]
         if lost and (every or len(lost) == len(wanted)):
             raise DataError(
-                f"no item has {name} {lost[0]!r}{self._near(values, lost[0])}"
+                f"no item has {name} {lost[0]!r}{self._near(values, lost[0])}",
+                field="where",
             )
         return values.mask(code for codes in found for code in codes)
 
@@ -254,7 +256,8 @@ class Facts:
             and name not in self._tables.nodes[self._item].column_names
         ):
             raise DataError(
-                f"no item has a numeric property {name!r}; it names what a relation leads to"
+                f"no item has a numeric property {name!r}; it names what a relation leads to",
+                field="where",
             )
         column = self._column(name)
         try:
@@ -266,7 +269,7 @@ class Facts:
                 [_number(value) for value in column.to_pylist()], np.float64
             )
         if np.isnan(values).all():
-            raise DataError(f"the property {name!r} holds no numbers")
+            raise DataError(f"the property {name!r} holds no numbers", field="where")
         return values
 
 

@@ -7,7 +7,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
-from encoders.text.encoder import TextSource
+from encoders.text.source import TextSource
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes, encode_words, live_rows
 from fusion.model.losses import Losses, losses
 from fusion.model.snapshot import GraphSnapshot

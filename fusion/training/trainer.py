@@ -14,7 +14,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from encoders.text.encoder import TextSource
+from encoders.text.source import TextSource
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
 from fusion.model.losses import Losses
 from fusion.model.snapshot import GraphSnapshot

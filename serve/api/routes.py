@@ -199,7 +199,7 @@ async def build(request: Request, body: schemas.BuildIn) -> Response:
     loaded = state_of(request).engine.now
 
     def work() -> answers.BuildAnswer:
-        with refused():
+        with refused(plan="plan"):
             built = loaded.recommender.build(
                 body.plan.plan(), body.user, tuple(body.items), body.text
             )

@@ -7,8 +7,9 @@ import pytest
 import torch
 import transformers
 
-from encoders.text import tuning as pretrained
-from encoders.text.encoder import TextConfig, TextEncoder, TextSource
+from encoders.text import pretrained
+from encoders.text.encoder import TextConfig, TextEncoder
+from encoders.text.source import TextSource
 from fusion.model.config import FusionConfig
 from fusion.model.hybrid import EmbeddingCache, Hybrid
 from fusion.model.snapshot import GraphSnapshot, NodeTexts, edge_keys

@@ -10,8 +10,9 @@ import torch
 import transformers
 from torch.nn.functional import normalize
 
-from encoders.text import tuning as pretrained
-from encoders.text.encoder import TextConfig, TextEncoder, TextSource
+from encoders.text import pretrained
+from encoders.text.encoder import TextConfig, TextEncoder
+from encoders.text.source import TextSource
 from kg.errors import InputError
 
 LONG = "a very long text about a warm winter coat with a hood"
@@ -52,9 +53,9 @@ def folders(tmp_path_factory):
     return root
 
 
-def make(folder, seed=0, width=16, **settings):
+def make(folder, seed=0, embedding_dim=16, **settings):
     torch.manual_seed(seed)
-    return TextEncoder(TextConfig(model=str(folder), **settings), width)
+    return TextEncoder(TextConfig(model=str(folder), **settings), embedding_dim)
 
 
 def step(encoder, source, rows, rate=0.1):
@@ -79,7 +80,7 @@ def test_the_default_encoder_knows_what_is_alike():
 
 
 def test_the_projection_keeps_lengths_where_it_is_wide_enough(folders):
-    encoder = make(folders / "bert", width=64)
+    encoder = make(folders / "bert", embedding_dim=64)
     table = encoder.table(TEXTS)
     pooled, vectors = (
         encoder.encode_table(table, project=False),
@@ -173,8 +174,8 @@ def test_the_split_holds_for_every_family_or_is_not_made(folders, family):
 
 
 def test_a_model_that_does_not_split_is_noticed(folders, monkeypatch, caplog):
-    monkeypatch.setattr(pretrained, "splits", lambda model: True)
-    monkeypatch.setattr(pretrained, "lower_part", lambda model, count: model)
+    monkeypatch.setattr("encoders.text.source.splits", lambda model: True)
+    monkeypatch.setattr("encoders.text.encoder.lower_part", lambda model, count: model)
     encoder = make(folders / "bert", tune="top:1")
     source = TextSource(encoder, encoder.table(TEXTS))
     assert torch.allclose(
@@ -258,7 +259,10 @@ def test_a_saved_folder_opens_here_and_in_transformers(folders, tmp_path, tune):
     assert torch.equal(encoder.encode(TEXTS), wanted), "saving changes nothing"
 
     again = TextEncoder.from_pretrained(tmp_path / "saved")
-    assert (again.config, again.width) == (encoder.config, encoder.width)
+    assert (again.config, again.embedding_dim) == (
+        encoder.config,
+        encoder.embedding_dim,
+    )
     assert torch.allclose(again.encode(TEXTS), wanted, atol=1e-5)
     with pretrained.quiet():
         plain = transformers.AutoModel.from_pretrained(tmp_path / "saved").eval()
@@ -346,6 +350,8 @@ def test_a_folder_that_was_not_saved_here(folders, tmp_path):
     (tmp_path / "text_config.json").write_text(json.dumps(settings | {"colour": 1}))
     with pytest.raises(InputError, match="unknown key colour"):
         TextEncoder.from_pretrained(tmp_path)
-    (tmp_path / "text_config.json").write_text(json.dumps(settings | {"width": 5}))
+    (tmp_path / "text_config.json").write_text(
+        json.dumps(settings | {"embedding_dim": 5})
+    )
     with pytest.raises(InputError, match="does not fit"):
         TextEncoder.from_pretrained(tmp_path)

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from encoders.text import export as onnx
-from encoders.text import tuning as pretrained
+from encoders.text import pretrained
 from encoders.text.encoder import TextConfig, TextEncoder
 from kg.errors import InputError
 

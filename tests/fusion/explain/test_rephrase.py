@@ -3,7 +3,7 @@ from dataclasses import replace
 import torch
 import transformers
 
-from encoders.text import tuning as pretrained
+from encoders.text import pretrained
 from fusion.explain.rephrase import Rephraser, keeps
 from fusion.query import Query
 
