@@ -4,13 +4,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help train test lint ci clean
+.PHONY: help train test lint ci docs clean
 
 help:
 	@echo "make train   install, then train the demo recipe on the embedded graph (or the Neo4j at NEO4J_URI)"
 	@echo "make test    install with the development tools, then run the tests"
 	@echo "make lint    ruff and mypy"
 	@echo "make ci      lint and test"
+	@echo "make docs    build the documentation's site into site/"
 	@echo "make clean   remove .venv and the caches"
 
 # OpenMP's threads spin while they wait, which is slow beside other busy processes.
@@ -28,13 +29,17 @@ lint: .venv/dev
 
 ci: lint test
 
+docs: .venv/docs
+	$(BIN)/mkdocs build --strict
+
 # The stamps: touched only when the install went through, out of date when the dependencies change.
 .venv/train: EXTRAS = demo
 .venv/dev: EXTRAS = demo,dev,benchmark,serve,onnx,viz
-.venv/train .venv/dev: pyproject.toml constraints.txt
+.venv/docs: EXTRAS = docs
+.venv/train .venv/dev .venv/docs: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	@touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv site .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -46,7 +46,7 @@ class TrainingConfig:
             as asks to come will: what vectors have learnt by heart looks better than it is. 0
             settles on the asks of the joint training; one pass over many asks of people and
             words allows it, several passes over ids alone do not.
-        temper: Most validation queries a task that say how much is kept of what vectors add; 0
+        shrinkage: Most validation queries a task that say how much is kept of what vectors add; 0
             keeps all, and so does a recipe of nothing but synthetic queries, which make the
             BM25 score look better than it is.
     """
