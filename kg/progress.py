@@ -23,6 +23,8 @@ def tqdm(*arguments: Any, **settings: Any) -> Any:
 class LogBar(drawn):  # type: ignore[misc]  # tqdm ships no types
     """A bar in a file: whole lines, and none that is drawn over."""
 
+    disable: bool
+
     @staticmethod
     def status_printer(file: TextIO) -> Callable[[str], None]:
         """What writes one state of the bar."""
