@@ -23,14 +23,16 @@ from eval.examples import worked_queries
 from eval.leakage import audit
 from eval.measure.report import Report
 from eval.parts import PARTS, RECIPES, load_recipe, train_parts
-from eval.suite import baselines, judge, measure
+from eval.suite import baselines, measure
 from fusion.dry_run import peak_memory, preview, too_few
 from fusion.experiment import Recipe
-from fusion.pipeline import Prepared, finish, make_trainer, prepare, refit
+from fusion.pipeline import train
+from fusion.preparation import KnownGraph, prepare
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import environment, finished, model_card, new_run
 from fusion.training.shrinkage import shares_kept
+from fusion.training.trainer import Trainer
 from kg import config as recipes
 from kg.errors import DataError, RunError, TrousseauError
 from kg.schema import GraphSchema
@@ -173,37 +175,37 @@ def run(options: argparse.Namespace) -> int:
 
     if options.resume:
         check_unchanged(work, split.fingerprint)
-    trainer = make_trainer(
-        prepared, recipe, lambda r: judge(prepared, recipe, r), work, fabric, bars
+
+    def announce(trainer: Trainer) -> None:
+        if trainer.done:
+            say(f"resumed  at step {trainer.done} of {len(trainer.plan)}")
+        elif fabric.is_global_zero:
+            start_work(work, recipe, uri, split.fingerprint)
+        say(
+            f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}"
+        )
+        if warning := too_few(len(trainer.plan), recipe):
+            say(warning)
+
+    recommender, history = train(
+        prepared, recipe, work, fabric, bars, bool(options.resume), announce
     )
-    if options.resume and trainer.resume():
-        say(f"resumed  at step {trainer.done} of {len(trainer.plan)}")
-    elif fabric.is_global_zero:
-        start_work(work, recipe, uri, split.fingerprint)
-    say(
-        f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}"
-    )
-    if warning := too_few(len(trainer.plan), recipe):
-        say(warning)
-    history = trainer.fit(bars)
-    later = refit(prepared, recipe)
-    recommender = finish(trainer, later)
     recommender.store = lasting(uri or str(store_path(recipe, Path(options.data))))
     trained = time.monotonic()
-    parts = train_parts(prepared, recipe, work, fabric, bars, later)
+    parts = train_parts(prepared, recipe, work, fabric, bars)
     if not fabric.is_global_zero:
         return 0
     name = "hybrid" if recipe.fusion.graph and recipe.fusion.text else "model"
-    rivals = (
-        baselines(prepared, recipe, bars, later) if recipe.evaluation.baselines else {}
+    rivals = baselines(prepared, recipe, bars) if recipe.evaluation.baselines else {}
+    reports = measure(prepared, recipe, {name: recommender, **parts, **rivals}, bars)
+    folder = save(
+        recommender, recipe, prepared.serving, reports, history, work, Path(options.out)
     )
-    reports = measure(later, recipe, {name: recommender, **parts, **rivals}, bars)
-    folder = save(recommender, recipe, later, reports, history, work, Path(options.out))
     for report in reports.values():
         say(f"\n{report.to_text()}")
     if kept := shares_kept(recommender.model):
         say(f"\nkept     {kept}")
-    say("\n" + worked_queries(recommender, later))
+    say("\n" + worked_queries(recommender, prepared))
     spent = f"training {trained - started:.0f} s, evaluation {time.monotonic() - trained:.0f} s"
     say(f"\nsaved    {folder}   ({spent}, at most {peak_memory() / 2**30:.1f} GiB)")
     return 0
@@ -314,14 +316,14 @@ def start_work(work: Path, recipe: Recipe, uri: str, fingerprint: str) -> None:
 def save(
     recommender: Recommender,
     recipe: Recipe,
-    prepared: Prepared,
+    known: KnownGraph,
     reports: dict[str, Report],
     history: list[dict[str, float]],
     work: Path,
     out: Path,
 ) -> Path:
     """Write the run folder, whole or not at all; the folder that was worked in then goes."""
-    tables, made = prepared.split.train, environment()
+    tables, made = known.split.train, environment()
     markdown = "\n\n".join(report.to_markdown() for report in reports.values())
     if kept := shares_kept(recommender.model):
         markdown += f"\n\nKept {kept} (`training.shrinkage`)."
@@ -331,7 +333,7 @@ def save(
             "test": {task: r.to_dict() for task, r in reports.items()},
             "validation": history,
         }
-        facts = {"split": prepared.split.fingerprint, "train": tables.fingerprint()}
+        facts = {"split": known.split.fingerprint, "train": tables.fingerprint()}
         for file, content in (
             ("metrics", metrics),
             ("environment", made),
@@ -342,8 +344,8 @@ def save(
             )
         (folder / "held_out").mkdir()
         for name, held in (
-            ("valid", prepared.split.valid),
-            ("test", prepared.split.test),
+            ("valid", known.split.valid),
+            ("test", known.split.test),
         ):
             pq.write_table(
                 held.events, folder / "held_out" / f"{name}.parquet", compression="zstd"

@@ -13,7 +13,7 @@ from eval.baselines.text import LexicalMatch, RankFusion, ScoreFusion, UntunedEn
 from eval.measure.protocol import Scorer
 from eval.suite import Make, baselines, best, boosted, first_queries
 from fusion.experiment import Recipe
-from fusion.pipeline import Prepared
+from fusion.preparation import Prepared
 from kg.errors import InputError
 from kg.graph import Graph
 
@@ -43,18 +43,17 @@ def contenders(
     names: Sequence[str] = RIVALS,
     quick: bool = False,
     progress: bool = True,
-    later: Prepared | None = None,
 ) -> Found:
     """The baselines and the rivals; by name, and by name why one was left out.
 
     Where nobody ever took anything, only what reads words has something to say; there the
     hybrid's own BM25 score stands beside it.
     """
-    found: dict[str, Scorer] = baselines(prepared, recipe, progress, later)
+    found: dict[str, Scorer] = baselines(prepared, recipe, progress)
     texts = prepared.split.train.texts(prepared.graph.item)
     if not len(prepared.graph.events):
         found[LexicalMatch.name] = LexicalMatch(prepared.graph, texts)
-    more, left_out = rivals(prepared, recipe, names, quick, progress, later)
+    more, left_out = rivals(prepared, recipe, names, quick, progress)
     found |= more
     words, vectors = found.get(BM25.name), found.get(UntunedEncoder.name)
     if words and isinstance(vectors, UntunedEncoder):
@@ -64,7 +63,7 @@ def contenders(
             for share in _SHARES
         }
         found[ScoreFusion.name] = best(
-            choices, first_queries(prepared, recipe), prepared, later or prepared
+            choices, first_queries(prepared, recipe), prepared
         )
     return found, left_out
 
@@ -85,7 +84,6 @@ def rivals(
     names: Sequence[str] = RIVALS,
     quick: bool = False,
     progress: bool = True,
-    later: Prepared | None = None,
 ) -> Found:
     """The rivals that fit; what they have to choose is chosen on the validation asks of the first task.
 
@@ -95,8 +93,6 @@ def rivals(
         names: Which of RIVALS.
         quick: Train the neural rivals for one epoch only.
         progress: Whether to draw bars.
-        later: What is counted and tested in the end, as fusion.pipeline.refit gives it;
-            prepared where None.
 
     Returns:
         Scorers by name; and by name why a rival was left out.
@@ -110,17 +106,14 @@ def rivals(
         )
     found: dict[str, Scorer] = {}
     left_out = {}
-    later = later or prepared
     for name in names:
         why = _unfit(prepared, name)
         try:
             if not why and name == "LightGBM ranker":
-                found[name] = boosted(prepared, recipe, progress, LightGBMRanker, later)
+                found[name] = boosted(prepared, recipe, progress, LightGBMRanker)
             elif not why:
                 choices = _choices(prepared, recipe, name, quick, progress)
-                found[name] = best(
-                    choices, first_queries(prepared, recipe), prepared, later
-                )
+                found[name] = best(choices, first_queries(prepared, recipe), prepared)
         except (ImportError, MemoryError) as error:
             why = str(error) or "out of memory"
         if why:

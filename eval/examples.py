@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.pipeline import Prepared
+from fusion.preparation import KnownGraph, Prepared
 from fusion.query import Constraints, Query, Recommendation
 from fusion.recommender import Recommender
 from fusion.tasks.folds import held_events
@@ -14,8 +14,9 @@ SHOWN = 5
 
 def worked_queries(recommender: Recommender, prepared: Prepared) -> str:
     """Up to three asks, answered: a user, a held-out basket to complete, and words; those that the graph has."""
-    graph, titles = prepared.graph, prepared.split.train.titles(prepared.graph.item)
-    events = held_events(graph, prepared.split.test.events)
+    known = prepared.serving
+    graph, titles = known.graph, known.split.train.titles(known.graph.item)
+    events = held_events(graph, known.split.test.events)
     lines: list[str] = []
     users = np.unique(events.user[events.user >= 0])
     if graph.user is not None and len(users):
@@ -55,15 +56,15 @@ def worked_queries(recommender: Recommender, prepared: Prepared) -> str:
         ]
         lines += _answer(recommender.answer(asked))
     if recommender.model.text is not None:
-        words = _words(prepared)
+        words = _words(known)
         lines += ["", f'-> search("{words}")']
         lines += _answer(recommender.search(words, k=SHOWN))
     return "\n".join(lines).strip("\n")
 
 
-def _words(prepared: Prepared) -> str:
+def _words(known: KnownGraph) -> str:
     """The name of the attribute value that most items share among those that have words, lower case."""
-    graph, tables = prepared.graph, prepared.split.train
+    graph, tables = known.graph, known.split.train
     best, words = 0, "something new"
     for source, name, target in graph.edges:
         node = graph.schema.node(target)

@@ -1,19 +1,31 @@
-"""What a training from the command line and a benchmark share: the shipped recipes, and the parts trained alone."""
+"""The shipped recipes, and the parts of a recipe's model trained alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 from lightning.fabric import Fabric
 
 import fusion
-from eval.suite import judge
 from fusion.experiment import Recipe
 from fusion.model.bm25 import Lexical
-from fusion.pipeline import Part, Prepared, train_part
+from fusion.pipeline import train
+from fusion.preparation import Prepared
 from fusion.recommender import Recommender
 from kg import config as recipes
+
+
+class Part(TypedDict):
+    """Which sides of the hybrid a part of it uses; as in FusionConfig."""
+
+    text: bool
+    graph: bool
+    paths: bool
+    bm25: bool
+
 
 RECIPES = Path(fusion.__file__).parent / "recipes"
 PARTS: dict[str, Part] = {
@@ -47,9 +59,8 @@ def train_parts(
     work: Path,
     fabric: Fabric,
     bars: bool,
-    later: Prepared | None = None,
 ) -> dict[str, Recommender]:
-    """The parts of the model, each trained alone, to serve what later gives; by the name in the tables.
+    """By the name in the tables, each part trained alone by the same queries and schedule.
 
     Where nobody ever took anything there is nothing to count but the BM25 score.
     """
@@ -71,14 +82,7 @@ def train_parts(
             folder = work / part.replace(" ", "-")
             if fabric.is_global_zero:
                 folder.mkdir(exist_ok=True)
-            found[f"{part} alone"] = train_part(
-                prepared,
-                recipe,
-                switches,
-                lambda r: judge(prepared, recipe, r),
-                folder,
-                fabric,
-                bars,
-                later,
-            )
+            alone = replace(recipe, fusion=replace(recipe.fusion, **switches))
+            trained = train(prepared, alone, folder, fabric, bars)
+            found[f"{part} alone"] = trained.recommender
     return found

@@ -12,7 +12,8 @@ import torch
 from lightning.fabric import Fabric
 
 from fusion.experiment import Recipe
-from fusion.pipeline import Prepared, make_trainer
+from fusion.pipeline import make_trainer
+from fusion.preparation import Prepared
 
 ENOUGH = 30  # steps; with the demo's 32, vectors bring more of its searches, by an interval clear of zero
 
@@ -31,9 +32,7 @@ def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
     """Sizes, and an estimate of memory and time made by running one step without learning from it."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        trainer = make_trainer(
-            prepared, recipe, lambda _: 0.0, Path(folder), fabric, progress=False
-        )
+        trainer = make_trainer(prepared, recipe, Path(folder), fabric, progress=False)
         setup = time.monotonic() - started
         steps = len(trainer.plan)
         spent = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -10,6 +9,7 @@ from encoders.graph.layers import GraphConfig, Sage
 from encoders.text.encoder import TextConfig
 from fusion.model.config import FusionConfig
 from fusion.query_batch import QueryBatch
+from fusion.ranking.metrics import metric_named
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig
 from fusion.training.schedule import TrainingConfig
@@ -89,10 +89,11 @@ class EvaluationConfig:
     metric: str = "NDCG@10"
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"MRR|(HR|NDCG|Recall)@[1-9]\d*", self.metric):
-            raise InputError(
-                f"evaluation.metric = {self.metric!r}: it is MRR, HR@k, NDCG@k or Recall@k"
-            )
+        try:
+            metric_named(self.metric)
+        except InputError as error:
+            message = f"evaluation.metric = {error}"
+            raise InputError(message, field="evaluation.metric") from None
         for name, least in (("limit", 0), ("validation_limit", 0), ("draws", 1)):
             if getattr(self, name) < least:
                 raise InputError(

@@ -89,8 +89,8 @@ def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
     """(folder, "key=value", ...) to what train.py makes of it: .recipe, .prepared and the untrained .trainer."""
     from lightning.fabric import Fabric
 
-    from eval.suite import judge
-    from fusion.pipeline import make_trainer, prepare
+    from fusion.pipeline import make_trainer
+    from fusion.preparation import prepare
 
     def make(folder: Path, *overrides: str) -> SimpleNamespace:
         recipe = checkerboard(*overrides)
@@ -98,14 +98,7 @@ def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
         fabric = Fabric(
             accelerator="cpu", devices=1, precision=recipe.training.precision
         )
-        trainer = make_trainer(
-            prepared,
-            recipe,
-            lambda r: judge(prepared, recipe, r),
-            folder,
-            fabric,
-            progress=False,
-        )
+        trainer = make_trainer(prepared, recipe, folder, fabric, progress=False)
         return SimpleNamespace(recipe=recipe, prepared=prepared, trainer=trainer)
 
     return make

@@ -47,7 +47,7 @@ FAULTS = [
     ),
     Fault(
         "an ask's own basket is in its counts",
-        "fusion/pipeline.py",
+        "fusion/preparation.py",
         "counts = count_paths(fold.graph, recipe.paths)",
         "counts = count_paths(graph, recipe.paths)",
         "tests/fusion/test_pipeline.py::test_preparing_is_the_same_by_seed",

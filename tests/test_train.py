@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eval.measure.protocol import evaluate
-from fusion.pipeline import held_out, prepare
+from fusion.preparation import held_out, prepare
 from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import load_parts

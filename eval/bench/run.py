@@ -26,11 +26,12 @@ from eval.measure.judged_search import Judged, search_ndcg
 from eval.measure.protocol import Scorer, Scores, evaluate
 from eval.measure.report import Report, make_report
 from eval.parts import load_recipe, train_parts
-from eval.suite import Chosen, judge, slices_of
+from eval.slices import slices_of
+from eval.suite import Chosen
 from fusion.dry_run import peak_memory
 from fusion.experiment import Recipe
-from fusion.pipeline import Prepared, finish, held_out, make_trainer, prepare, refit
-from fusion.recommender import Recommender
+from fusion.pipeline import train
+from fusion.preparation import KnownGraph, Prepared, held_out, prepare
 from fusion.runs.folder import environment
 from fusion.training.shrinkage import shares_kept
 from kg import config as recipes
@@ -137,23 +138,23 @@ def run(
         prepared, whole = _fold(
             recipe, tables, fold, benchmark.folds, quick, clock, bars
         )
-        split, later = prepared.split, refit(prepared, whole)
+        split = prepared.split
         facts["splits"].append(split.fingerprint)
         leaks = audit(split, prepared.graph, whole.tasks, whole.seed).leaks
         facts["audit"] += [leak for leak in leaks if leak not in facts["audit"]]
         with tempfile.TemporaryDirectory() as folder:
             work = Path(folder)
             with clock("training"):
-                hybrid = train(prepared, whole, work, fabric, bars, later)
+                hybrid = train(prepared, whole, work, fabric, bars).recommender
             facts.setdefault("training", peak_memory())
             with clock("parts"):
                 scorers: dict[str, Scorer] = {
                     "hybrid": hybrid,
-                    **train_parts(prepared, whole, work, fabric, bars, later),
+                    **train_parts(prepared, whole, work, fabric, bars),
                 }
         with clock("baselines"):
             others, left_out = (
-                contenders(prepared, whole, names, quick, bars, later)
+                contenders(prepared, whole, names, quick, bars)
                 if recipe.evaluation.baselines
                 else ({}, {})
             )
@@ -164,7 +165,11 @@ def run(
             if isinstance(scorer, Chosen | BoostedRanker):
                 facts["chosen"].setdefault(name, []).append(scorer.setting)
         with clock("evaluation"):
-            parts.append(measured(benchmark, later, whole, {**scorers, **others}, bars))
+            parts.append(
+                measured(
+                    benchmark, prepared.serving, whole, {**scorers, **others}, bars
+                )
+            )
     reports = reports_of(benchmark, recipe, parts)
     memory = {"training": facts.pop("training"), "everything": peak_memory()}
     return {
@@ -204,7 +209,6 @@ def ablate(
     )
     tables = recipe.source.load().in_order()
     prepared, whole = _fold(recipe, tables, 0, benchmark.folds, quick, clock, bars)
-    later = refit(prepared, whole)
     changes = {
         name: replace(variant, split=whole.split) for name, variant in variants.items()
     }
@@ -218,10 +222,10 @@ def ablate(
     for name in dict.fromkeys(same.values()):
         changed = changes[name]
         with tempfile.TemporaryDirectory() as folder, clock(name):
-            model = train(prepared, changed, Path(folder), fabric, bars, later)
+            model = train(prepared, changed, Path(folder), fabric, bars).recommender
         seconds[name] = clock.spent[name]
         for task, (found, slices) in measured(
-            benchmark, later, changed, {name: model}, bars
+            benchmark, prepared.serving, changed, {name: model}, bars
         ).items():
             before = joined[task][0] if task in joined else Scores(found.groups, {}, {})
             spent = {**before.seconds, **found.seconds}
@@ -238,22 +242,6 @@ def ablate(
             "seconds": dict(seconds),
             "device": str(fabric.device),
         }
-
-
-def train(
-    prepared: Prepared,
-    recipe: Recipe,
-    work: Path,
-    fabric: Fabric,
-    bars: bool,
-    later: Prepared | None = None,
-) -> Recommender:
-    """The recipe's model, as train.py trains it, to serve what later gives."""
-    trainer = make_trainer(
-        prepared, recipe, lambda r: judge(prepared, recipe, r), work, fabric, bars
-    )
-    trainer.fit(bars)
-    return finish(trainer, later or prepared)
 
 
 def _fold(
@@ -287,7 +275,7 @@ def _fold(
 
 def measured(
     benchmark: Benchmark,
-    prepared: Prepared,
+    prepared: KnownGraph,
     recipe: Recipe,
     scorers: Mapping[str, Scorer],
     bars: bool,

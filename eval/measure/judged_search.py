@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from eval.measure.metrics import ndcg, ranks
 from eval.measure.protocol import Scorer
 from fusion.query_batch import QueryBatch, Ragged
+from fusion.ranking.metrics import ndcg, ranks
 from kg.errors import DataError, InputError
 from kg.progress import tqdm
 from kg.tables import FloatArray, IntArray, Vocab
@@ -91,7 +91,7 @@ def search_ndcg(
     """NDCG@k of each query, ready for the paired bootstrap with `judged.asks.groups`.
 
     Gain `2^grade - 1`, discount `1 / log2(rank + 1)`, ideal over all judged items of the
-    query. Ties get the mid-rank, as in `eval.measure.metrics`.
+    query. Ties get the mid-rank, as in `fusion.ranking.metrics`.
 
     Args:
         scorer: What searches.

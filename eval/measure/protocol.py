@@ -10,8 +10,8 @@ from typing import Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from eval.measure.metrics import check_targets, hit, mrr, ndcg, ranks, recall
 from fusion.query_batch import QueryBatch
+from fusion.ranking.metrics import check_targets, hit, mrr, ndcg, ranks, recall
 from kg.errors import DataError, InputError
 from kg.progress import tqdm
 from kg.tables import FloatArray, IntArray

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from encoders.text.encoder import TextEncoder
 from fusion.experiment import Recipe
+from fusion.model.build import make_model
 from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
-from fusion.model.snapshot import edge_keys
 from fusion.ranking.ranker import Ranker
 from fusion.runs.folder import open_run
 from kg import config as recipes
@@ -150,7 +150,13 @@ def load_parts(folder: str | Path) -> Parts:
             TextEncoder.from_pretrained(path / "text") if recipe.fusion.text else None
         )
         model = make_model(
-            recipe, text, tables, counts, len(shape["paths"]), shape["learned"]
+            recipe.fusion,
+            recipe.gnn,
+            text,
+            build_graph(tables),
+            counts,
+            len(shape["paths"]),
+            shape["learned"],
         )
         missing, unknown = model.load_state_dict(
             load_file(path / "model.safetensors"), strict=False
@@ -184,7 +190,6 @@ def load_parts(folder: str | Path) -> Parts:
         RuntimeError,
         SafetensorError,
         DataError,
-        DataError,
         InputError,
     ) as error:
         if isinstance(error, RunError):
@@ -204,23 +209,4 @@ def load_parts(folder: str | Path) -> Parts:
         recipe,
         shape.get("store", ""),
         seen_items,
-    )
-
-
-def make_model(
-    recipe: Recipe,
-    text: TextEncoder | None,
-    tables: Tables,
-    counts: PathCounts,
-    paths: int,
-    learned: dict[str, int] | None = None,
-) -> Hybrid:
-    """An untrained model that fits a graph."""
-    graph = build_graph(tables)
-    bundle = graph.schema.of_role("bundle")
-    sizes = {n.name: graph.size(n.name) for n in graph.schema.nodes if n is not bundle}
-    types = (graph.user, graph.item)
-    keys = edge_keys(graph, counts)
-    return Hybrid(
-        recipe.fusion, text, recipe.gnn, sizes, keys, types, paths, learned or sizes
     )

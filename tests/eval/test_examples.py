@@ -29,6 +29,12 @@ def answers(text):
     ]
 
 
+def with_test(prepared, events):
+    serving = prepared.serving
+    split = replace(serving.split, test=Held(events))
+    return replace(prepared, serving=replace(serving, split=split))
+
+
 def test_three_asks_are_answered_as_they_are_served(trained):
     text = worked_queries(trained.recommender, trained.prepared)
     served, titles = trained.recommender, trained.prepared.split.train.titles("item")
@@ -85,10 +91,7 @@ def test_a_bundle_that_two_users_took_is_shown_once(trained):
     both = type(test).from_batches(
         [*test.to_batches(), *twice.cast(test.schema).to_batches()]
     )
-    text = worked_queries(
-        trained.recommender,
-        replace(prepared, split=replace(prepared.split, test=Held(both))),
-    )
+    text = worked_queries(trained.recommender, with_test(prepared, both))
     hand, target = find(r"basket: (.*)\n-> .* with it: (.*)", text)
     shown = [*hand.split(" + "), target]
     assert len(shown) == len(set(shown))
@@ -106,9 +109,7 @@ def test_what_the_graph_does_not_have_is_not_asked(trained, nobody, alone, quest
             events = events.set_column(
                 place, events.schema.field(column), pa.nulls(len(events), pa.string())
             )
-    prepared = replace(
-        trained.prepared, split=replace(trained.prepared.split, test=Held(events))
-    )
+    prepared = with_test(trained.prepared, events)
     text = worked_queries(trained.recommender, prepared)
     assert len(answers(text)) == questions and not text.startswith("\n")
     assert ("complete(items); what" in text) == (

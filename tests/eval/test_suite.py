@@ -8,9 +8,9 @@ import pytest
 from eval.baselines.boosted import BoostedRanker
 from eval.baselines.counts import EASE
 from eval.measure.protocol import evaluate
-from eval.suite import Chosen, baselines, boosted, judge, measure, untuned
+from eval.suite import Chosen, baselines, boosted, measure, untuned
 from fusion.model.features import MetapathFeatures
-from fusion.pipeline import held_out, prepare
+from fusion.preparation import held_out, prepare
 from kg.split.time import GroupedSplit, Held
 
 
@@ -27,31 +27,6 @@ def table(reports):
         ]
         for task, report in reports.items()
     }
-
-
-def test_the_judge_gives_the_recipes_metric_on_validation(trained):
-    prepared, recipe = trained.prepared, trained.recipe
-    queries = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
-    scores = evaluate(
-        {"it": trained.recommender}, queries, 42, ks=(3, 10), progress=False
-    ).means()["it"]
-    assert judge(prepared, recipe, trained.recommender) == scores["NDCG@10"]
-    for metric in ("HR@3", "Recall@3", "MRR"):
-        chosen = replace(recipe, evaluation=replace(recipe.evaluation, metric=metric))
-        assert judge(prepared, chosen, trained.recommender) == scores[metric]
-    few = replace(recipe, evaluation=replace(recipe.evaluation, validation_limit=5))
-    assert judge(prepared, few, trained.recommender) != scores["NDCG@10"]
-
-
-def test_a_first_task_that_holds_nothing_out_is_named(trained):
-    recipe = replace(
-        trained.recipe, tasks={"next": trained.recipe.tasks["next"]}
-    )  # all new items are in training
-    with pytest.raises(
-        ValueError,
-        match="the first task, 'next', finds no asks among the validation events",
-    ):
-        judge(trained.prepared, recipe, trained.recommender)
 
 
 def test_every_baseline_stands_in_the_table(trained):
@@ -116,12 +91,10 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
     )
     assert np.array_equal(chosen.score(queries), choices[chosen.setting].score(queries))
     # The test events can be anything: nothing has looked at them.
-    blind = replace(
-        prepared,
-        split=replace(
-            prepared.split, test=Held(prepared.split.test.events.slice(0, 0))
-        ),
-    )
+    nothing = Held(prepared.split.test.events.slice(0, 0))
+    split = replace(prepared.split, test=nothing)
+    serving = replace(prepared.serving, split=split)
+    blind = replace(prepared, split=split, serving=serving)
     again = baselines(blind, recipe, progress=False)
     for name, scorer in baselines(prepared, recipe, progress=False).items():
         assert np.array_equal(scorer.score(queries), again[name].score(queries)), name

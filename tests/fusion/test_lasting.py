@@ -9,7 +9,7 @@ import pytest
 
 from eval.leakage import audit
 from fusion.bundles.seasonality import seasonal
-from fusion.pipeline import prepare, refit
+from fusion.preparation import prepare
 from fusion.ranking.filters import Facts
 from fusion.tasks.folds import FoldConfig, make_folds
 from kg.errors import DataError
@@ -97,7 +97,6 @@ def test_counts_checks_and_the_audit_stand_them(checkerboard):
     plain, made = (
         prepare(recipe.split(t), recipe, progress=False) for t in (PLAIN, with_look())
     )
-    later = refit(made, recipe)
     for counts, before in (
         (made.counts, plain.counts),
         (made.folds[0][1], plain.folds[0][1]),
@@ -115,7 +114,7 @@ def test_counts_checks_and_the_audit_stand_them(checkerboard):
         assert (
             together[0, 1] == 1 or 0 in counts.item["popularity"][:2]
         )  # black and white, together here alone
-    assert len(looks(later.graph)) == 6
+    assert len(looks(made.serving.graph)) == 6
     assert not audit(made.split, made.graph, recipe.tasks, recipe.seed).leaks
 
 

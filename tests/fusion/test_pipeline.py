@@ -6,15 +6,8 @@ import torch
 from lightning.fabric import Fabric
 
 from eval.measure.protocol import evaluate
-from fusion.pipeline import (
-    Part,
-    build_model,
-    finish,
-    held_out,
-    prepare,
-    refit,
-    train_part,
-)
+from fusion.pipeline import build_model, finish, train
+from fusion.preparation import held_out, prepare
 from fusion.query import Query
 from fusion.query_batch import Ragged, join
 from fusion.tasks.folds import FoldConfig, held_events
@@ -131,8 +124,8 @@ def test_a_training_without_items_at_hand_is_warned_of(checkerboard, caplog):
     split = recipe.split(recipe.source.load())
     prepare(split, recipe, progress=False)
     assert caplog.messages == [
-        "warning: no training ask has items at hand, so what is answered to some is a guess; "
-        "BasketCompletion has such asks, and NextItem with history"
+        "warning: no training query has context items, so what is answered to some is a guess; "
+        "BasketCompletion has such queries, and NextItem with history"
     ]
     caplog.clear()
     prepare(
@@ -190,7 +183,7 @@ def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(tra
         folds=FoldConfig(count=1, length=1.0),
     )
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-    later, graph = refit(prepared, recipe), prepared.graph
+    later, graph = prepared.serving, prepared.graph
     late = held_events(graph, prepared.split.valid.events)
 
     def latest(user, *parts):
@@ -219,10 +212,8 @@ def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(tra
         == len(later.graph.events)
         == later.counts.item["popularity"].sum()
     )
-    assert all(a is b for a, b in zip(later.folds, prepared.folds, strict=True))
-    assert (
-        refit(trained.prepared, recipe) is trained.prepared
-    )  # its split says nothing of the kind
+    same = trained.prepared  # its split says nothing of the kind
+    assert same.serving.graph is same.graph and same.serving.split is same.split
 
 
 def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(
@@ -230,8 +221,9 @@ def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(
 ):
     made = trainer_of(tmp_path, "training.epochs=1", "split.refit=true")
     made.trainer.fit(progress=False)
-    later = refit(made.prepared, made.recipe)
-    before, after = finish(made.trainer, made.prepared), finish(made.trainer, later)
+    later = made.prepared.serving
+    before = finish(made.trainer, replace(made.prepared, serving=made.prepared))
+    after = finish(made.trainer, made.prepared)
     assert (
         after.snapshot.graph is later.graph
         and before.snapshot.graph is made.prepared.graph
@@ -250,12 +242,12 @@ def test_a_refitted_recommender_uses_no_learned_vector_that_was_never_trained(
     trainer_of, tmp_path
 ):
     made = trainer_of(tmp_path, "split.refit=true")
-    later = refit(made.prepared, made.recipe)
+    later = made.prepared.serving
     row = int(later.graph.events.item[0])
     made.trainer.serving.seen_items[row] = (
         False  # as if it were taken in the validation weeks for the first time
     )
-    after = finish(made.trainer, later).snapshot
+    after = finish(made.trainer, made.prepared).snapshot
     assert (
         torch.equal(after.seen_items, made.trainer.serving.seen_items)
         and row not in after.cold_items
@@ -308,10 +300,9 @@ def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
     recipe = replace(
         trained.recipe, training=replace(trained.recipe.training, epochs=1)
     )
-    part = Part(text=False, graph=False, paths=True, bm25=False)
-    found = train_part(
-        trained.prepared, recipe, part, lambda _: 0.0, tmp_path, fabric, progress=False
-    )
+    counted = replace(recipe.fusion, text=False, graph=False, bm25=False)
+    alone = replace(recipe, fusion=counted)
+    found, _ = train(trained.prepared, alone, tmp_path, fabric, progress=False)
     assert (
         found.model.text is None
         and found.model.gnn is None

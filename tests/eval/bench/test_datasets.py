@@ -25,9 +25,10 @@ from eval.bench.tables import (
 from eval.contenders import RIVALS, contenders, rivals
 from eval.measure.protocol import Scores
 from eval.parts import RECIPES
-from eval.suite import Chosen, slices_of
+from eval.slices import slices_of
+from eval.suite import Chosen
 from fusion.experiment import Recipe
-from fusion.pipeline import held_out
+from fusion.preparation import held_out
 from fusion.query_batch import QueryBatch, Ragged
 
 BOARD = Benchmark(

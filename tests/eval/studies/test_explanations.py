@@ -9,7 +9,7 @@ import train
 from eval.__main__ import main
 from eval.bench.explanation_tables import PROTOCOL, SLICES, explained
 from eval.studies.explanations import _Known, _smoothed, held_asks, measure, warmed
-from fusion.pipeline import held_out
+from fusion.preparation import held_out
 from fusion.query import Query
 
 

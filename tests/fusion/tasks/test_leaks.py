@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 import torch
 
-from fusion import pipeline
+from fusion import preparation
 from fusion.experiment import Recipe
 from fusion.model.config import FusionConfig
 from fusion.model.spectral import spectral_vectors
+from fusion.pipeline import build_model
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import Fold, FoldConfig, make_folds
 from fusion.tasks.leaks import check_fold, check_held
@@ -187,35 +188,35 @@ def test_training_itself_refuses_leaks(shop, monkeypatch):
     assert (
         sum(
             len(queries)
-            for _, _, queries in pipeline.prepare(split, RECIPE, progress=False).folds
+            for _, _, queries in preparation.prepare(split, RECIPE, progress=False).folds
         )
         > 5
     )
 
     held = replace(split, train=shop())
     with pytest.raises(DataError, match="held out"):
-        pipeline.prepare(held, RECIPE, progress=False)
+        preparation.prepare(held, RECIPE, progress=False)
 
     graph = build_graph(split.train)
     with monkeypatch.context() as patch:
         patch.setattr(
-            pipeline, "count_paths", lambda _, config: count_paths(graph, config)
+            preparation, "count_paths", lambda _, config: count_paths(graph, config)
         )
         with pytest.raises(DataError, match=r"leak: .* events are counted"):
-            pipeline.prepare(split, RECIPE, progress=False)
+            preparation.prepare(split, RECIPE, progress=False)
     with monkeypatch.context() as patch:
         whole = [Fold(graph, fold.asked) for fold in make_folds(graph, FOLDS, 0)]
-        patch.setattr(pipeline, "make_folds", lambda *_: whole)
+        patch.setattr(preparation, "make_folds", lambda *_: whole)
         with pytest.raises(DataError, match=r"leak: .* asked about"):
-            pipeline.prepare(split, RECIPE, progress=False)
+            preparation.prepare(split, RECIPE, progress=False)
 
 
 @pytest.mark.parametrize("timed", [True, False])
 def test_learned_vectors_start_from_what_no_training_ask_is_about(shop, timed):
     """Without times every event is asked about in some fold, so there is nothing to start from."""
     split = (TimeSplit(7, 8) if timed else GroupedSplit(0.2, 0.2))(shop(timed=timed))
-    prepared = pipeline.prepare(split, RECIPE, progress=False)
-    model, _ = pipeline.build_model(
+    prepared = preparation.prepare(split, RECIPE, progress=False)
+    model, _ = build_model(
         prepared, replace(RECIPE, fusion=FusionConfig(embedding_dim=8, text=False))
     )
     assert model.inputs is not None
@@ -237,4 +238,4 @@ def test_a_fold_without_a_kind_of_path_is_named(shop):
     with pytest.raises(
         DataError, match=r"the graph of fold 1 has no item-bundle-item.* path"
     ):
-        pipeline.prepare(split, RECIPE, progress=False)
+        preparation.prepare(split, RECIPE, progress=False)

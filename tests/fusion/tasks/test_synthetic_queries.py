@@ -10,10 +10,11 @@ from lightning.fabric import Fabric
 from encoders.text.encoder import TextConfig
 from eval.contenders import contenders
 from eval.parts import train_parts
-from eval.suite import baselines, judge, measure
+from eval.suite import baselines, measure
 from fusion.experiment import EvaluationConfig, Recipe
 from fusion.model.config import FusionConfig
-from fusion.pipeline import catalogue_fold, finish, held_out, make_trainer, prepare
+from fusion.pipeline import finish, make_trainer
+from fusion.preparation import catalogue_fold, held_out, prepare
 from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import save
@@ -127,14 +128,7 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     prepared = prepare(split, recipe, progress=False)
     assert len(prepared.folds) == 1 and len(prepared.folds[0][2]) == 400
     fabric = Fabric(accelerator="cpu", devices=1)
-    trainer = make_trainer(
-        prepared,
-        recipe,
-        lambda r: judge(prepared, recipe, r),
-        tmp_path,
-        fabric,
-        progress=False,
-    )
+    trainer = make_trainer(prepared, recipe, tmp_path, fabric, progress=False)
     history = trainer.fit(progress=False)
     assert trainer.held_out is None and trainer.model.kept.tolist() == [
         1,

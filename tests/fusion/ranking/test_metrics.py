@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score
 
-import eval.measure.metrics as metrics
-from eval.measure.metrics import (
+import fusion.ranking.metrics as metrics
+from fusion.query_batch import Ragged
+from fusion.ranking.metrics import (
     average_precision,
     hit,
     mrr,
@@ -18,7 +19,6 @@ from eval.measure.metrics import (
     ranks,
     recall,
 )
-from fusion.query_batch import Ragged
 from kg.errors import DataError
 
 

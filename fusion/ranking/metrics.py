@@ -7,6 +7,9 @@ target, ready for the bootstrap.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +17,11 @@ from fusion.query_batch import Ragged
 from kg.errors import DataError, InputError
 from kg.tables import FloatArray, IntArray
 
+Metric = Callable[[FloatArray, Ragged], FloatArray]
+"""Ranks (T,) of B lists of targets to (B,) values."""
+
 _CELLS = 1 << 22  # scores looked at together: 16 MiB of float32
+_NAMED = re.compile(r"MRR|(HR|NDCG|Recall)@([1-9]\d*)")
 
 
 def check_targets(targets: Ragged, masked: Ragged, items: int) -> None:
@@ -90,6 +97,22 @@ def ranks(scores: npt.ArrayLike, targets: Ragged, masked: Ragged) -> FloatArray:
         )
         found[part] = 1 + greater + (equal - 1) / 2
     return found
+
+
+def metric_named(name: str) -> Metric:
+    """The metric that "MRR", "HR@k", "NDCG@k" or "Recall@k" names.
+
+    Raises:
+        InputError: No metric is called so.
+    """
+    match = _NAMED.fullmatch(name)
+    if match is None:
+        raise InputError(f"{name!r}: it is MRR, HR@k, NDCG@k or Recall@k")
+    if match[1] is None:
+        return mrr
+    of_k = {"HR": hit, "NDCG": ndcg, "Recall": recall}[match[1]]
+    k = int(match[2])
+    return lambda found, targets: of_k(found, targets, k)
 
 
 def hit(found: FloatArray, targets: Ragged, k: int) -> FloatArray:
