@@ -177,14 +177,14 @@ def run(options: argparse.Namespace) -> int:
         check_unchanged(work, split.fingerprint)
 
     def announce(trainer: Trainer) -> None:
-        if trainer.done:
-            say(f"resumed  at step {trainer.done} of {len(trainer.plan)}")
+        if trainer.state.done:
+            say(f"resumed  at step {trainer.state.done} of {len(trainer.joint.plan)}")
         elif fabric.is_global_zero:
             start_work(work, recipe, uri, split.fingerprint)
         say(
-            f"training {len(trainer.plan)} steps on {fabric.device}; if it is stopped: --resume {work}"
+            f"training {len(trainer.joint.plan)} steps on {fabric.device}; if it is stopped: --resume {work}"
         )
-        if warning := too_few(len(trainer.plan), recipe):
+        if warning := too_few(len(trainer.joint.plan), recipe):
             say(warning)
 
     recommender, history = train(

@@ -34,24 +34,24 @@ def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
         started = time.monotonic()
         trainer = make_trainer(prepared, recipe, Path(folder), fabric, progress=False)
         setup = time.monotonic() - started
-        steps = len(trainer.plan)
+        steps = len(trainer.joint.plan)
         spent = 0.0
         if steps:
-            number, chosen = trainer.plan[0]
-            fold = trainer.folds[number]
+            number, chosen = trainer.joint.plan[0]
+            fold = trainer.state.folds[number]
             for _ in range(2):  # the first fills caches
                 started = time.monotonic()
                 with torch.no_grad():
-                    trainer.step_module(
+                    trainer.joint.step_module(
                         fold.snapshot,
                         fold.queries.take(chosen),
                         fold.embeddings,
-                        trainer.source,
+                        trainer.state.source,
                         torch.Generator(),
                         False,
                     )
                 spent = time.monotonic() - started
-    parameters = list(trainer.model.parameters())
+    parameters = list(trainer.state.model.parameters())
     tuned = sum(p.numel() for p in parameters if p.requires_grad)
     # A backward pass costs about twice the forward one; AdamW keeps two numbers a tuned
     # parameter, the gradient one.

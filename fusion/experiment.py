@@ -12,7 +12,7 @@ from fusion.query_batch import QueryBatch
 from fusion.ranking.metrics import metric_named
 from fusion.tasks.basket_completion import BasketCompletion
 from fusion.tasks.folds import FoldConfig
-from fusion.training.schedule import TrainingConfig
+from fusion.training.config import TrainingConfig
 from kg.config import Component
 from kg.errors import InputError
 from kg.graph import Events, Graph

@@ -22,7 +22,8 @@ from fusion.model.spectral import spectral_vectors
 from fusion.preparation import KnownGraph, Prepared, held_out, validation_queries
 from fusion.query_batch import QueryBatch, join
 from fusion.recommender import Recommender
-from fusion.training.trainer import Trainer, TrainingFold
+from fusion.training.state import TrainingFold, TrainingState
+from fusion.training.trainer import Trainer
 from fusion.training.validation import ValidationMetric
 
 
@@ -56,7 +57,7 @@ def train(
         fabric: Device, precision and processes.
         progress: Whether to draw bars.
         resume: Go on from the folder's checkpoint, where there is one.
-        on_start: Called before the first step; `trainer.done` steps were taken before.
+        on_start: Called before the first step; `trainer.state.done` steps were taken before.
 
     Raises:
         InputError: The first task finds no validation queries, or a batch is too small for the
@@ -100,19 +101,10 @@ def make_trainer(
         prepared.split.train,
         prepared.counts,
     )
-    return Trainer(
-        model,
-        source,
-        folds,
-        serving,
-        validate,
-        recipe.training,
-        folder,
-        recipe.seed,
-        fabric,
-        texts,
-        _shrinkage_queries(prepared, recipe),
+    state = TrainingState(
+        model, source, folds, serving, recipe.training, recipe.seed, fabric, texts
     )
+    return Trainer(state, validate, folder, _shrinkage_queries(prepared, recipe))
 
 
 def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource | None]:
@@ -176,15 +168,14 @@ def _shrinkage_queries(prepared: Prepared, recipe: Recipe) -> QueryBatch | None:
 
 def finish(trainer: Trainer, prepared: Prepared) -> Recommender:
     """The trained model over the graph that is served."""
-    known, snapshot = prepared.serving, trainer.serving
+    state, known = trainer.state, prepared.serving
+    model, snapshot = state.model, state.serving
     if snapshot.graph is not known.graph:
         snapshot = make_snapshot(
-            known, trainer.model.config, snapshot.device, snapshot.seen_items
+            known, model.config, snapshot.device, snapshot.seen_items
         )
-    embeddings = trainer.model.encode(snapshot, trainer.texts())
-    return Recommender(
-        trainer.model, snapshot, embeddings, known.split.train, known.counts
-    )
+    embeddings = state.encode(snapshot)
+    return Recommender(model, snapshot, embeddings, known.split.train, known.counts)
 
 
 def make_snapshot(

@@ -75,14 +75,14 @@ FAULTS = [
     ),
     Fault(
         "gradients are not cleared",
-        "fusion/training/trainer.py",
+        "fusion/training/joint.py",
         "        self.optimizer.zero_grad()\n",
         "",
         "tests/fusion/training/test_trainer.py::test_a_step_starts_from_no_gradient",
     ),
     Fault(
         "the optimiser starts anew when a run is resumed",
-        "fusion/training/trainer.py",
+        "fusion/training/joint.py",
         '        self.optimizer.load_state_dict(state["optimizer"])\n',
         "",
         "tests/fusion/training/test_trainer.py::test_a_resumed_training_ends_as_one_that_was_not_stopped",

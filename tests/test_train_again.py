@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusion.training.trainer import CHECKPOINT, Trainer
+from fusion.training.checkpoint import CHECKPOINT
+from fusion.training.joint import JointTraining
 from kg.sources.checkerboard import Checkerboard
 from kg.stores.base import write_tables
 from kg.stores.open import open_store
@@ -36,7 +37,7 @@ def test_an_interrupted_training_goes_on_unless_the_data_changed(
     assert main(arguments) == 0
     whole = one_run()
     shutil.rmtree(whole.folder)
-    step = Trainer._step
+    step = JointTraining.step
 
     def stopped(trainer, number):
         if number == 6:
@@ -44,7 +45,7 @@ def test_an_interrupted_training_goes_on_unless_the_data_changed(
         return step(trainer, number)
 
     with monkeypatch.context() as changed:
-        changed.setattr(Trainer, "_step", stopped)
+        changed.setattr(JointTraining, "step", stopped)
         assert main(arguments) == 130
     assert "interrupted" in capsys.readouterr().err
     resume = command("--resume", str(unfinished(tmp_path / "runs")))
@@ -69,7 +70,7 @@ def test_a_training_stopped_before_its_first_checkpoint_starts_anew(
     shutil.rmtree(whole.folder)
     with monkeypatch.context() as changed:
         changed.setattr(
-            Trainer, "_step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+            JointTraining, "step", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
         )
         assert main(arguments) == 130
     assert main(command("--resume", str(unfinished(tmp_path / "runs")))) == 0

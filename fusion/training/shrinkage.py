@@ -1,4 +1,4 @@
-"""How much of what vectors add is kept: told by queries that nothing was trained on."""
+"""Shrinkage: how much is kept of what vectors add, by queries that nothing was trained on."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
+from fusion.model.hybrid import Candidates, EmbeddingCache, Hybrid, encode_words
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
+from fusion.ranking.metrics import ndcg
 from kg.progress import tqdm
+from kg.tables import FloatArray
 
 _SHARES = torch.linspace(0, 1, 11)
 _K = 10
-_LINES = 16  # asks weighed at once by all shares
 
 
 @torch.no_grad()
@@ -25,56 +26,43 @@ def fit_shrinkage(
     batch: int = 128,
     progress: bool = True,
 ) -> None:
-    """Set, in place, the share that is kept of what vectors add to the counts, for queries without words and with.
+    """Set, in place, the share kept of what vectors add to the counts, without text and with.
 
-    On asks that the vectors were trained on they look better than they are, and the head has
-    settled on such queries. Queries that nothing was trained on tell how far to trust them, as in
-    stacking (Breiman, Stacked regressions, 1996): the share with the best NDCG@10 is kept, and
-    all where that is not better by a standard error.
+    On queries that the vectors were trained on they look better than they are, and the head has
+    been fine-tuned on such queries. Queries that nothing was trained on tell how far to trust
+    them, as in stacking (Breiman, Stacked regressions, 1996): the share with the best NDCG@10 is
+    kept, and all where that is not better by a standard error.
 
     Args:
         model: Trained, with a head.
-        world: Of the graph before the queries.
-        bank: The vectors of that world.
-        asks: Held out of all training.
-        batch: Asks at once.
+        snapshot: Of the graph before the queries.
+        embeddings: The vectors of that graph.
+        queries: Held out of all training.
+        batch: Queries at once.
         progress: Whether to draw a bar.
     """
     model.kept.fill_(1.0)
     training = model.training
     model.eval()
-    gains, spoken = [torch.zeros(0, len(_SHARES))], [torch.zeros(0, dtype=torch.bool)]
+    gains, with_text = [np.zeros((0, len(_SHARES)))], [np.zeros(0, bool)]
     with tqdm(
         total=len(queries),
         desc="weighing vectors",
-        unit="ask",
+        unit="query",
         leave=False,
         disable=not progress,
     ) as bar:
         for some in queries.batches(batch):
             words = encode_words(model, some, snapshot.device)
-            found = model.candidates(
+            candidates = model.candidates(
                 snapshot, some, embeddings.items, embeddings.users, words
             )
-            whole = model.rank(found.phi, found.similarities, words)
-            assert model.head is not None
-            counted, right = model.head.of_counts(found.phi), _right(some, found.rows)
-            ideal = (
-                _discounts(_K)
-                .cumsum(0)[np.clip(some.targets.lengths, 1, _K) - 1]
-                .to(snapshot.device)
-            )
-            for start in range(0, len(some), _LINES):
-                lines = slice(start, start + _LINES)
-                dcg = _dcg(
-                    counted[lines], whole[lines], found.rows[lines] >= 0, right[lines]
-                )
-                gains.append((dcg / ideal[lines, None]).cpu())
-            spoken.append(words.any(1).cpu())
+            gains.append(_gains(model, candidates, words, some))
+            with_text.append(words.any(1).cpu().numpy())
             bar.update(len(some))
-    ndcg, kind = torch.cat(gains), torch.cat(spoken).long()
-    for number in range(2):
-        model.kept[number] = _best(ndcg[kind == number])
+    values, kind = np.concatenate(gains), np.concatenate(with_text)
+    for number, of_kind in enumerate((~kind, kind)):
+        model.kept[number] = _best(values[of_kind])
     model.train(training)
 
 
@@ -82,46 +70,65 @@ def shares_kept(model: Hybrid) -> str:
     """What is kept, for people; "" of a model that has no vectors, or nothing beside them."""
     if model.head is None or not model.config.vectors:
         return ""
-    without, spoken = (
+    without, with_text = (
         "all" if share == 1 else f"{share:.1f}" for share in model.kept.tolist()
     )
-    return f"of what vectors add, {without} for asks without words and {spoken} for asks with"
-
-
-def _best(ndcg: Tensor) -> float:
-    """The share of the best mean in (B, S) asks by shares; all where that is not better by a standard error."""
-    more = ndcg - ndcg[:, -1:]
-    best = int(more.mean(0).argmax()) if len(ndcg) > 1 else -1
-    sure = (
-        len(ndcg) > 1 and more[:, best].mean() > more[:, best].std() / len(ndcg) ** 0.5
+    return (
+        f"of what vectors add, {without} for queries without text "
+        f"and {with_text} for queries with it"
     )
-    return float(_SHARES[best]) if sure else 1.0
 
 
-def _dcg(counted: Tensor, whole: Tensor, real: Tensor, right: Tensor) -> Tensor:
-    """(B, S) of each query's candidates in the order of each share; those that are none come last."""
-    shares = _SHARES.to(counted.device)[:, None]
-    score = counted[:, None] + shares * (whole - counted)[:, None]
-    first = (
-        score.masked_fill(~real[:, None], -torch.inf)
-        .topk(min(_K, score.shape[2]))
-        .indices
-    )
-    hits = right[:, None].expand_as(score).gather(2, first)
-    found: Tensor = hits.float() @ _discounts(hits.shape[2]).to(hits.device)
-    return found
+def _gains(
+    model: Hybrid, candidates: Candidates, words: Tensor, queries: QueryBatch
+) -> FloatArray:
+    """(B, S) NDCG@10 of each query by each share."""
+    assert model.head is not None
+    of_counts = model.head.of_counts(candidates.phi)
+    whole = model.rank(candidates.phi, candidates.similarities, words)
+    none = candidates.rows < 0
+    columns, is_candidate = _columns_of_targets(candidates.rows, queries)
+    gains = []
+    for share in _SHARES.to(whole.device):
+        scores = (of_counts + share * (whole - of_counts)).masked_fill(none, -torch.inf)
+        ranks = _ranks(scores, columns, is_candidate, queries)
+        gains.append(ndcg(ranks, queries.targets, _K))
+    return np.stack(gains, 1)
 
 
-def _discounts(count: int) -> Tensor:
-    return 1 / torch.log2(torch.arange(count) + 2.0)
+def _columns_of_targets(rows: Tensor, queries: QueryBatch) -> tuple[Tensor, Tensor]:
+    """(T,) where each target stands among its query's candidates, and whether it does."""
+    owners = torch.as_tensor(queries.targets.owners, device=rows.device)
+    wanted = torch.as_tensor(queries.targets.rows, device=rows.device)
+    places = rows[owners] == wanted[:, None]
+    return places.int().argmax(1), places.any(1)
 
 
-def _right(queries: QueryBatch, rows: Tensor) -> Tensor:
-    """(B, C) which candidates are targets."""
-    lines = np.arange(len(queries))[:, None]
-    most = int(max(rows.max(), queries.targets.rows.max(initial=0))) + 1
-    wanted = queries.targets.owners * most + queries.targets.rows
-    here = rows.cpu().numpy()
-    return torch.from_numpy((here >= 0) & np.isin(lines * most + here, wanted)).to(
-        rows.device
-    )
+def _ranks(
+    scores: Tensor, columns: Tensor, is_candidate: Tensor, queries: QueryBatch
+) -> FloatArray:
+    """(T,) the 1-based rank of each target among the candidates, ties at the mid-rank.
+
+    Infinite where it is none of them.
+    """
+    owners = torch.as_tensor(queries.targets.owners, device=scores.device)
+    of_query = scores[owners]
+    own = of_query.gather(1, columns[:, None])
+    greater, equal = (of_query > own).sum(1), (of_query == own).sum(1)
+    ranks = 1 + greater + (equal - 1) / 2
+    ranks = ranks.double().masked_fill(~is_candidate, torch.inf)
+    values: FloatArray = ranks.cpu().numpy()
+    return values
+
+
+def _best(values: FloatArray) -> float:
+    """The share of the best mean in (B, S) queries by shares.
+
+    All where that is not better by a standard error.
+    """
+    if len(values) < 2:
+        return 1.0
+    more = values - values[:, -1:]
+    best = int(more.mean(0).argmax())
+    error = more[:, best].std(ddof=1) / len(values) ** 0.5
+    return float(_SHARES[best]) if more[:, best].mean() > error else 1.0

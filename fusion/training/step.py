@@ -1,6 +1,8 @@
-"""One training step's forward pass: what is encoded with gradient, and what comes from the embedding cache."""
+"""One training step: what is encoded with gradient, and what comes from the embedding cache."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.distributed as dist
@@ -15,28 +17,29 @@ from fusion.query_batch import QueryBatch
 
 
 class TrainingStep(nn.Module):
-    """Asks to losses, with gradient to every part, at a price that can be paid.
+    """Queries to losses, with gradient to every part, at a price that can be paid.
 
-    The vectors of all texts are banked. In a step the texts of the queries' targets, users and
+    The vectors of all texts are cached. In a step the texts of the queries' targets, users and
     some of their items, and of a sample of other nodes, are encoded anew by BERT within a
     budget, with gradient; the rest are the embedding cache's.
 
     What the GNN and the gate make of them is computed for the whole graph (`whole`), or for
     sampled neighbourhoods of the nodes in the queries. Then the other items' vectors are the
-    bank's, and so is the value, but not the gradient, of
-    those in the queries: were targets fresh and their rivals stale, a model would learn to tell
-    the two apart.
+    cache's, and so is the value, but not the gradient, of those in the queries: were targets
+    fresh and other candidates stale, a model would learn to tell the two apart.
 
     Args:
         model: The model.
         whole: Whether to pass messages over the whole graph.
         text_budget: Most texts encoded with gradient a step; 0 none, -1 all that occur.
-        hand: Most context items encoded with gradient a query; -1 all.
+        context_texts: Most context items encoded with gradient a query; -1 all.
     """
 
-    def __init__(self, model: Hybrid, whole: bool, text_budget: int, hand: int) -> None:
+    def __init__(
+        self, model: Hybrid, whole: bool, text_budget: int, context_texts: int
+    ) -> None:
         super().__init__()
-        self.model, self.whole, self.text_budget, self.hand = (
+        self.model, self.whole, self.text_budget, self.context_texts = (
             model,
             whole,
             text_budget,
@@ -50,26 +53,26 @@ class TrainingStep(nn.Module):
         embeddings: EmbeddingCache,
         source: TextSource | None,
         generator: torch.Generator,
-        language: bool,
+        text_only: bool,
     ) -> Losses:
         """Losses of B queries; the embedding cache's texts are brought up to date in passing.
 
         Args:
-            world: The graph before the queries.
-            asks: With one target each.
-            bank: Of that world.
+            snapshot: The graph before the queries.
+            queries: With one target each.
+            embeddings: The latest vectors of that graph.
             source: The texts, None where words are not used.
             generator: For sampling neighbours and texts.
-            language: Train the language half alone (the first of the two steps).
+            text_only: Train the text tower alone (the first of the two steps).
         """
         model, config = self.model, self.model.config
         items, users = embeddings.items, embeddings.users
         if config.vectors:
-            alone = language or model.gnn is None
+            alone = text_only or model.gnn is None
             # Without messages all nodes' vectors cost next to nothing, and the embedding
             # cache's are those of the whole model.
             every = self.whole or alone
-            asked = live_rows(snapshot, queries, generator, self.hand)
+            asked = live_rows(snapshot, queries, generator, self.context_texts)
             seeds = snapshot.all_rows if every else asked
             rows, edges = snapshot.all_rows if self.whole else asked, snapshot.edges
             if not every:
@@ -149,6 +152,21 @@ class TrainingStep(nn.Module):
         return encode_words(self.model, queries, device)
 
 
+class StepWrapper(nn.Module):
+    """What Fabric wraps.
+
+    A function passes it untouched, where dataclasses among the inputs would be copied.
+    """
+
+    def __init__(self, step: TrainingStep) -> None:
+        super().__init__()
+        self.step = step
+
+    def forward(self, call: Callable[[TrainingStep], Losses]) -> Losses:
+        """What the function makes of the step."""
+        return call(self.step)
+
+
 def _on(device: torch.device, generator: torch.Generator) -> torch.Generator:
     """The generator itself on the CPU, one that hangs on it elsewhere."""
     if device.type == "cpu":
@@ -166,7 +184,7 @@ def _gathered(rows: Tensor, nodes: Nodes) -> tuple[Tensor, Nodes]:
 def _gather(
     rows: Tensor, parts: tuple[Tensor, ...]
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """The live rows of all processes, with gradient, so that every process scores against the whole batch.
+    """The live rows of all processes, with gradient: each scores against the whole batch.
 
     A row that two processes computed is kept once, the first process' copy.
     """

@@ -37,7 +37,10 @@ def test_the_defaults_make_a_recipe():
         ("training.shrinkage=-1", "training.shrinkage must be at least 0, not -1"),
         ("training.lr=nan", "training.lr: must be a number, not the float nan"),
         ("training.lr=inf", "training.lr must be above 0 and finite, not inf"),
-        ("training.finetune_head.lr=inf", "batch and lr above 0"),
+        (
+            "training.finetune_head.lr=inf",
+            "head.lr must be above 0 and finite, not inf",
+        ),
         ("paths.half_life=nan", "paths.half_life: must be a number, not the float nan"),
         ("paths.recent=nan", "paths.recent: must be a number, not the float nan"),
         ("folds.length=inf", "length inf"),

@@ -67,7 +67,7 @@ def test_validation_sees_the_recommender_that_is_kept(trainer_of, tmp_path):
         banks.append(embeddings)
         return 0.0
 
-    made.trainer.validate = validate
+    made.trainer.joint.validate = validate
     made.trainer.fit(progress=False)
     embeddings = finish(made.trainer, made.prepared).embeddings
     assert all(
@@ -244,12 +244,12 @@ def test_a_refitted_recommender_uses_no_learned_vector_that_was_never_trained(
     made = trainer_of(tmp_path, "split.refit=true")
     later = made.prepared.serving
     row = int(later.graph.events.item[0])
-    made.trainer.serving.seen_items[row] = (
+    made.trainer.state.serving.seen_items[row] = (
         False  # as if it were taken in the validation weeks for the first time
     )
     after = finish(made.trainer, made.prepared).snapshot
     assert (
-        torch.equal(after.seen_items, made.trainer.serving.seen_items)
+        torch.equal(after.seen_items, made.trainer.state.serving.seen_items)
         and row not in after.cold_items
     )
 

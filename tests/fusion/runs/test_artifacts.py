@@ -134,7 +134,7 @@ def test_a_run_is_saved_again_as_it_was_loaded(run, tmp_path):
 )
 def test_every_shape_of_model_comes_back(trainer_of, tmp_path, change):
     made = trainer_of(tmp_path, *change)
-    made.trainer._step(0)
+    made.trainer.joint.step(0)
     recommender = finish(made.trainer, made.prepared)
     assert same(
         recommender,
@@ -145,7 +145,7 @@ def test_every_shape_of_model_comes_back(trainer_of, tmp_path, change):
 def test_low_rank_updates_are_kept(trainer_of, tmp_path):
     made = trainer_of(tmp_path, "text.tune=lora", "training.lr_text=0.1")
     for number in range(3):
-        made.trainer._step(number)
+        made.trainer.joint.step(number)
     recommender = finish(made.trainer, made.prepared)
     untrained = trainer_of(tmp_path, "text.tune=lora")
     words = [Query(text="black chair")]

@@ -188,7 +188,9 @@ def test_training_itself_refuses_leaks(shop, monkeypatch):
     assert (
         sum(
             len(queries)
-            for _, _, queries in preparation.prepare(split, RECIPE, progress=False).folds
+            for _, _, queries in preparation.prepare(
+                split, RECIPE, progress=False
+            ).folds
         )
         > 5
     )

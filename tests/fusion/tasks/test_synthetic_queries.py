@@ -21,7 +21,7 @@ from fusion.runs.artifacts import save
 from fusion.runs.folder import finished, new_run
 from fusion.tasks.folds import held_events
 from fusion.tasks.synthetic_queries import SyntheticQueries
-from fusion.training.schedule import TrainingConfig
+from fusion.training.config import TrainingConfig
 from kg.errors import DataError
 from kg.graph import build_graph
 from kg.sources.icecat import Icecat
@@ -130,7 +130,7 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     fabric = Fabric(accelerator="cpu", devices=1)
     trainer = make_trainer(prepared, recipe, tmp_path, fabric, progress=False)
     history = trainer.fit(progress=False)
-    assert trainer.held_out is None and trainer.model.kept.tolist() == [
+    assert trainer.shrinkage.queries is None and trainer.state.model.kept.tolist() == [
         1,
         1,
     ]  # nobody's queries take nothing away

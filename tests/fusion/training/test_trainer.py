@@ -8,8 +8,9 @@ from fusion.model.losses import losses as loss_of
 from fusion.pipeline import finish
 from fusion.query import Constraints
 from fusion.query_batch import join
-from fusion.training.schedule import TrainingConfig, schedule
-from fusion.training.trainer import CHECKPOINT
+from fusion.training.checkpoint import CHECKPOINT
+from fusion.training.config import TrainingConfig
+from fusion.training.schedule import schedule
 
 # Nothing drawn by chance but the order of the queries: the same loss and gradient however a batch
 # is cut up.
@@ -25,13 +26,15 @@ SHORT = ("training.epochs=1", "training.validations=2")
 
 
 def weights(trainer):
-    return {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
+    return {
+        name: p.detach().clone() for name, p in trainer.state.model.named_parameters()
+    }
 
 
 def gradients(trainer):
     return {
         name: p.grad.clone()
-        for name, p in trainer.model.named_parameters()
+        for name, p in trainer.state.model.named_parameters()
         if p.grad is not None
     }
 
@@ -44,14 +47,14 @@ def logged(folder, name):
 
 def test_the_loss_falls_and_tensorboard_has_it(trained):
     loss, retrieved = (
-        logged(trained.trainer.folder, f"train/{name}")
+        logged(trained.trainer.joint.folder, f"train/{name}")
         for name in ("loss", "retrieved")
     )
-    assert len(loss) == len(trained.trainer.plan)
+    assert len(loss) == len(trained.trainer.joint.plan)
     # What is left is chance: which item of its colour it was.
     assert np.mean(loss[-10:]) < np.mean(loss[:5]) - 0.5
     assert min(retrieved) > 0.8
-    assert logged(trained.trainer.folder, "valid/metric") == pytest.approx(
+    assert logged(trained.trainer.joint.folder, "valid/metric") == pytest.approx(
         [r["metric"] for r in trained.history]
     )
 
@@ -99,19 +102,21 @@ def test_a_resumed_training_ends_as_one_that_was_not_stopped(trainer_of, tmp_pat
     history = whole.fit(progress=False)
     for done in (0, 8):
         trainer = trainer_of(tmp_path / "stopped", *settings).trainer
-        assert trainer.resume() == (done > 0) and trainer.done == done
-        step = trainer._step
+        assert trainer.resume() == (done > 0) and trainer.state.done == done
+        step = trainer.joint.step
 
         def killed(number, stop=done + 10, step=step):
             if number == stop:
                 raise KeyboardInterrupt
             return step(number)
 
-        trainer._step = killed
+        trainer.joint.step = killed
         with pytest.raises(KeyboardInterrupt):
             trainer.fit(progress=False)
     trainer = trainer_of(tmp_path / "stopped", *settings).trainer
-    assert trainer.resume() and trainer.done == 16 and len(trainer.plan) == 24
+    assert (
+        trainer.resume() and trainer.state.done == 16 and len(trainer.joint.plan) == 24
+    )
     assert trainer.fit(progress=False) == history
     assert all(
         torch.equal(value, weights(trainer)[name])
@@ -144,15 +149,15 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
         states.append(weights(trainer))
         return next(values)
 
-    trainer.validate = validate
+    trainer.joint.validate = validate
     history = trainer.fit(progress=False)
     assert [row["metric"] for row in history] == [0.1, 0.5, 0.4, 0.3]
-    assert trainer.done == len(trainer.plan) // 2
+    assert trainer.state.done == len(trainer.joint.plan) // 2
     kept = weights(trainer)
     assert all(torch.equal(kept[name], states[1][name]) for name in kept)
     assert not all(torch.equal(kept[name], states[3][name]) for name in kept)
     assert torch.equal(
-        trainer.texts(), trainer.source.encode_all()
+        trainer.state.texts(), trainer.state.source.encode_all()
     )  # of the best weights, not of the last
 
 
@@ -169,20 +174,20 @@ def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
         made.trainer.fit(progress=False)
         kept.append(weights(made.trainer))
         scored = finish(made.trainer, made.prepared).model
-        fold = made.trainer.folds[0]
-        assert fold.settling is not None and len(fold.settling) == round(
-            0.25 * (len(fold.queries) + len(fold.settling))
+        fold = made.trainer.state.folds[0]
+        assert fold.finetune is not None and len(fold.finetune) == round(
+            0.25 * (len(fold.queries) + len(fold.finetune))
         )
-        embeddings = scored.encode(fold.snapshot, made.trainer.texts())
+        embeddings = scored.encode(fold.snapshot, made.trainer.state.texts())
         with torch.no_grad():
-            words = encode_words(scored, fold.settling, torch.device("cpu"))
+            words = encode_words(scored, fold.finetune, torch.device("cpu"))
             found = scored.score(
-                fold.snapshot, fold.settling, embeddings.items, embeddings.users, words
+                fold.snapshot, fold.finetune, embeddings.items, embeddings.users, words
             )
             losses.append(
                 float(
                     loss_of(
-                        found, torch.as_tensor(fold.settling.targets.rows), True
+                        found, torch.as_tensor(fold.finetune.targets.rows), True
                     ).candidates
                 )
             )
@@ -209,10 +214,10 @@ def test_a_batch_in_parts_gives_the_same_loss_and_gradient(trainer_of, tmp_path,
             f"training.accumulate={parts}",
             "training.clip=1e9",
         ).trainer
-        assert trainer.step_module.whole == (not mode)
-        trainer._warm()
-        trainer.refresh(texts=True)
-        found.append((trainer._step(0), gradients(trainer)))
+        assert trainer.joint.step_module.whole == (not mode)
+        trainer.stages[0].run(trainer.state, False)
+        trainer.joint.refresh(texts=True)
+        found.append((trainer.joint.step(0), gradients(trainer)))
     (loss, one), (again, three) = found
     assert again == pytest.approx(loss, rel=1e-5)
     assert one.keys() == three.keys()
@@ -225,9 +230,9 @@ def test_sampling_all_neighbours_is_the_whole_graph(trainer_of, tmp_path):
     found = []
     for mode in ((), SAMPLED):
         trainer = trainer_of(tmp_path, *CERTAIN, *mode).trainer
-        trainer._warm()
-        trainer.refresh(texts=True)
-        found.append(trainer._step(0)["loss"])
+        trainer.stages[0].run(trainer.state, False)
+        trainer.joint.refresh(texts=True)
+        found.append(trainer.joint.step(0)["loss"])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
@@ -240,10 +245,10 @@ def test_a_step_starts_from_no_gradient(trainer_of, tmp_path):
         "training.weight_decay=0",
     )
     trainer = trainer_of(tmp_path, *options).trainer
-    trainer._step(0)
-    trainer._step(1)
+    trainer.joint.step(0)
+    trainer.joint.step(1)
     other = trainer_of(tmp_path, *options).trainer
-    other._step(1)
+    other.joint.step(1)
     for name, gradient in gradients(other).items():
         assert torch.allclose(gradient, gradients(trainer)[name], atol=1e-6), name
 
@@ -283,18 +288,18 @@ def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_pa
     texts, rest = [], []
 
     def validate(model, embeddings):
-        texts.append(trainer.source.encode_all())
+        texts.append(trainer.state.source.encode_all())
         rest.append(weights(trainer)["gate.linear.weight"])
         return float(len(texts))
 
-    start = trainer.source.encode_all()
-    trainer.validate = validate
+    start = trainer.state.source.encode_all()
+    trainer.joint.validate = validate
     trainer.fit(progress=False)
-    assert trainer.text_steps == len(trainer.plan) // 2
+    assert trainer.joint.text_steps == len(trainer.joint.plan) // 2
     assert not torch.equal(start, texts[0]) and not torch.equal(texts[0], texts[1])
     assert torch.equal(texts[1], texts[2]) and torch.equal(texts[2], texts[3])
     assert torch.equal(rest[0], rest[1]) and not torch.equal(rest[1], rest[2])
-    for fold in trainer.folds:
+    for fold in trainer.state.folds:
         assert torch.allclose(fold.embeddings.text, texts[3], atol=1e-6)
 
 
@@ -308,34 +313,38 @@ def test_what_the_language_half_alone_reached_is_not_the_best_run(trainer_of, tm
     )
     trainer = trainer_of(tmp_path, *settings).trainer
     values = iter(range(100, 0, -1))
-    trainer.validate = lambda model, embeddings: float(next(values))
+    trainer.joint.validate = lambda model, embeddings: float(next(values))
     history = trainer.fit(progress=False)
-    assert trainer.done > trainer.text_steps
-    kept = next(row["metric"] for row in history if row["step"] > trainer.text_steps)
-    assert trainer.best == kept < history[0]["metric"]
+    assert trainer.state.done > trainer.joint.text_steps
+    kept = next(
+        row["metric"] for row in history if row["step"] > trainer.joint.text_steps
+    )
+    assert trainer.joint.best == kept < history[0]["metric"]
 
 
 def test_mixed_precision_trains_and_keeps_the_texts_up_to_date(trainer_of, tmp_path):
     trainer = trainer_of(
         tmp_path, "training.epochs=2", "training.precision=bf16-mixed"
     ).trainer
-    before = [fold.embeddings.text.clone() for fold in trainer.folds]
-    trainer._warm()
-    assert trainer._step(0)["loss"] > 0
+    before = [fold.embeddings.text.clone() for fold in trainer.state.folds]
+    trainer.stages[0].run(trainer.state, False)
+    assert trainer.joint.step(0)["loss"] > 0
     changed = [
         not torch.equal(old, fold.embeddings.text)
-        for old, fold in zip(before, trainer.folds, strict=True)
+        for old, fold in zip(before, trainer.state.folds, strict=True)
     ]
     assert sum(changed) == 1  # that of the step's fold
     trainer.fit(progress=False)
     loss = logged(tmp_path, "train/loss")
     assert np.mean(loss[-5:]) < np.mean(loss[:5])
-    assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+    assert all(p.dtype == torch.float32 for p in trainer.state.model.parameters())
 
 
 def test_a_gradient_that_is_no_number_stops_the_training(trainer_of, tmp_path):
     trainer = trainer_of(tmp_path, *SHORT).trainer
-    trainer.model.gate.linear.bias.register_hook(lambda gradient: gradient * torch.nan)
+    trainer.state.model.gate.linear.bias.register_hook(
+        lambda gradient: gradient * torch.nan
+    )
     before = weights(trainer)
     with pytest.raises(
         FloatingPointError,
@@ -398,18 +407,18 @@ def test_what_is_set_aside_for_settling_is_not_in_the_joint_training(
 ):
     made = trainer_of(tmp_path, f"training.finetune_share={share}")
     for fold, (_, _, queries) in zip(
-        made.trainer.folds, made.prepared.folds, strict=True
+        made.trainer.state.folds, made.prepared.folds, strict=True
     ):
-        kept = 0 if fold.settling is None else len(fold.settling)
+        kept = 0 if fold.finetune is None else len(fold.finetune)
         assert kept == round(share * len(queries)) and len(fold.queries) + kept == len(
             queries
         )
         both = (
             fold.queries
-            if fold.settling is None
-            else join([fold.queries, fold.settling])
+            if fold.finetune is None
+            else join([fold.queries, fold.finetune])
         )
         assert sorted(both.targets.rows) == sorted(queries.targets.rows)
-    assert sum(len(chosen) for _, chosen in made.trainer.plan) <= 6 * sum(
-        len(f.queries) for f in made.trainer.folds
+    assert sum(len(chosen) for _, chosen in made.trainer.joint.plan) <= 6 * sum(
+        len(f.queries) for f in made.trainer.state.folds
     )

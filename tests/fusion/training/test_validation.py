@@ -13,7 +13,7 @@ from kg.errors import InputError
 
 def metric_of(trained, name, queries):
     prepared = trained.prepared
-    serving, tables = trained.trainer.serving, prepared.split.train
+    serving, tables = trained.trainer.state.serving, prepared.split.train
     return ValidationMetric(name, queries, serving, tables, prepared.counts)
 
 
@@ -34,7 +34,7 @@ def test_it_is_what_evaluation_measures(trained):
 
 def test_every_stop_is_measured_on_queries_drawn_once(trainer_of, tmp_path):
     made = trainer_of(tmp_path, "training.epochs=1", "training.validations=2")
-    validate, seen = made.trainer.validate, []
+    validate, seen = made.trainer.joint.validate, []
     metric = validate.metric
 
     def watched(found, targets):
@@ -50,7 +50,7 @@ def test_every_stop_is_measured_on_queries_drawn_once(trainer_of, tmp_path):
 def test_a_first_task_that_holds_nothing_out_is_named(trained, tmp_path):
     # All new items are in training.
     recipe = replace(trained.recipe, tasks={"next": trained.recipe.tasks["next"]})
-    fabric = trained.trainer.fabric
+    fabric = trained.trainer.state.fabric
     with pytest.raises(InputError, match="'next'") as error:
         make_trainer(trained.prepared, recipe, tmp_path, fabric, progress=False)
     assert error.value.field == "tasks"

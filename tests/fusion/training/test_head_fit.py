@@ -4,7 +4,9 @@ import torch
 
 from fusion.model.features import MetapathFeatures
 from fusion.model.head import FeatureHead
-from fusion.training.stages import HeadConfig, _Part, pretrain_head
+from fusion.training.config import HeadConfig
+from fusion.training.head_fit import HeadBatch, pretrain_head
+from kg.errors import InputError
 from kg.graph import build_graph
 from kg.metapaths.count import count_paths
 
@@ -99,7 +101,7 @@ def test_the_right_one_is_always_kept_and_what_is_no_candidate_never(queries):
         ]
     )
     torch.manual_seed(0)
-    part = _Part.of(some, rows, 2, rows[..., None].float())
+    part = HeadBatch.of(some, rows, 2, rows[..., None].float())
     values = part.tensors[0][..., 0]
     assert (
         part.real.shape == part.right.shape == (3, 3)
@@ -108,7 +110,7 @@ def test_the_right_one_is_always_kept_and_what_is_no_candidate_never(queries):
     assert values[part.right].tolist() == [5, 7, 4]
     assert (part.real == (values >= 0)).all() and part.real.sum(1).tolist() == [3, 3, 3]
     assert len(set(values[0].tolist())) == 3
-    whole = _Part.of(some, rows, 0, rows)
+    whole = HeadBatch.of(some, rows, 0, rows)
     assert torch.equal(whole.tensors[0], rows[[0, 1, 3]])
 
 
@@ -117,5 +119,6 @@ def test_the_right_one_is_always_kept_and_what_is_no_candidate_never(queries):
     [{"epochs": -1}, {"batch": 0}, {"lr": 0.0}, {"limit": -1}, {"negatives": -1}],
 )
 def test_wrong_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match=f"head: .*{next(iter(wrong))}"):
+    with pytest.raises(InputError) as error:
         HeadConfig(**wrong)
+    assert error.value.field == f"head.{next(iter(wrong))}"

@@ -1,0 +1,135 @@
+"""How a model is trained: the settings."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from kg.errors import InputError
+
+
+def _check_least(table: str, config: Any, least: dict[str, int]) -> None:
+    """Refuse a value below its least."""
+    for name, lowest in least.items():
+        value = getattr(config, name)
+        if value < lowest:
+            raise _wrong(f"{table}.{name}", f"at least {lowest}", value)
+
+
+def _check_rate(table: str, config: Any, name: str) -> None:
+    """Refuse a learning rate that is no positive number."""
+    value = getattr(config, name)
+    if not 0 < value < math.inf:
+        raise _wrong(f"{table}.{name}", "above 0 and finite", value)
+
+
+def _wrong(field: str, wanted: str, value: float) -> InputError:
+    return InputError(f"{field} must be {wanted}, not {value}", field=field)
+
+
+@dataclass(frozen=True)
+class HeadConfig:
+    """Passes in which the head alone is trained.
+
+    A step of the joint training costs a pass of messages and of BERT, so there are few of
+    them: enough for vectors, too few for the head. Passes over queries whose candidates are
+    kept in memory cost next to nothing.
+
+    Attributes:
+        epochs: Over the training queries; 0 does without.
+        batch: Queries a step.
+        lr: Highest rate; it rises over a tenth of the steps and falls along a cosine.
+        limit: Most queries a fold, a seeded draw; their candidates are kept in memory meanwhile.
+            0 takes all.
+        negatives: Wrong candidates kept a query, a seeded draw; 0 keeps all.
+    """
+
+    epochs: int = 8
+    batch: int = 128
+    lr: float = 3e-3
+    limit: int = 10_000
+    negatives: int = 100
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 0, "batch": 1, "limit": 0, "negatives": 0}
+        _check_least("head", self, least)
+        _check_rate("head", self, "lr")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the model is trained.
+
+    Attributes:
+        epochs: Passes over the training queries.
+        text_epochs: Passes before those in which the text tower is tuned alone; above 0 is the
+            two-step recipe, in which the texts' vectors then stay as they are.
+        batch: Queries a step, over all processes.
+        accumulate: Parts that a process takes its share of a batch in, to save memory.
+        lr: Of everything but BERT.
+        lr_text: Of BERT.
+        weight_decay: Of matrices; not of biases, norms and scales.
+        warmup: Share of the steps over which the rates rise; they then fall along a cosine.
+        clip: Largest norm of the gradient.
+        patience: Validations without a better result before training stops.
+        validations: How many, evenly over the steps.
+        precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
+        text_budget: Texts encoded with gradient a step; 0 none, -1 all that occur.
+        context_texts: Context items encoded with gradient a query; -1 all.
+        whole_edges: Up to this many message edges a step runs the GNN over the whole graph;
+            above, over samples.
+        refresh: Steps between two refreshes of the items' vectors in the embedding cache,
+            where steps sample.
+        text_refreshes: How often all texts are encoded anew, evenly over the steps.
+        catalogue_weight: Of the loss over the whole catalogue.
+        pretrain_head: How the head learns the counts before.
+        finetune_head: How it learns what vectors add once they are done.
+        finetune_share: Share of the queries that only the fine-tuning sees, so that it meets
+            vectors as queries to come will: what vectors have learnt by heart looks better than
+            it is. 0 fine-tunes on the queries of the joint training; one pass over many queries
+            of people and words allows it, several passes over ids alone do not.
+        shrinkage: Most validation queries a task that say how much is kept of what vectors add;
+            0 keeps all, and so does a recipe of nothing but synthetic queries, which make the
+            BM25 score look better than it is.
+    """
+
+    epochs: int = 3
+    text_epochs: int = 0
+    batch: int = 256
+    accumulate: int = 1
+    lr: float = 2e-3
+    lr_text: float = 5e-5
+    weight_decay: float = 0.01
+    warmup: float = 0.05
+    clip: float = 1.0
+    patience: int = 3
+    validations: int = 4
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    text_budget: int = 64
+    context_texts: int = 1
+    whole_edges: int = 2_000_000
+    refresh: int = 8
+    text_refreshes: int = 4
+    catalogue_weight: float = 0.5
+    pretrain_head: HeadConfig = HeadConfig()
+    finetune_head: HeadConfig = HeadConfig()
+    finetune_share: float = 0.25
+    shrinkage: int = 10_000
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 0, "text_epochs": 0, "batch": 1, "accumulate": 1}
+        least |= {"patience": 1, "validations": 1, "text_budget": -1}
+        least |= {
+            "context_texts": -1,
+            "refresh": 1,
+            "text_refreshes": 1,
+            "shrinkage": 0,
+        }
+        _check_least("training", self, least)
+        _check_rate("training", self, "lr")
+        _check_rate("training", self, "lr_text")
+        if not self.clip > 0:
+            raise _wrong("training.clip", "above 0", self.clip)
+        if not 0 <= self.finetune_share < 1:
+            raise _wrong("training.finetune_share", "in 0..1", self.finetune_share)
