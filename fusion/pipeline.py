@@ -143,7 +143,7 @@ def _set_aside(
     """The queries of the joint training, and those that only the head's fine-tuning sees."""
     training, fusion = recipe.training, recipe.fusion
     count = round(training.finetune_share * len(queries))
-    finetuned = fusion.vectors and fusion.paths and training.finetune_head.epochs
+    finetuned = fusion.vectors and fusion.paths and training.finetune_epochs
     if not (finetuned and count):
         return queries, None
     order = np.random.default_rng(recipe.seed).permutation(len(queries))

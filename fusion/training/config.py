@@ -30,14 +30,13 @@ def _wrong(field: str, wanted: str, value: float) -> InputError:
 
 @dataclass(frozen=True)
 class HeadConfig:
-    """Passes in which the head alone is trained.
+    """How the head alone is trained, before the vectors and after them.
 
     A step of the joint training costs a pass of messages and of BERT, so there are few of
     them: enough for vectors, too few for the head. Passes over queries whose candidates are
     kept in memory cost next to nothing.
 
     Attributes:
-        epochs: Over the training queries; 0 does without.
         batch: Queries a step.
         lr: Highest rate; it rises over a tenth of the steps and falls along a cosine.
         limit: Most queries a fold, a seeded draw; their candidates are kept in memory meanwhile.
@@ -45,16 +44,14 @@ class HeadConfig:
         negatives: Wrong candidates kept a query, a seeded draw; 0 keeps all.
     """
 
-    epochs: int = 8
     batch: int = 128
     lr: float = 3e-3
     limit: int = 10_000
     negatives: int = 100
 
     def __post_init__(self) -> None:
-        least = {"epochs": 0, "batch": 1, "limit": 0, "negatives": 0}
-        _check_least("head", self, least)
-        _check_rate("head", self, "lr")
+        _check_least("training.head", self, {"batch": 1, "limit": 0, "negatives": 0})
+        _check_rate("training.head", self, "lr")
 
 
 @dataclass(frozen=True)
@@ -67,10 +64,9 @@ class TrainingConfig:
             two-step recipe, in which the texts' vectors then stay as they are.
         batch: Queries a step, over all processes.
         accumulate: Parts that a process takes its share of a batch in, to save memory.
-        lr: Of everything but BERT.
+        lr: Of everything but BERT; the rates rise over the first steps and fall along a cosine.
         lr_text: Of BERT.
         weight_decay: Of matrices; not of biases, norms and scales.
-        warmup: Share of the steps over which the rates rise; they then fall along a cosine.
         clip: Largest norm of the gradient.
         patience: Validations without a better result before training stops.
         validations: How many, evenly over the steps.
@@ -82,9 +78,9 @@ class TrainingConfig:
         refresh: Steps between two refreshes of the items' vectors in the embedding cache,
             where steps sample.
         text_refreshes: How often all texts are encoded anew, evenly over the steps.
-        catalogue_weight: Of the loss over the whole catalogue.
-        pretrain_head: How the head learns the counts before.
-        finetune_head: How it learns what vectors add once they are done.
+        head: How the head alone is trained.
+        pretrain_epochs: Passes before the joint training in which the head learns the counts.
+        finetune_epochs: Passes after it in which the head learns what vectors add.
         finetune_share: Share of the queries that only the fine-tuning sees, so that it meets
             vectors as queries to come will: what vectors have learnt by heart looks better than
             it is. 0 fine-tunes on the queries of the joint training; one pass over many queries
@@ -94,31 +90,31 @@ class TrainingConfig:
             BM25 score look better than it is.
     """
 
-    epochs: int = 3
+    epochs: int = 1
     text_epochs: int = 0
-    batch: int = 256
+    batch: int = 384
     accumulate: int = 1
-    lr: float = 2e-3
+    lr: float = 4e-3
     lr_text: float = 5e-5
     weight_decay: float = 0.01
-    warmup: float = 0.05
     clip: float = 1.0
     patience: int = 3
-    validations: int = 4
+    validations: int = 2
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
-    text_budget: int = 64
+    text_budget: int = 32
     context_texts: int = 1
     whole_edges: int = 2_000_000
     refresh: int = 8
-    text_refreshes: int = 4
-    catalogue_weight: float = 0.5
-    pretrain_head: HeadConfig = HeadConfig()
-    finetune_head: HeadConfig = HeadConfig()
-    finetune_share: float = 0.25
+    text_refreshes: int = 2
+    head: HeadConfig = HeadConfig()
+    pretrain_epochs: int = 8
+    finetune_epochs: int = 8
+    finetune_share: float = 0.0
     shrinkage: int = 10_000
 
     def __post_init__(self) -> None:
         least = {"epochs": 0, "text_epochs": 0, "batch": 1, "accumulate": 1}
+        least |= {"pretrain_epochs": 0, "finetune_epochs": 0}
         least |= {"patience": 1, "validations": 1, "text_budget": -1}
         least |= {
             "context_texts": -1,

@@ -80,6 +80,7 @@ def pretrain_head(
     folds: Sequence[tuple[MetapathFeatures, QueryBatch]],
     candidates_per_path: int,
     config: HeadConfig,
+    epochs: int,
     seed: int,
     weight_decay: float = 0.01,
     progress: bool = True,
@@ -94,6 +95,7 @@ def pretrain_head(
         folds: Each with the counts of a graph from before its queries.
         candidates_per_path: Candidates a metapath count brings.
         config: How.
+        epochs: Passes over the queries; 0 fits the scales alone.
         seed: Of the draws and the order.
         weight_decay: Of matrices.
         progress: Whether to draw a bar.
@@ -119,13 +121,16 @@ def pretrain_head(
         return out
 
     parameters = [*head.net.parameters()]
-    _fit(parameters, head, scaled, score, config, seed, weight_decay, progress)
+    _fit(
+        parameters, head, scaled, score, config.lr, epochs, seed, weight_decay, progress
+    )
 
 
 def finetune_head(
     model: Hybrid,
     folds: Sequence[tuple[GraphSnapshot, EmbeddingCache, QueryBatch]],
     config: HeadConfig,
+    epochs: int,
     seed: int,
     weight_decay: float = 0.01,
     progress: bool = True,
@@ -138,6 +143,7 @@ def finetune_head(
         model: With its vectors trained and its head pretrained.
         folds: Each a graph from before its queries, and its vectors.
         config: How.
+        epochs: Passes over the queries; 0 fits the scales alone.
         seed: Of the draws and the order.
         weight_decay: Of matrices.
         progress: Whether to draw a bar.
@@ -157,7 +163,17 @@ def finetune_head(
         return out
 
     parameters = [*head.mix.parameters(), model.log_weight]
-    _fit(parameters, head, batches, score, config, seed, weight_decay, progress)
+    _fit(
+        parameters,
+        head,
+        batches,
+        score,
+        config.lr,
+        epochs,
+        seed,
+        weight_decay,
+        progress,
+    )
 
 
 def _finetune_batches(
@@ -223,13 +239,14 @@ def _fit(
     head: FeatureHead,
     batches: list[HeadBatch],
     score: Callable[[HeadBatch], Tensor],
-    config: HeadConfig,
+    lr: float,
+    epochs: int,
     seed: int,
     weight_decay: float,
     progress: bool,
 ) -> None:
     """Train some parameters by AdamW on the softmax over the candidates."""
-    steps = config.epochs * len(batches)
+    steps = epochs * len(batches)
     if not steps:
         return
     matrices = [p for p in parameters if p.ndim > 1]
@@ -238,9 +255,9 @@ def _fit(
         {"params": matrices, "weight_decay": weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=config.lr)
+    optimizer = torch.optim.AdamW(groups, lr=lr)
     rates = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.lr, total_steps=steps, pct_start=_WARMUP
+        optimizer, lr, total_steps=steps, pct_start=_WARMUP
     )
     training, tuned = head.training, [p.requires_grad for p in parameters]
     head.train()
@@ -255,7 +272,7 @@ def _fit(
         leave=False,
         disable=not progress,
     ) as bar:
-        for _ in range(config.epochs):
+        for _ in range(epochs):
             for number in rng.permutation(len(batches)):
                 optimizer.zero_grad()
                 _loss(batches[number], score).backward()  # type: ignore[no-untyped-call]

@@ -21,6 +21,7 @@ from fusion.training.step import StepWrapper, TrainingStep
 from kg.errors import InputError
 from kg.tables import IntArray
 
+_CATALOGUE_WEIGHT = 0.5  # of the loss over the whole catalogue, beside the candidates'
 _SEEDS = 1_000_003  # a prime, so that no two runs' steps share a seed
 
 
@@ -53,7 +54,7 @@ class JointTraining:
         model, config, fabric = state.model, state.config, state.fabric
         if model.head is not None:
             # Else it is learnt beforehand, and stays.
-            model.head.net.requires_grad_(not config.pretrain_head.epochs)
+            model.head.net.requires_grad_(not config.pretrain_epochs)
         text_epochs = config.text_epochs if model.text is not None else 0
         epochs = text_epochs + config.epochs
         sizes = [len(fold.queries) for fold in state.folds]
@@ -72,7 +73,7 @@ class JointTraining:
             config.context_texts,
         )
         optimizer = torch.optim.AdamW(parameter_groups(model, config))
-        self.rates = warmup_cosine(optimizer, len(self.plan), config.warmup)
+        self.rates = warmup_cosine(optimizer, len(self.plan))
         self.wrapped: Any
         wrapped = StepWrapper(self.step_module)
         self.wrapped, self.optimizer = fabric.setup(wrapped, optimizer)
@@ -192,12 +193,12 @@ class JointTraining:
         text_only: bool,
     ) -> dict[str, Tensor]:
         """Add a part's gradient; its losses."""
-        config, source = self.state.config, self.state.source
+        source = self.state.source
         queries = fold.queries.take(part)
         graph, cache = fold.snapshot, fold.embeddings
         inputs = (graph, queries, cache, source, generator, text_only)
         losses: Losses = self.wrapped(lambda step: step(*inputs))
-        total = losses.total(config.catalogue_weight)
+        total = losses.total(_CATALOGUE_WEIGHT)
         loss = (losses.catalogue if text_only else total) * share
         self.state.fabric.backward(loss)
         return {"loss": loss / share, **losses._asdict()}

@@ -12,6 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from fusion.model.hybrid import Hybrid
 from fusion.training.config import TrainingConfig
 
+_WARMUP = 0.05  # share of the steps over which the rates rise
+
 
 def parameter_groups(model: Hybrid, config: TrainingConfig) -> list[dict[str, Any]]:
     """Parameters by learning rate and weight decay."""
@@ -27,11 +29,9 @@ def parameter_groups(model: Hybrid, config: TrainingConfig) -> list[dict[str, An
     ]
 
 
-def warmup_cosine(
-    optimizer: torch.optim.Optimizer, steps: int, warmup: float
-) -> LambdaLR:
+def warmup_cosine(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
     """Rates that rise over a share of the steps and fall along a cosine (arXiv 1608.03983)."""
-    rise = max(warmup * steps, 1)
+    rise = max(_WARMUP * steps, 1)
 
     def factor(step: int) -> float:
         cosine = 0.5 + 0.5 * np.cos(np.pi * step / max(steps, 1))

@@ -30,7 +30,8 @@ class PretrainHead:
             model.head,
             [(fold.snapshot.features, fold.every) for fold in state.folds],
             model.config.candidates_per_path,
-            config.pretrain_head,
+            config.head,
+            config.pretrain_epochs,
             state.seed,
             config.weight_decay,
             progress,
@@ -45,7 +46,7 @@ class FinetuneHead:
         model, config = state.model, state.config
         if model.head is None or not model.config.vectors:
             return
-        if not config.finetune_head.epochs:
+        if not config.finetune_epochs:
             return
         folds = [
             (fold.snapshot, state.encode(fold.snapshot), fold.finetune or fold.queries)
@@ -54,7 +55,8 @@ class FinetuneHead:
         finetune_head(
             model,
             folds,
-            config.finetune_head,
+            config.head,
+            config.finetune_epochs,
             state.seed,
             config.weight_decay,
             progress,

@@ -39,12 +39,8 @@ class TrainingStep(nn.Module):
         self, model: Hybrid, whole: bool, text_budget: int, context_texts: int
     ) -> None:
         super().__init__()
-        self.model, self.whole, self.text_budget, self.context_texts = (
-            model,
-            whole,
-            text_budget,
-            hand,
-        )
+        self.model, self.whole = model, whole
+        self.text_budget, self.context_texts = text_budget, context_texts
 
     def forward(
         self,

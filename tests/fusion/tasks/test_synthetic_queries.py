@@ -121,7 +121,13 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
             cold_candidates=0,
         ),
         training=TrainingConfig(
-            epochs=4, batch=50, lr=0.02, text_budget=0, validations=1
+            epochs=4,
+            batch=50,
+            lr=0.02,
+            text_budget=0,
+            validations=1,
+            text_refreshes=4,
+            finetune_share=0.25,
         ),
         evaluation=EvaluationConfig(draws=20, ease=(10.0,)),
     )

@@ -39,10 +39,10 @@ def right(head, fold):
 def test_the_head_learns_what_counts_tell(fold):
     head = head_of(fold)
     mix = {name: p.clone() for name, p in head.mix.named_parameters()}
-    pretrain_head(head, [fold], 10, HeadConfig(epochs=0), 0, progress=False)
+    pretrain_head(head, [fold], 10, HeadConfig(), 0, 0, progress=False)
     assert right(head, fold) < 0.7  # scales alone say nothing
     pretrain_head(
-        head, [fold], 10, HeadConfig(epochs=30, batch=16, lr=0.01), 0, progress=False
+        head, [fold], 10, HeadConfig(batch=16, lr=0.01), 30, 0, progress=False
     )
     assert right(head, fold) > 0.95
     assert all(torch.equal(p, mix[name]) for name, p in head.mix.named_parameters())
@@ -53,9 +53,7 @@ def test_equal_seeds_give_equal_heads_and_gradients_stay_as_they_were(fold):
     for seed in (1, 1, 2):
         head = head_of(fold)
         head.net.requires_grad_(False)
-        pretrain_head(
-            head, [fold], 10, HeadConfig(epochs=2, batch=16), seed, progress=False
-        )
+        pretrain_head(head, [fold], 10, HeadConfig(batch=16), 2, seed, progress=False)
         assert not any(p.requires_grad for p in head.net.parameters())
         heads.append(torch.cat([p.flatten() for p in head.parameters()]))
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
@@ -68,9 +66,7 @@ def test_asks_whose_target_no_path_brings_teach_nothing(fold, queries):
     nothing = queries(
         *((0, [int(i)], int(i)) for i in np.zeros(5))
     )  # what is at hand is never a candidate
-    pretrain_head(
-        head, [(features, nothing)], 10, HeadConfig(epochs=2), 0, progress=False
-    )
+    pretrain_head(head, [(features, nothing)], 10, HeadConfig(), 2, 0, progress=False)
     assert all(
         torch.equal(p, old) for p, old in zip(head.parameters(), before, strict=True)
     )
@@ -83,7 +79,8 @@ def test_a_few_wrong_candidates_teach_the_same(fold, few):
         head,
         [fold],
         10,
-        HeadConfig(epochs=30, batch=16, lr=0.01, negatives=few),
+        HeadConfig(batch=16, lr=0.01, negatives=few),
+        30,
         0,
         progress=False,
     )
@@ -116,9 +113,9 @@ def test_the_right_one_is_always_kept_and_what_is_no_candidate_never(queries):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"epochs": -1}, {"batch": 0}, {"lr": 0.0}, {"limit": -1}, {"negatives": -1}],
+    [{"batch": 0}, {"lr": 0.0}, {"limit": -1}, {"negatives": -1}],
 )
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(InputError) as error:
         HeadConfig(**wrong)
-    assert error.value.field == f"head.{next(iter(wrong))}"
+    assert error.value.field == f"training.head.{next(iter(wrong))}"

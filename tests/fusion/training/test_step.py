@@ -10,7 +10,7 @@ from fusion.training.step import TrainingStep
 WHOLE = pytest.mark.parametrize("whole", [True, False], ids=["whole", "sampled"])
 
 
-def run(small, whole=True, budget=-1, hand=-1, language=False, queries=None, seed=0):
+def run(small, whole=True, budget=-1, hand=-1, text_only=False, queries=None, seed=0):
     """Losses of a step, with every gradient of before gone."""
     model, snapshot, usual, source, embeddings = small
     model.zero_grad()
@@ -22,7 +22,7 @@ def run(small, whole=True, budget=-1, hand=-1, language=False, queries=None, see
         embeddings,
         source,
         generator,
-        language,
+        text_only,
     )
 
 
@@ -237,7 +237,7 @@ def test_the_texts_of_a_step_are_banked_without_gradient(encoded, whole):
 @WHOLE
 def test_language_alone_leaves_the_graph_as_it_is_and_out_of_the_loss(small, whole):
     made = still(small)
-    found = run(made, whole, language=True)
+    found = run(made, whole, text_only=True)
     found.catalogue.backward()
     reached = learning(made.model)
     assert any(n.startswith("text.model.encoder.layer.1") for n in reached)
@@ -246,7 +246,7 @@ def test_language_alone_leaves_the_graph_as_it_is_and_out_of_the_loss(small, who
     made.embeddings.items = made.model.encode(
         made.snapshot, made.source.encode_all()
     ).items
-    assert run(made, whole, language=True).catalogue.item() == pytest.approx(
+    assert run(made, whole, text_only=True).catalogue.item() == pytest.approx(
         found.catalogue.item(), abs=1e-5
     )
 

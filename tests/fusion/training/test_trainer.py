@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -140,7 +142,7 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
         "training.epochs=4",
         "training.validations=8",
         "training.patience=2",
-        "training.finetune_head.epochs=0",
+        "training.finetune_epochs=0",
     )
     trainer = trainer_of(tmp_path, *settings).trainer
     values, states = iter([0.1, 0.5, 0.4, 0.3, 0.9]), []
@@ -164,14 +166,17 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
 def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
     """Hardly any of it, and it: the settled head is better on the queries set aside, and all else is equal."""
     kept, losses = [], []
-    for rate in ("1e-9", "3e-3"):
-        settings = (
-            *SHORT,
-            f"training.finetune_head.lr={rate}",
-            "training.finetune_share=0.25",
-        )
-        made = trainer_of(tmp_path / rate, *settings)
-        made.trainer.fit(progress=False)
+    for rate in (1e-9, 3e-3):
+        settings = (*SHORT, "training.finetune_share=0.25")
+        made = trainer_of(tmp_path / str(rate), *settings)
+        *before, finetune, shrinkage = made.trainer.stages
+        state = made.trainer.state
+        for stage in before:
+            stage.run(state, progress=False)
+        head = replace(state.config.head, lr=rate)
+        state.config = replace(state.config, head=head)
+        for stage in (finetune, shrinkage):
+            stage.run(state, progress=False)
         kept.append(weights(made.trainer))
         scored = finish(made.trainer, made.prepared).model
         fold = made.trainer.state.folds[0]
