@@ -44,13 +44,20 @@ PARTS: dict[str, Part] = {
 def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """A recipe file, or a shipped one by its name, with key=value overrides laid over it.
 
+    A schema that the file names lies beside the file, one that an override names where the
+    program runs.
+
     Raises:
         InputError: It cannot be read or does not fit.
     """
     path, shipped = Path(name), RECIPES / f"{name}.toml"
-    return recipes.load(
-        Recipe, shipped if shipped.is_file() and not path.is_file() else path, overrides
-    )
+    if shipped.is_file() and not path.is_file():
+        path = shipped
+    recipe = recipes.load(Recipe, path, overrides)
+    keys = {override.partition("=")[0].strip() for override in overrides}
+    if not recipe.schema or "schema" in keys:
+        return recipe
+    return replace(recipe, schema=str(path.parent / recipe.schema))
 
 
 def train_parts(

@@ -14,63 +14,71 @@ from lightning.fabric import Fabric
 from fusion.experiment import Recipe
 from fusion.pipeline import make_trainer
 from fusion.preparation import Prepared
+from fusion.training.trainer import Trainer
 
-ENOUGH = 30  # steps; with the demo's 32, vectors bring more of its searches, by an interval clear of zero
+# Steps; with the demo's 32, vectors bring more of its searches, by an interval clear of zero.
+ENOUGH = 30
+_BACKWARD = 2  # a backward pass costs about twice the forward one
+_TUNED_BYTES = 12  # AdamW keeps two numbers a tuned parameter, the gradient one
 
 
 def too_few(steps: int, recipe: Recipe) -> str:
-    """What to change where a schedule has hardly any steps; "" where it has enough, or none is wanted."""
-    if steps >= ENOUGH or not (recipe.training.epochs or recipe.training.text_epochs):
+    """What to change where a schedule has hardly any steps; "" where it has enough."""
+    wanted = recipe.training.epochs or recipe.training.text_epochs
+    if steps >= ENOUGH or not wanted:
         return ""
     return (
-        f"warning: {steps} steps are too few for vectors to learn from (below {ENOUGH}); raise folds.count, "
-        "folds.length or training.epochs, or lower training.batch"
+        f"warning: {steps} steps are too few for vectors to learn from (below {ENOUGH}); "
+        "raise folds.count, folds.length or training.epochs, or lower training.batch"
     )
 
 
 def preview(prepared: Prepared, recipe: Recipe, fabric: Fabric) -> str:
-    """Sizes, and an estimate of memory and time made by running one step without learning from it."""
+    """Sizes, and an estimate of memory and time; one step is run without learning from it."""
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
         trainer = make_trainer(prepared, recipe, Path(folder), fabric, progress=False)
         setup = time.monotonic() - started
-        steps = len(trainer.joint.plan)
-        spent = 0.0
-        if steps:
-            number, chosen = trainer.joint.plan[0]
-            fold = trainer.state.folds[number]
-            for _ in range(2):  # the first fills caches
-                started = time.monotonic()
-                with torch.no_grad():
-                    trainer.joint.step_module(
-                        fold.snapshot,
-                        fold.queries.take(chosen),
-                        fold.embeddings,
-                        trainer.state.source,
-                        torch.Generator(),
-                        False,
-                    )
-                spent = time.monotonic() - started
+        forward = _forward_seconds(trainer)
+    steps = len(trainer.joint.plan)
     parameters = list(trainer.state.model.parameters())
+    size = sum(p.numel() for p in parameters)
     tuned = sum(p.numel() for p in parameters if p.requires_grad)
-    # A backward pass costs about twice the forward one; AdamW keeps two numbers a tuned
-    # parameter, the gradient one.
-    seconds = setup + 3 * spent * steps
-    memory = peak_memory() + 12 * tuned
-    size, texts, batch = (
-        sum(p.numel() for p in parameters),
-        len(prepared.texts.texts),
-        recipe.training.batch,
-    )
-    return "\n".join(
-        [
-            f"model    {size:,} parameters, {tuned:,} tuned; {texts:,} texts",
-            f"training {steps:,} steps of {batch} asks: about {seconds / 60:.1f} min on {fabric.device}",
-            f"memory   about {memory / 2**30:.1f} GiB; evaluation and baselines come on top of the time",
-            *filter(None, [too_few(steps, recipe)]),
-            "dry run: nothing was trained",
-        ]
-    )
+    minutes = (setup + (1 + _BACKWARD) * forward * steps) / 60
+    gib = (peak_memory() + _TUNED_BYTES * tuned) / 2**30
+    lines = [
+        f"model    {size:,} parameters, {tuned:,} tuned; {len(prepared.texts.texts):,} texts",
+        f"training {steps:,} steps of {recipe.training.batch} queries: "
+        f"about {minutes:.1f} min on {fabric.device}",
+        f"memory   about {gib:.1f} GiB; evaluation and baselines come on top of the time",
+        too_few(steps, recipe),
+        "dry run: nothing was trained",
+    ]
+    return "\n".join(line for line in lines if line)
+
+
+def _forward_seconds(trainer: Trainer) -> float:
+    """How long the first step's forward pass takes, once caches are filled; 0 without a step."""
+    joint, state = trainer.joint, trainer.state
+    if not joint.plan:
+        return 0.0
+    number, chosen = joint.plan[0]
+    fold, generator = state.folds[number], torch.Generator()
+    queries = fold.queries.take(chosen)
+    seconds = 0.0
+    for _ in range(2):  # the first fills caches
+        started = time.monotonic()
+        with torch.no_grad():
+            joint.step_module(
+                fold.snapshot,
+                queries,
+                fold.embeddings,
+                state.source,
+                generator,
+                text_only=False,
+            )
+        seconds = time.monotonic() - started
+    return seconds
 
 
 def peak_memory() -> int:

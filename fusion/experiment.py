@@ -114,7 +114,8 @@ class Recipe:
         seed: Of everything random.
         source: What an embedded store is built from where there is none yet; where none is
             named, the graph's address must be given.
-        schema: A schema file, for a graph whose store holds none.
+        schema: A schema file, for a graph whose store holds none; its path starts from the recipe's
+            folder.
         split: What is held out.
         tasks: By name; the first is the one that validation looks at.
         text: BERT.
