@@ -50,7 +50,7 @@ def reference() -> str:
         "# Every key of a recipe",
         "",
         "Written from the code by `python tests/test_recipe_page.py`. Each key stands in the",
-        "recipe's file, under the table that its heading names. `--set table.key=value` gives it, too.",
+        "recipe's file, under the table that its heading names, or after `--set table.key=`.",
         "",
         *_table(Recipe, top),
     ]
