@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -193,18 +194,34 @@ def test_the_site_builds(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def shown() -> list[str]:
+    """The dotted names that the reference shows the docstrings of."""
+    pages = [*(DOCS / "reference").glob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    return re.findall(r"^::: (\S+)$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", shown())
+def test_every_name_of_the_reference_exists(name: str) -> None:
+    module, _, member = name.rpartition(".")
+    if find_spec(module) is not None and hasattr(import_module(module), member):
+        return
+    assert find_spec(name) is not None
+
+
 def test_the_public_names_have_a_page() -> None:
-    pages = (DOCS / "reference").glob("*.md")
-    shown = [
-        name
-        for page in pages
-        for name in re.findall(
-            r"^::: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE
-        )
-    ]
     public = {"Recommender", "Query", "Constraints", "Plan", "Slot", "Explanation"}
     public |= {"list_runs", "open_store", "Tables", "GraphSchema"}
-    assert public <= {name.rpartition(".")[2] for name in shown}
+    assert public <= {name.rpartition(".")[2] for name in shown()}
+
+
+def test_the_server_has_the_routes_that_are_told_and_no_others() -> None:
+    told = re.findall(r"/v1/[\w/{}]+", (DOCS / "serve.md").read_text(encoding="utf-8"))
+    code = [*(ROOT / "serve" / "api").glob("*.py"), ROOT / "serve" / "app.py"]
+    text = "\n".join(file.read_text(encoding="utf-8") for file in code)
+    paths = re.findall(r"@(router|app)\.(?:get|post|delete)\(\s*\"(/[^\"]+)\"", text)
+    routes = {path if owner == "app" else f"/v1{path}" for owner, path in paths}
+    assert set(told) == {path for path in routes if path.startswith("/v1/")}
 
 
 def test_blocks_are_found_in_lists_too() -> None:
