@@ -12,7 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from fusion.model.hybrid import EmbeddingCache, Hybrid, Scores, encode_words
+from fusion.model.hybrid import Hybrid
+from fusion.model.inputs import encode_words
+from fusion.model.nodes import EmbeddingCache
+from fusion.model.scores import QueryVectors, Scores
 from fusion.model.snapshot import GraphSnapshot, NodeTexts
 from fusion.query import Constraints, Query, Recommendation
 from fusion.query_batch import QueryBatch, Ragged
@@ -183,6 +186,11 @@ class Ranker:
             self.embeddings.users,
             self.words(queries),
         )
+
+    def query_vectors(self, queries: QueryBatch) -> QueryVectors:
+        """What is known of B queries as vectors."""
+        items, users = self.embeddings.items, self.embeddings.users
+        return self.model.query_vectors(queries, items, users, self.words(queries))
 
     def words(self, queries: QueryBatch) -> Tensor:
         """(B, D) vectors of the queries' words; those of the latest words are kept, since people ask alike."""
