@@ -206,6 +206,8 @@ def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
     )  # of which nothing is masked
     none, _ = features(replace(some, exclude=Ragged.of([[]] * len(some))), each)
     assert torch.equal(none, alone)  # nor does a mask of nothing change anything
+    twice, _ = features(replace(some, exclude=some.context), each)
+    assert torch.equal(twice, alone)  # context items are excluded as all others are
 
 
 def test_an_ask_of_nothing_gets_what_is_popular(counts, queries):
