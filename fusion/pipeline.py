@@ -18,7 +18,8 @@ from encoders.text.source import TextSource
 from fusion.experiment import Recipe, Task
 from fusion.model.config import FusionConfig
 from fusion.model.features import MetapathFeatures
-from fusion.model.hybrid import EmbeddingCache, Hybrid
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache
 from fusion.model.snapshot import GraphSnapshot, NodeTexts
 from fusion.model.spectral import spectral_vectors
 from fusion.query_batch import QueryBatch, join

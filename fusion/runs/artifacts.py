@@ -18,7 +18,8 @@ from torch import Tensor
 
 from encoders.text.encoder import TextEncoder
 from fusion.experiment import Recipe
-from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache, Nodes
 from fusion.model.snapshot import edge_keys
 from fusion.ranking.ranker import Ranker
 from fusion.runs.folder import open_run

@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
+from fusion.model.hybrid import Hybrid
+from fusion.model.inputs import encode_words
+from fusion.model.nodes import EmbeddingCache
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
 from kg.progress import tqdm

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from encoders.text.source import TextSource
-from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
+from fusion.model.hybrid import Hybrid
 from fusion.model.losses import Losses
+from fusion.model.nodes import EmbeddingCache, Nodes
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch, join
 from fusion.training.schedule import TrainingConfig, schedule

@@ -18,7 +18,7 @@ from torch import Tensor
 from encoders.text.export import quicken
 from fusion.explain.explainer import explain
 from fusion.explain.explanation import Explanation
-from fusion.model.hybrid import encode_words
+from fusion.model.inputs import encode_words
 from fusion.query import Query
 from fusion.query_batch import QueryBatch
 from fusion.recommender import Recommender
