@@ -16,12 +16,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
 from kg.errors import InputError
+from serve.access.keys import revoke_key
 from serve.access.middleware import RequestMiddleware
-from serve.access.security import Authorizer, revoke_key
+from serve.access.security import Authorizer
 from serve.api import answers, schemas
+from serve.api.common import reply, state_of
 from serve.api.description import describe
 from serve.api.reference import page
-from serve.api.routes import reply, router, state_of
+from serve.api.routes import ROUTERS
 from serve.metrics import Metrics
 from serve.problems import Problem, install
 from serve.runtime.state import State
@@ -66,10 +68,12 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     install(app)
+    # For the description alone: who may is what RequestMiddleware decides.
     bearer = Depends(
         HTTPBearer(auto_error=False, description="An API key: trs_name.secret")
-    )  # Around lets in
-    app.include_router(router, dependencies=[bearer], tags=["questions"])
+    )
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[bearer], tags=["questions"])
     _admin(app, settings, metrics, bearer)
     _open(app)
     # The explorer's files; their names are known, so nothing else can be asked for.

@@ -65,12 +65,14 @@ class Settings:
             )
         if self.insecure and not loopback(self.host):
             raise InputError(
-                f"--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, not on {self.host}"
+                "--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, "
+                f"not on {self.host}"
             )
         if not self.insecure and not self.keys:
             raise InputError(
-                "who may ask? make a key (python -m serve keys add NAME --file keys.toml) and give --keys keys.toml, "
-                "or give --insecure to let everybody on this machine in"
+                "who may query? make a key (python -m serve keys add NAME --keys keys.toml) "
+                "and give --keys keys.toml, or give --insecure to let everybody on this "
+                "machine in"
             )
         if "*" in self.cors:
             raise InputError("--cors takes origins like https://shop.example, not *")

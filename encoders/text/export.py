@@ -27,7 +27,7 @@ from kg.errors import InputError
 
 log = logging.getLogger(__name__)
 FILE = Path("onnx") / "model.onnx"
-NEEDS = "it needs the onnx extra: python -m pip install onnxruntime onnxscript"
+NEEDS = "it needs the onnx extra: pip install 'trousseau[onnx]'"
 _TRIED = ("a", "two words", "a text of a few more words, and then some: 3 x 0.5 l")
 
 

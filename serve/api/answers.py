@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serve.api.schemas import Number, Out
+from serve.api.fields import Number, Out
 
 
 class FieldOut(Out):
@@ -141,7 +141,7 @@ class SwapOut(Out):
     gain: Number
 
 
-class JudgeAnswer(Answer):
+class CompatibilityAnswer(Answer):
     """How well items go together."""
 
     combination: CombinationOut

@@ -1,105 +1,26 @@
-"""Schemas: what the API takes and gives, typed, limited, with examples."""
+"""Schemas: what the API takes, typed, limited, with examples."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field
 
 from fusion.bundles.plan import Plan, Slot
-from fusion.query import Constraints, Query
-
-
-def _finite(value: Any) -> Any:
-    return (
-        None
-        if isinstance(value, float) and (value != value or abs(value) == float("inf"))
-        else value
-    )
-
-
-Id = Annotated[str, Field(min_length=1, max_length=200)]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-Ids = Annotated[list[Id], Field(max_length=200)]
-Text = Annotated[
-    str,
-    Field(max_length=1000, description="Words: a query, or what the items are for."),
-]
-Values = Annotated[
-    list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=200)
-]
-Named = Annotated[dict[Name, Values], Field(max_length=20)]
-Count = Annotated[int, Field(ge=1, le=100, description="How many.")]
-Number = Annotated[float | None, BeforeValidator(_finite)]
-Money = Annotated[float, Field(ge=0, le=1e12)]
-User = Annotated[
+from fusion.query import Query
+from serve.api.fields import (
+    Count,
     Id,
-    Field(
-        description="A user's id; an unknown one is answered as nobody in particular."
-    ),
-]
-
-
-class In(BaseModel):
-    """What is taken: nothing unknown, nothing converted, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def whole(cls, value: Any) -> Any:
-        """4.0 is an integer, as JSON Schema has it."""
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-class Out(BaseModel):
-    """What is given, read off our own objects."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-
-def _pairs(named: dict[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((name, tuple(values)) for name, values in named.items())
-
-
-class Where(In):
-    """What an answer must keep to."""
-
-    exclude: Annotated[list[Id], Field(max_length=10_000)] = []
-    within: Named = Field(
-        default={}, description="Of each property or relation, one of these values."
-    )
-    without: Named = Field(
-        default={}, description="Of each property or relation, none of these values."
-    )
-    between: Annotated[
-        dict[Name, Annotated[list[float | None], Field(min_length=2, max_length=2)]],
-        Field(max_length=20),
-    ] = Field(
-        default={},
-        description="Of each numeric property, the least and the most; null where open.",
-    )
-    only: Annotated[list[Id], Field(max_length=10_000)] | None = Field(
-        default=None, description="What is in stock."
-    )
-    exclude_seen: bool = Field(
-        default=False, description="Whether only what the user has not taken."
-    )
-
-    def constraints(self) -> Constraints:
-        """As the recommender takes it."""
-        between = tuple(
-            (name, (least, most)) for name, (least, most) in self.between.items()
-        )
-        only = None if self.only is None else tuple(self.only)
-        return Constraints(
-            tuple(self.exclude),
-            _pairs(self.within),
-            _pairs(self.without),
-            between,
-            only,
-            self.exclude_seen,
-        )
+    Ids,
+    In,
+    Money,
+    Name,
+    Named,
+    Text,
+    User,
+    Where,
+    pairs_of,
+)
 
 
 class Asking(In):
@@ -213,7 +134,7 @@ class PlanIn(In):
         slots = tuple(
             Slot.parse(s)
             if isinstance(s, str)
-            else Slot(s.name, _pairs(s.within), s.least, s.most)
+            else Slot(s.name, pairs_of(s.within), s.least, s.most)
             for s in self.slots
         )
         size = None if self.size is None else (self.size[0], self.size[1])
@@ -223,7 +144,7 @@ class PlanIn(In):
             self.item_budget,
             self.price,
             self.where.constraints(),
-            _pairs(self.require),
+            pairs_of(self.require),
             slots,
             self.different,
             self.season,
@@ -256,7 +177,7 @@ class BuildIn(In):
     text: Text | None = None
 
 
-class JudgeIn(In):
+class CompatibilityIn(In):
     """How well items go together."""
 
     model_config = ConfigDict(

@@ -161,7 +161,7 @@ class Loaded:
         with self.one:
             return explain(self.recommender, query, item, **settings)
 
-    def pretrain_head(self) -> None:
+    def warm(self) -> None:
         """Explain once: what explaining needs takes a while to make, and nobody should wait for it."""
         first, second = (
             self.recommender.items.key(row)

@@ -120,7 +120,7 @@ class State:
         """Tell the other workers, and the next start, what was used of quotas, and hear it from them."""
         if self.settings.keys is not None:
             day, more = self.guard.pending()
-            self.guard.finetune_head(day, more, self.events.spend(day, more))
+            self.guard.settle(day, more, self.events.spend(day, more))
 
     async def keep(self, events: Sequence[Event]) -> int:
         """Put events on the disk; 503 where that cannot be done."""

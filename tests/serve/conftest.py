@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
-from serve.access.security import ROLES, add_key
+from serve.access.keys import ROLES, add_key
 from serve.app import create_app
 from serve.feedback.events import Events
 from serve.settings import Settings

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from serve.access.security import add_key
+from serve.access.keys import add_key
 from serve.runtime.state import FOLLOW
 
 ROOT = Path(__file__).resolve().parents[2]

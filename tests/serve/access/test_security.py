@@ -10,7 +10,7 @@ import pytest
 
 from kg.errors import InputError
 from serve.__main__ import main
-from serve.access.security import add_key, change_keys, read_keys, revoke_key
+from serve.access.keys import add_key, change_keys, read_keys, revoke_key
 from serve.settings import Settings
 
 ASK = {"user": "u003", "k": 1}
@@ -191,7 +191,7 @@ def test_what_could_not_be_told_of_a_quota_is_told_later(serving, keys, monkeypa
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({}, "who may ask"),
+        ({}, "who may query"),
         ({"insecure": True, "host": "0.0.0.0"}, "127.0.0.1"),
         ({"insecure": True, "host": "shop.example"}, "127.0.0.1"),
         ({"insecure": True, "keys": "keys.toml"}, "one of them"),
@@ -214,7 +214,7 @@ def test_on_the_command_line(tmp_path, capsys, runs):
                 "shop",
                 "--role",
                 "operator",
-                "--file",
+                "--keys",
                 file,
                 "--quota",
                 "5",
@@ -223,19 +223,26 @@ def test_on_the_command_line(tmp_path, capsys, runs):
         == 0
     )
     assert capsys.readouterr().out.startswith("trs_shop.")
-    assert main(["keys", "list", "--file", file]) == 0
+    assert main(["keys", "list", "--keys", file]) == 0
     assert "shop  operator  50.0/s, 5/day" in capsys.readouterr().out
     for wrong, told in (
-        (["--run", str(runs[0])], "who may ask"),
+        (["--run", str(runs[0])], "who may query"),
         (["--run", str(runs[0]), "--insecure", "--host", "0.0.0.0"], "127.0.0.1"),
         (["--run", str(tmp_path / "none"), "--insecure"], "no such folder"),
         (["--runs", str(tmp_path / "none"), "--insecure"], "no runs there"),
         (["--run", str(runs[0]), "--keys", str(tmp_path / "none.toml")], "none.toml"),
-        (["keys", "revoke", "nobody", "--file", file], "no key"),
+        (["keys", "revoke", "nobody", "--keys", file], "no key"),
     ):
         assert main(wrong) == 2
         error = capsys.readouterr().err
         assert told in error and error.count("\n") == 1
+
+
+def test_without_its_extra_the_server_says_which_to_install(capsys, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main(["--insecure"]) == 2
+    error = capsys.readouterr().err
+    assert "pip install 'trousseau[serve]'" in error and error.count("\n") == 1
 
 
 def test_a_web_page_cannot_ask_an_open_server_by_another_name(api):

@@ -117,7 +117,7 @@ def test_combinations(api):
         p["id"] for p in best["items"] if p["kept"]
     } == set(BLACK)
     assert all(0 <= piece["text_weight"] <= 1 for piece in best["items"])
-    judged = query(api, "judge", items=["i002", "i004", "i001"])
+    judged = query(api, "compatibility", items=["i002", "i004", "i001"])
     assert judged["combination"]["weakest"] == "i001"  # the white one
     assert judged["swap"]["out"] == "i001" and judged["swap"]["gain"] > 0
     ranked = query(
@@ -192,9 +192,9 @@ def test_an_item_and_what_is_served(api, trained):
         ("build", {"plan": {"slots": ["black", "black"]}}, "plan.slots"),
         ("build", {"items": ["nothing"]}, "items"),
         ("build", {"items": [f"i{n}" for n in range(10_000)]}, "items"),
-        ("judge", {"items": [f"i{n}" for n in range(10_000)]}, "items"),
-        ("judge", {"items": ["i002", "i002"]}, "items"),
-        ("judge", {"items": ["i002", "nothing"]}, "items"),
+        ("compatibility", {"items": [f"i{n}" for n in range(10_000)]}, "items"),
+        ("compatibility", {"items": ["i002", "i002"]}, "items"),
+        ("compatibility", {"items": ["i002", "nothing"]}, "items"),
         ("explain", {"item": "i002", "items": ["i002"]}, "item"),
         ("explain", {"item": "i002", "verify": True}, "verify"),
         ("explain", {"item": "i002", "language": "xx"}, "language"),
@@ -315,7 +315,7 @@ def test_every_question_is_described_with_an_example(api):
         "search",
         "similar",
         "build",
-        "judge",
+        "compatibility",
         "bundles/rank",
         "explain",
         "events",
