@@ -264,7 +264,7 @@ def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(
     ) as before:
         page.locator("#count").fill("30")
     with page.expect_response(
-        lambda r: '"new":true' in (r.request.post_data or "")
+        lambda r: '"exclude_seen":true' in (r.request.post_data or "")
     ) as after:
         page.check("#new")
     old, new = (
@@ -276,7 +276,7 @@ def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(
     assert axe(page) == []
     with page.expect_request("**/v1/explain") as told:
         page.click("#found li >> nth=0 >> button:has-text('Why')")
-    assert told.value.post_data_json["where"]["new"] is True
+    assert told.value.post_data_json["where"]["exclude_seen"] is True
     page.wait_for_selector("#reasons .path")
 
 
@@ -351,4 +351,4 @@ def test_a_key_is_asked_for(visit: Callable[..., Any], keys: SimpleNamespace) ->
     page.fill("#key", keys.reader["Authorization"].removeprefix("Bearer "))
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Type what you look for")
-    assert page.get_attribute("#user", "placeholder") == "nobody in particular"
+    assert page.get_attribute("#user", "placeholder") == "an anonymous user"
