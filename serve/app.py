@@ -104,7 +104,7 @@ def _admin(app: FastAPI, settings: Settings, metrics: Metrics, bearer: object) -
 
     @app.post("/v1/admin/reload", response_model=answers.ReloadAnswer, **kept)  # type: ignore[arg-type]
     async def reload(request: Request, body: schemas.ReloadIn) -> Response:
-        """Serve another run of the same folder. A damaged one is refused with 409 and the old one stays."""
+        """Serve another run of the same folder; a damaged one is refused with 409."""
         state, request_id = state_of(request), request.state.request_id
         before, fresh = await state.reload(body.run, request.state.caller, request_id)
         return reply(
@@ -150,7 +150,7 @@ def _open(app: FastAPI) -> None:
 
     @app.get("/health/ready", response_model=answers.Health, tags=["health"])
     async def ready(request: Request) -> Response:
-        """Whether questions can be answered; "degraded" where something that not all need is down."""
+        """Whether queries are answered; "degraded" where a part that not all need is down."""
         return reply(answers.Health(**state_of(request).health()))
 
     reference: list[str] = []

@@ -82,7 +82,7 @@ def read_keys(file: str | Path) -> dict[str, Key]:
 
 
 def change_keys(file: str | Path, change: Callable[[dict[str, Key]], None]) -> None:
-    """Read, change and write a key file whole, one process at a time; only its owner may read it."""
+    """Change a key file, one process at a time; only its owner may read it."""
     path = Path(file)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name(path.name + ".lock"), "w", encoding="utf-8") as lock:

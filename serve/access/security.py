@@ -121,8 +121,8 @@ class Authorizer:
                 text = value.decode("latin-1").strip()
             elif name == b"authorization" and value[:7].lower() == b"bearer ":
                 text = value[7:].decode("latin-1").strip()
-        found = _KEY.fullmatch(text)
-        key = self.keys().get(found.group(1)) if found else None
+        match = _KEY.fullmatch(text)
+        key = self.keys().get(match.group(1)) if match else None
         known = hmac.compare_digest(hash_of(text), key.hash if key else "0" * 64)
         if (
             key is None
@@ -132,14 +132,14 @@ class Authorizer:
                 and datetime.now(UTC).date() >= date.fromisoformat(key.expires)
             )
         ):
-            told = (
+            reason = (
                 "the API key is not, or no longer, known"
                 if text
                 else "an API key is needed"
             )
             raise Problem(
                 401,
-                f"{told}: Authorization: Bearer trs_...",
+                f"{reason}: Authorization: Bearer trs_...",
                 headers={"WWW-Authenticate": "Bearer"},
             )
         return Caller(key.name, key.role), key
@@ -189,13 +189,13 @@ class Authorizer:
             }
 
     def settle(
-        self, day: str, told: Mapping[str, int], used: Mapping[str, int]
+        self, day: str, reported: Mapping[str, int], used: Mapping[str, int]
     ) -> None:
-        """What was pending is told, and all have used this."""
+        """What was pending is reported, and all have used this."""
         with self._lock:
             if day == self._day:
                 self._used = used
-                self._more.subtract(told)
+                self._more.subtract(reported)
 
 
 def needed(path: str) -> str:

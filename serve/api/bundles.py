@@ -37,11 +37,16 @@ async def build(request: Request, body: schemas.BuildIn) -> Response:
                 body.plan.plan(), body.user, tuple(body.items), body.text
             )
             query = Query(body.user, tuple(body.items), body.text)
-        found = [combination_out(loaded, one) for one in built]
-        share = mean([piece.text_weight or 0.0 for one in found for piece in one.items])
+        combinations = [combination_out(loaded, one) for one in built]
+        share = mean(
+            [piece.text_weight or 0.0 for one in combinations for piece in one.items]
+        )
         notes = unknown(loaded.recommender, query, popular=False)
         return answers.BuildAnswer(
-            **head(request, loaded), combinations=found, text_weight=share, notes=notes
+            **head(request, loaded),
+            combinations=combinations,
+            text_weight=share,
+            notes=notes,
         )
 
     return reply(await state_of(request).engine.run(work, slow=True))
@@ -60,14 +65,14 @@ async def compatibility(request: Request, body: schemas.CompatibilityIn) -> Resp
                 item_budget=body.item_budget,
                 where=body.where.constraints(),
             )
-            found = loaded.recommender.judge(
+            result = loaded.recommender.judge(
                 tuple(body.items), body.user, body.text, plan, body.category
             )
-            whole = combination_out(loaded, found.combination)
+            whole = combination_out(loaded, result.combination)
             swap = (
                 None
-                if found.swap is None
-                else answers.SwapOut.model_validate(found.swap)
+                if result.swap is None
+                else answers.SwapOut.model_validate(result.swap)
             )
             if swap is not None:
                 (swap.item.text_weight,) = loaded.shares([swap.item.id])
@@ -87,19 +92,19 @@ async def rank_bundles(request: Request, body: schemas.BundlesIn) -> Response:
 
     def work() -> answers.BundlesAnswer:
         with refused():
-            found = loaded.recommender.rank_bundles(
+            ranked = loaded.recommender.rank_bundles(
                 body.bundles, body.user, body.text, tuple(body.items), body.k
             )
             ids = [
                 item
-                for one in found
+                for one in ranked
                 for item in one.items
                 if loaded.recommender.items.row(item) >= 0
             ]
             share = mean(loaded.shares(ids)) if ids else None
-            made = [answers.BundleOut.model_validate(one) for one in found]
+            bundles = [answers.BundleOut.model_validate(one) for one in ranked]
             return answers.BundlesAnswer(
-                **head(request, loaded), bundles=made, text_weight=share
+                **head(request, loaded), bundles=bundles, text_weight=share
             )
 
     return reply(await state_of(request).engine.run(work, slow=True))

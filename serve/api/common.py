@@ -16,8 +16,8 @@ from serve.runtime.state import State
 
 def state_of(request: Request) -> State:
     """What the app holds."""
-    found: State = request.app.state.held
-    return found
+    state: State = request.app.state.held
+    return state
 
 
 def reply(answer: BaseModel, status: int = 200) -> Response:

@@ -30,7 +30,7 @@ async def explain(request: Request, body: schemas.ExplainIn) -> Response:
     def work() -> answers.ExplainAnswer:
         latest = state.session(loaded, body.user) if body.session else ()
         with refused(), state.graph.store() if body.verify else nullcontext() as store:
-            made = loaded.explain(
+            explanation = loaded.explain(
                 body.query(latest),
                 body.item,
                 k=body.paths,
@@ -39,15 +39,15 @@ async def explain(request: Request, body: schemas.ExplainIn) -> Response:
                 language=body.language,
             )
         plain = {
-            name: getattr(made, name)
+            name: getattr(explanation, name)
             for name in ("item", "score", "rank", "text_weight", "paths", "words")
         }
         return answers.ExplainAnswer.model_validate(
             {
                 **head(request, loaded),
                 **plain,
-                "parts": made.parts,
-                "notes": list(made.notes),
+                "parts": explanation.parts,
+                "notes": list(explanation.notes),
             },
             from_attributes=True,
         )

@@ -33,9 +33,7 @@ Number = Annotated[float | None, BeforeValidator(_finite)]
 Money = Annotated[float, Field(ge=0, le=1e12)]
 User = Annotated[
     Id,
-    Field(
-        description="A user's id; an unknown one is answered as nobody in particular."
-    ),
+    Field(description="A user's id; an unknown one is answered as an anonymous user."),
 ]
 
 
@@ -58,6 +56,7 @@ class Out(BaseModel):
 
 
 def pairs_of(named: dict[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Names and their values, as the recommender takes them."""
     return tuple((name, tuple(values)) for name, values in named.items())
 
 
@@ -82,7 +81,7 @@ class Where(In):
         default=None, description="What is in stock."
     )
     exclude_seen: bool = Field(
-        default=False, description="Whether only what the user has not taken."
+        default=False, description="Leave out what the user has interacted with."
     )
 
     def constraints(self) -> Constraints:

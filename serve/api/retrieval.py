@@ -18,12 +18,15 @@ EXPLAINED = 10  # items of an answer whose paths are found
 
 
 def items_out(
-    loaded: Loaded, found: Sequence[Recommendation], query: Query | None, paths: int
+    loaded: Loaded,
+    recommendations: Sequence[Recommendation],
+    query: Query | None,
+    paths: int,
 ) -> list[answers.ItemOut]:
     """An answer's items, with paths where they are wanted."""
-    prices = loaded.prices([one.id for one in found])
+    prices = loaded.prices([one.id for one in recommendations])
     out = []
-    for place, (one, price) in enumerate(zip(found, prices, strict=True)):
+    for place, (one, price) in enumerate(zip(recommendations, prices, strict=True)):
         item = answers.ItemOut(
             id=one.id,
             title=one.title,
@@ -32,8 +35,10 @@ def items_out(
             price=price,
         )
         if paths and query is not None and place < EXPLAINED:
-            made = loaded.explain(query, one.id, k=paths, support=False)
-            item.paths = [answers.PathOut.model_validate(path) for path in made.paths]
+            explanation = loaded.explain(query, one.id, k=paths, support=False)
+            item.paths = [
+                answers.PathOut.model_validate(path) for path in explanation.paths
+            ]
         out.append(item)
     return out
 
@@ -76,14 +81,14 @@ def answer_of(
 ) -> bytes:
     """Items as JSON."""
     share = mean([item.text_weight for item in items])
-    made = answers.ItemsAnswer(
+    answer = answers.ItemsAnswer(
         **head(request, loaded),
         items=items,
         text_weight=share,
         session=list(session),
         notes=list(notes),
     )
-    return made.model_dump_json().encode()
+    return answer.model_dump_json().encode()
 
 
 @router.post("/recommend", response_model=answers.ItemsAnswer)
@@ -104,7 +109,7 @@ async def complete(request: Request, body: schemas.CompleteIn) -> Response:
         items = tuple(dict.fromkeys((*latest, *body.items)))
         with refused():
             where = body.where.constraints()
-            found = loaded.recommender.complete(
+            recommendations = loaded.recommender.complete(
                 items,
                 body.user,
                 body.text,
@@ -116,9 +121,13 @@ async def complete(request: Request, body: schemas.CompleteIn) -> Response:
                 body.season,
             )
             query = Query(body.user, items, body.text, body.k, where)
-            made = items_out(loaded, found, query, body.paths)
+            answer_items = items_out(loaded, recommendations, query, body.paths)
             return answer_of(
-                request, loaded, made, latest, unknown(loaded.recommender, query)
+                request,
+                loaded,
+                answer_items,
+                latest,
+                unknown(loaded.recommender, query),
             )
 
     slow = bool(body.paths or body.one_per or body.diversity or body.complements)
@@ -139,10 +148,12 @@ async def similar(request: Request, body: schemas.SimilarIn) -> Response:
 
     def work() -> bytes:
         with refused():
-            found = loaded.recommender.similar(
+            recommendations = loaded.recommender.similar(
                 body.item, body.k, body.where.constraints()
             )
-            return answer_of(request, loaded, items_out(loaded, found, None, 0))
+            return answer_of(
+                request, loaded, items_out(loaded, recommendations, None, 0)
+            )
 
     return Response(
         await state_of(request).engine.run(work), media_type="application/json"

@@ -42,7 +42,7 @@ class RecommendIn(Asking):
     model_config = ConfigDict(json_schema_extra={"examples": [{"user": "1", "k": 5}]})
     user: User
     session: bool = Field(
-        default=True, description="Whether the user's latest events enter the ask."
+        default=True, description="Whether the user's latest events enter the query."
     )
 
 
@@ -62,7 +62,8 @@ class CompleteIn(Asking):
         }
     )
     items: Annotated[
-        Ids, Field(min_length=1, description="At hand; unknown ones are passed over.")
+        Ids,
+        Field(min_length=1, description="Context items; unknown ones are passed over."),
     ]
     user: User | None = None
     text: Text | None = None
@@ -73,7 +74,7 @@ class CompleteIn(Asking):
     complements: float = Field(default=0.0, ge=0, le=10)
     season: int | None = Field(default=None, ge=1, le=12, description="A month.")
     session: bool = Field(
-        default=True, description="Whether the user's latest events enter the ask."
+        default=True, description="Whether the user's latest events enter the query."
     )
 
 
@@ -102,7 +103,7 @@ class SlotIn(In):
     """A place in a combination."""
 
     name: Name
-    within: Named = {}
+    within: Named = Field(default={})
     least: int = Field(default=1, ge=0, le=50)
     most: int = Field(default=1, ge=1, le=50)
 
@@ -117,10 +118,11 @@ class PlanIn(In):
     item_budget: Money | None = None
     price: Name = "price"
     where: Where = Where()
-    require: Named = {}
+    require: Named = Field(default={})
     slots: Annotated[list[SlotIn | Name], Field(max_length=20)] = Field(
         default=[],
-        description='Places, or their short form: "shoes", "2 socks", "1-3 tops", "bag?", "top = group: Shirts".',
+        description='Slots, or their short form: "shoes", "2 socks", "1-3 tops", "bag?", '
+        '"top = group: Shirts".',
     )
     different: Annotated[str, Field(max_length=100)] = ""
     season: int | None = Field(default=None, ge=1, le=12)
@@ -172,7 +174,7 @@ class BuildIn(In):
         }
     )
     plan: PlanIn = PlanIn()
-    items: Few = []
+    items: Few = Field(default=[])
     user: User | None = None
     text: Text | None = None
 
@@ -211,7 +213,7 @@ class BundlesIn(In):
     )
     user: User | None = None
     text: Text | None = None
-    items: Ids = []
+    items: Ids = Field(default=[])
     k: Count = 10
 
 
@@ -225,7 +227,7 @@ class ExplainIn(In):
     )
     item: Id
     user: User | None = None
-    items: Ids = []
+    items: Ids = Field(default=[])
     text: Text | None = None
     paths: int = Field(default=3, ge=1, le=10, description="Most paths.")
     support: bool = Field(
@@ -237,7 +239,7 @@ class ExplainIn(In):
     language: Literal["en", "zh"] = "en"
     where: Where = Where()
     session: bool = Field(
-        default=False, description="Whether the user's latest events were in the ask."
+        default=False, description="Whether the user's latest events were in the query."
     )
 
     def query(self, session: tuple[str, ...] = ()) -> Query:

@@ -1,4 +1,4 @@
-"""A server beside a real Neo4j: what is written to it, what works without it, and that it is found again."""
+"""A server beside a real Neo4j: what is written, what works without, and finding it again."""
 
 import os
 import socket
