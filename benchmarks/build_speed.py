@@ -24,7 +24,8 @@ import torch
 from encoders.text.encoder import TextConfig, TextEncoder
 from fusion.bundles.plan import Plan, Slot
 from fusion.model.config import FusionConfig
-from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache, Nodes
 from fusion.model.snapshot import GraphSnapshot, NodeTexts, edge_keys
 from fusion.query import Query
 from fusion.recommender import Recommender

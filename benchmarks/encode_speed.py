@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from encoders.text.export import FILE, OnnxEncoder, export, quicken
-from fusion.model.hybrid import encode_words
+from fusion.model.inputs import encode_words
 from fusion.query import Query
 from fusion.recommender import Recommender
 

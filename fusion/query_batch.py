@@ -74,6 +74,7 @@ class QueryTensors:
         owners: (H,) which query each belongs to.
         excluded: (M,) rows of the items that are no answer.
         excluded_owners: (M,) which query each is excluded from.
+        texts: (B,) words, as they are.
     """
 
     users: Tensor
@@ -81,9 +82,15 @@ class QueryTensors:
     owners: Tensor
     excluded: Tensor
     excluded_owners: Tensor
+    texts: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.users)
+
+    @property
+    def known_users(self) -> Tensor:
+        """(K,) which queries have a known user."""
+        return (self.users >= 0).nonzero().squeeze(1)
 
 
 @dataclass(frozen=True)
@@ -132,7 +139,7 @@ class QueryBatch:
 
     @cached_property
     def excluded(self) -> Ragged:
-        """B lists of all item rows that are no answer: the context items, and what else to exclude."""
+        """B lists of all item rows that are no answer: the context, and what else to exclude."""
         if self.exclude is None:
             return self.context
         return beside(self.context, self.exclude)
@@ -169,7 +176,10 @@ class QueryBatch:
             # Kept for whoever asks next, who may need gradients.
             with torch.inference_mode(False):
                 tensors = [torch.as_tensor(array, device=device) for array in arrays]
-            self._tensors[device] = QueryTensors(*tensors)
+            users, rows, owners, gone, gone_owners = tensors
+            self._tensors[device] = QueryTensors(
+                users, rows, owners, gone, gone_owners, self.texts
+            )
         return self._tensors[device]
 
     @cached_property

@@ -1,8 +1,9 @@
-"""python -m serve: answer over HTTP. python -m serve keys: who may ask."""
+"""python -m serve: answer over HTTP. python -m serve keys: who may query it."""
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 import tempfile
@@ -11,11 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fusion.runs.folder import list_runs, open_run
-from kg.errors import RunError, TrousseauError
-from serve.access.security import ROLES, add_key, read_keys, revoke_key
+from kg.errors import InputError, RunError, TrousseauError
+from serve.access.keys import ROLES, add_key, read_keys, revoke_key
 from serve.settings import Settings
 
 GRACE = 30  # seconds for requests to end when the server is told to stop
+# What the server is made of; `keys` does without.
+EXTRA = ("fastapi", "prometheus_client", "pydantic", "uvicorn")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +73,7 @@ def _serve(given: Sequence[str]) -> int:
         action="append",
         default=[],
         metavar="ORIGIN",
-        help="let this origin's pages ask",
+        help="let this origin's pages send queries",
     )
     parser.add_argument(
         "--audit",
@@ -96,12 +99,14 @@ def _serve(given: Sequence[str]) -> int:
         "into the graph that is served, without training (default: 10; 0: never)",
     )
     options = parser.parse_args(given)
+    _need_extra()
     run = options.run
     if run is None:
         runs = list_runs(options.runs) if Path(options.runs).is_dir() else []
         if not runs:
             raise RunError(
-                f"{options.runs}: no runs there; train one (python train.py --graph) or name one by --run"
+                f"{options.runs}: no runs there; train one (python train.py --graph) "
+                "or name one by --run"
             )
         run = str(runs[-1])
     settings = Settings(
@@ -122,6 +127,15 @@ def _serve(given: Sequence[str]) -> int:
     open_run(run)  # before any worker starts, so that a damaged one is one line
     _listen(settings)
     return 0
+
+
+def _need_extra() -> None:
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"{missing[0]} is not installed; install the server's extra: "
+            "pip install 'trousseau[serve]'"
+        )
 
 
 def _listen(settings: Settings) -> None:
@@ -158,7 +172,7 @@ def _listen(settings: Settings) -> None:
 def _keys(given: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m serve keys",
-        description="Who may ask: API keys, kept as hashes.",
+        description="Who may query: API keys, kept as hashes.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     add = commands.add_parser("add", help="make a key and print it, once")
@@ -166,7 +180,10 @@ def _keys(given: Sequence[str]) -> int:
     shown = commands.add_parser("list", help="names, roles and limits")
     for command in (add, revoke, shown):
         command.add_argument(
-            "--file", default="keys.toml", help="the key file (default: keys.toml)"
+            "--keys",
+            default="keys.toml",
+            metavar="FILE",
+            help="the key file (default: keys.toml)",
         )
     for command in (add, revoke):
         command.add_argument("name", help="whose")
@@ -188,23 +205,23 @@ def _keys(given: Sequence[str]) -> int:
     )
     options = parser.parse_args(given)
     if options.command == "add":
-        made = add_key(
-            options.file,
+        secret = add_key(
+            options.keys,
             options.name,
             options.role,
             options.rate,
             options.quota,
             options.expires,
         )
-        print(made)
+        print(secret)
     elif options.command == "revoke":
-        revoke_key(options.file, options.name)
+        revoke_key(options.keys, options.name)
     else:
-        for key in read_keys(options.file).values():
-            limits = f"{key.rate or 'any'}/s, {'any' if key.quota is None else key.quota}/day"
-            print(
-                f"{key.name}  {key.role}  {limits}  {'until ' + key.expires if key.expires else ''}".rstrip()
-            )
+        for key in read_keys(options.keys).values():
+            quota = "any" if key.quota is None else key.quota
+            limits = f"{key.rate or 'any'}/s, {quota}/day"
+            until = f"until {key.expires}" if key.expires else ""
+            print(f"{key.name}  {key.role}  {limits}  {until}".rstrip())
     return 0
 
 

@@ -16,12 +16,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
 from kg.errors import InputError
+from serve.access.keys import revoke_key
 from serve.access.middleware import RequestMiddleware
-from serve.access.security import Authorizer, revoke_key
+from serve.access.security import Authorizer
 from serve.api import answers, schemas
+from serve.api.common import reply, state_of
 from serve.api.description import describe
 from serve.api.reference import page
-from serve.api.routes import reply, router, state_of
+from serve.api.routes import ROUTERS
 from serve.metrics import Metrics
 from serve.problems import Problem, install
 from serve.runtime.state import State
@@ -66,10 +68,12 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     install(app)
+    # For the description alone: who may is what RequestMiddleware decides.
     bearer = Depends(
         HTTPBearer(auto_error=False, description="An API key: trs_name.secret")
-    )  # Around lets in
-    app.include_router(router, dependencies=[bearer], tags=["questions"])
+    )
+    for router in ROUTERS:
+        app.include_router(router, dependencies=[bearer], tags=["questions"])
     _admin(app, settings, metrics, bearer)
     _open(app)
     # The explorer's files; their names are known, so nothing else can be asked for.
@@ -100,7 +104,7 @@ def _admin(app: FastAPI, settings: Settings, metrics: Metrics, bearer: object) -
 
     @app.post("/v1/admin/reload", response_model=answers.ReloadAnswer, **kept)  # type: ignore[arg-type]
     async def reload(request: Request, body: schemas.ReloadIn) -> Response:
-        """Serve another run of the same folder. A damaged one is refused with 409 and the old one stays."""
+        """Serve another run of the same folder; a damaged one is refused with 409."""
         state, request_id = state_of(request), request.state.request_id
         before, fresh = await state.reload(body.run, request.state.caller, request_id)
         return reply(
@@ -146,7 +150,7 @@ def _open(app: FastAPI) -> None:
 
     @app.get("/health/ready", response_model=answers.Health, tags=["health"])
     async def ready(request: Request) -> Response:
-        """Whether questions can be answered; "degraded" where something that not all need is down."""
+        """Whether queries are answered; "degraded" where a part that not all need is down."""
         return reply(answers.Health(**state_of(request).health()))
 
     reference: list[str] = []

@@ -1,4 +1,4 @@
-"""Errors as problem+json (RFC 9457): what is wrong, in which field, and the request's id, never how we are built."""
+"""Errors as problem+json (RFC 9457): what is wrong, in which field, and the request's id."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def refused(plan: str = "") -> Iterator[None]:
         log.warning("store: %s", error)
         raise Problem(
             503,
-            "the graph store does not answer; ask without verify",
+            "the graph store does not answer; query without verify",
             headers={"Retry-After": "10"},
         ) from error
 

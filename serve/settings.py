@@ -23,7 +23,7 @@ class Settings:
         graph: A store, or the address of one, for looking explanations' edges up and writing
             events to; "" for none.
         state: Where events are kept: an SQLite file; "" for a file "events.sqlite" beside the runs.
-        cors: Origins whose pages may ask; none where empty.
+        cors: Origins whose pages may send queries; none where empty.
         audit: A file to which administrative acts are appended as JSON; "" for the log alone.
         workers: Processes.
         threads: Answers computed at once in each.
@@ -33,7 +33,7 @@ class Settings:
         seconds: Most seconds for an answer, beyond which it is 504.
         launch: Which start of the server this is: its workers serve the run that one of them
             was told to.
-        session: How many of a user's latest events enter that user's asks.
+        session: How many of a user's latest events enter that user's queries.
         session_hours: How old these may be.
         fold_minutes: How often purchases are folded into the graph that is served; 0 for never.
     """
@@ -65,12 +65,14 @@ class Settings:
             )
         if self.insecure and not loopback(self.host):
             raise InputError(
-                f"--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, not on {self.host}"
+                "--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, "
+                f"not on {self.host}"
             )
         if not self.insecure and not self.keys:
             raise InputError(
-                "who may ask? make a key (python -m serve keys add NAME --file keys.toml) and give --keys keys.toml, "
-                "or give --insecure to let everybody on this machine in"
+                "who may query? make a key (python -m serve keys add NAME --keys keys.toml) "
+                "and give --keys keys.toml, or give --insecure to let everybody on this "
+                "machine in"
             )
         if "*" in self.cors:
             raise InputError("--cors takes origins like https://shop.example, not *")

@@ -110,14 +110,14 @@ FAULTS = [
     ),
     Fault(
         "what is masked takes the places of candidates",
-        "fusion/model/features.py",
+        "fusion/model/retrieval.py",
         "            scores[owners, items] = 0\n",
         "            scores[batch.owners, batch.context] = 0\n",
         "tests/fusion/model/test_features.py::test_what_is_masked_takes_no_place_of_a_candidate[1]",
     ),
     Fault(
         "what is at hand takes the places of candidates",
-        "fusion/model/features.py",
+        "fusion/model/retrieval.py",
         "            scores[owners, items] = 0\n",
         "            if len(batch.excluded) > len(batch.context):\n                scores[owners, items] = 0\n",
         "tests/fusion/model/test_features.py::test_what_is_masked_takes_no_place_of_a_candidate[2]",

@@ -67,7 +67,9 @@ class Sage:
 
 @dataclass(frozen=True)
 class Attention:
-    """GATv2 (arXiv 2105.14491), attention heads of their own a relation; on a CPU ten times dearer than Sage.
+    """GATv2 (arXiv 2105.14491), attention heads of their own a relation.
+
+    On a CPU it takes ten times as long as Sage.
 
     Attributes:
         layers: Hops that a node sees.
@@ -149,7 +151,9 @@ GraphConfig = Sage | Attention | LightGCN
 
 
 class Convolutions(nn.Module):
-    """Layers of x_t <- LayerNorm(x_t + ReLU(W_t x_t + mean over relations of conv_r(x_source, x_t))).
+    """Residual layers that average one convolution a relation.
+
+    x_t <- LayerNorm(x_t + ReLU(W_t x_t + mean over relations of conv_r(x_source, x_t))).
 
     The mean goes over the relations by which a node has neighbours, so a node with none keeps
     a vector of its own.
@@ -195,7 +199,10 @@ class Convolutions(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Vectors, edges: Mapping[EdgeKey, Tensor]) -> Vectors:
-        """(N_t, D) vectors a type and (2, E) edges a relation, source rows over target rows, to (N_t, D) a type."""
+        """(N_t, D) vectors a type and (2, E) edges a relation to (N_t, D) vectors a type.
+
+        Edges are source rows over target rows.
+        """
         relations = _relations(x, edges, self.edge_keys, self.sparse)
         x = {t: v.float() for t, v in x.items()}
         for hop in range(self.layers):
@@ -213,7 +220,9 @@ class Convolutions(nn.Module):
 
 
 class Propagation(nn.Module):
-    """Layers of x_t <- mean over relations of the neighbours' mean, or x_t where there are none; all averaged.
+    """Layers without weights, all averaged.
+
+    x_t <- mean over relations of the neighbours' mean, or x_t where there are none.
 
     Args:
         edge_keys: The relations.
@@ -226,7 +235,10 @@ class Propagation(nn.Module):
         self.conv = SimpleConv(aggr="mean")
 
     def forward(self, x: Vectors, edges: Mapping[EdgeKey, Tensor]) -> Vectors:
-        """(N_t, D) vectors a type and (2, E) edges a relation, source rows over target rows, to (N_t, D) a type."""
+        """(N_t, D) vectors a type and (2, E) edges a relation to (N_t, D) vectors a type.
+
+        Edges are source rows over target rows.
+        """
         relations = _relations(x, edges, self.edge_keys, sparse=True)
         x = {t: v.float() for t, v in x.items()}
         total, alone = dict(x), {t: v.new_ones(len(v), 1) for t, v in x.items()}
@@ -277,7 +289,9 @@ class NodeInputs(nn.Module):
         has_text: Tensor | None = None,
         keep: Tensor | None = None,
     ) -> Tensor:
-        """(n,) rows of a type with their (n, D) texts, where has_text (n,) says there is one, to (n, D).
+        """(n,) rows of a type and their (n, D) texts to (n, D).
+
+        has_text (n,) says which rows have a text; all where None.
 
         A row that was not known in training has no vector of its own, nor has one that keep
         (n,) leaves out.
@@ -303,7 +317,7 @@ class NodeInputs(nn.Module):
 def _relations(
     x: Vectors, edges: Mapping[EdgeKey, Tensor], known: Sequence[EdgeKey], sparse: bool
 ) -> dict[EdgeKey, tuple[Tensor, Tensor]]:
-    """By relation: its edges as convolutions take them, and (N_t, 1) its share in the mean over relations."""
+    """By relation: its edges for a convolution, and (N_t, 1) its share in the mean."""
     if unknown := set(edges) - set(known):
         raise InputError(f"the GNN was not built for the edges {sorted(unknown)}")
     links, present = {}, {}

@@ -1,4 +1,4 @@
-"""Neighbourhoods by chance: a CSR sampler of typed graphs in plain torch, on the CPU or an accelerator."""
+"""A neighbour sampler over typed CSR graphs in plain torch, on the CPU or an accelerator."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ class CSRSampler(BaseSampler):  # type: ignore[misc]
 def _choose(
     degree: Tensor, fanout: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Of n nodes with (n,) in-edges each, the chosen ones as (s,) node and (s,) number of the edge."""
+    """Of n nodes with (n,) in-edges each: (s,) chosen nodes and (s,) numbers of their edges."""
     take = degree if fanout < 0 else degree.clamp(max=fanout)
     owner = torch.repeat_interleave(take)
     pick = (

@@ -1,4 +1,4 @@
-"""Text to vectors: any Hugging Face encoder, masked-mean pooling, a linear map, tuned as much as a setting says."""
+"""Text to vectors: any Hugging Face encoder, masked-mean pooling and a linear map."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class TextEncoder(nn.Module):
         return self.project(self.pool(input_ids, attention_mask))
 
     def pool(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """(B, T) ids and mask to (B, H), the mean of the last layer's states, before the projection."""
+        """(B, T) ids and mask to (B, H), the mean of the last layer's states."""
         return _mean(
             self.model(
                 input_ids=input_ids, attention_mask=attention_mask
@@ -207,7 +207,7 @@ class TextEncoder(nn.Module):
         ]
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write a folder that both this class and transformers can open; low-rank updates are merged."""
+        """Write a folder that this class and transformers open; low-rank updates are merged."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with quiet():
@@ -251,7 +251,8 @@ class TextEncoder(nn.Module):
         encoder = cls(TextConfig(**settings), embedding_dim, folder)
         if weight.shape != encoder.projection.weight.shape:
             raise InputError(
-                f"{folder}: a projection of {tuple(weight.shape)} does not fit its model and embedding_dim"
+                f"{folder}: a projection of {tuple(weight.shape)} does not fit its model "
+                "and embedding_dim"
             )
         with torch.no_grad():
             encoder.projection.weight.copy_(weight)

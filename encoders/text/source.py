@@ -20,9 +20,8 @@ class TextSource:
     """The vectors of a table's texts, as cheaply as the tuning allows.
 
     What lies under the tuned layers never changes, so it is computed once, on first use, and
-    kept where it fits
-    `cache_mb`: every token's state for "top:N", every text's pooled vector for "frozen".
-    Results are the encoder's.
+    kept where it fits `cache_mb`: every token's state for "top:N", every text's pooled vector
+    for "frozen". Results are the encoder's.
 
     Args:
         encoder: Whose vectors; moving it to another device moves what is kept.
@@ -45,7 +44,7 @@ class TextSource:
         self._kept: Tensor | None = None
 
     def share(self, other: TextSource) -> None:
-        """Keep what another keeps of the same texts, whose encoder has the same config: neither changes it."""
+        """Keep what another keeps of the same texts, by an encoder of the same config."""
         if other is not self and other._kept is not None and self.cached:
             self._kept = other._kept
 

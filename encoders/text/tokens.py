@@ -92,7 +92,9 @@ class TokenTable:
     def places(
         self, distinct: IntArray
     ) -> tuple[IntArray, np.ndarray[tuple[int, int], np.dtype[np.bool_]]]:
-        """Where the tokens of B distinct texts lie, padded to the longest: (B, T) into the flat array, (B, T) mask.
+        """Where the tokens of B distinct texts lie: (B, T) into the flat array, (B, T) mask.
+
+        Rows are padded to the longest.
 
         Padding points at place 0, so that flat arrays of any kind can be gathered without a
         bounds check.
@@ -103,7 +105,7 @@ class TokenTable:
         return np.where(mask, start[:, None] + step, 0), mask
 
     def batch(self, distinct: Tensor | IntArray) -> tuple[Tensor, Tensor]:
-        """Token ids and attention mask, both (B, T) int64, of B distinct texts, padded to the longest."""
+        """(B, T) int64 token ids and attention mask of B distinct texts, padded to the longest."""
         places, mask = self.places(np.asarray(distinct, np.int64))
         ids = np.where(mask, self.ids[places] if len(self.ids) else 0, self.pad)
         return torch.from_numpy(ids.astype(np.int64)), torch.from_numpy(
@@ -113,7 +115,9 @@ class TokenTable:
     def buckets(
         self, distinct: Tensor | IntArray, max_tokens: int
     ) -> Iterator[IntArray]:
-        """The distinct texts in batches of similar length, longest first, so that memory runs out at once or never.
+        """The distinct texts in batches of similar length.
+
+        The longest come first, so that memory runs out at once or never.
 
         A batch holds at most max_tokens tokens with padding, or one text where that alone is
         longer.

@@ -31,12 +31,13 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
         if isinstance(module, nn.ModuleList) and len(module) == count:
             return name, module
     raise InputError(
-        f'tune = "top:N": {type(model).__name__} has no list of {count} layers; use "full" or "frozen"'
+        f'tune = "top:N": {type(model).__name__} has no list of {count} layers; '
+        'use "full" or "frozen"'
     )
 
 
 def splits(model: Any) -> bool:
-    """Whether nothing with weights stands between the embeddings, the layers and the end but a norm."""
+    """Whether the model is embeddings, layers and at most a norm: nothing else has weights."""
     plain = {"embeddings", "pooler", layer_list(model)[0].split(".")[0]}
     rest = [
         m
@@ -49,7 +50,7 @@ def splits(model: Any) -> bool:
 
 
 def lower_part(model: Any, count: int) -> Any:
-    """The model up to and with its first `count` layers; all weights are shared with the whole one."""
+    """The model up to its first `count` layers; weights are shared with the whole one."""
     part = _with_layers(model, slice(0, count))
     for name, child in model.named_children():
         if isinstance(
@@ -60,7 +61,10 @@ def lower_part(model: Any, count: int) -> Any:
 
 
 def upper_part(model: Any, count: int) -> Any:
-    """The model after its first `count` layers, called with their states as inputs_embeds; weights are shared."""
+    """The model after its first `count` layers; weights are shared with the whole one.
+
+    It is called with the states of those layers as inputs_embeds.
+    """
     part = _with_layers(model, slice(count, None))
     part.embeddings = _Given()
     return part

@@ -146,35 +146,24 @@ def _beside(recommender: Ranker, anchors: Sequence[int]) -> Iterator[IntArray]:
 
 @torch.inference_mode()
 def first_scores(recommender: Ranker, query: Query) -> FloatArray:
-    """(I,) as Recommender.score, but with the vectors' parts of the score at the candidates alone."""
-    model, snapshot, embeddings = (
-        recommender.model,
-        recommender.snapshot,
-        recommender.embeddings,
-    )
+    """(I,) as Ranker.score, but of vectors alone the nearest items, and no further cold ones, are candidates."""
+    model, snapshot = recommender.model, recommender.snapshot
+    items = recommender.embeddings.items
     queries = recommender.queries([query])
-    words = recommender.words(queries)
-    fused, text, graph = model.query_vectors(
-        queries, embeddings.items, embeddings.users, words
-    )
-    vector = fused @ embeddings.items.fused.T
-    vector[0, torch.as_tensor(queries.excluded.rows, device=vector.device)] = -torch.inf
-    near = vector.topk(
-        min(model.config.vector_candidates, snapshot.items), sorted=False
-    ).indices
-    rows, phi = snapshot.features(
-        queries, model.config.candidates_per_path if model.config.paths else 0, near
-    )
+    vectors = recommender.query_vectors(queries)
+    cosine = vectors.fused @ items.fused.T
+    out = cosine.clone()
+    out[0, torch.as_tensor(queries.excluded.rows, device=out.device)] = -torch.inf
+    count = min(model.config.vector_candidates, snapshot.items)
+    nearest = out.topk(count, sorted=False).indices
+    each = model.config.candidates_per_path if model.config.paths else 0
+    rows, phi = snapshot.features(queries, each, nearest)
     rows, phi = rows[:, rows[0] >= 0], phi[:, rows[0] >= 0]
-    items = type(embeddings.items)(*(part[rows[0]] for part in embeddings.items))
-    similarities = torch.stack(
-        [fused @ items.fused.T, text @ items.text.T, graph @ items.graph.T], 2
-    )
-    score = model.rank(phi, similarities, words)
-    out = vector - vector.amax() - 1 + (score.min() if score.numel() else 0)
+    score = model.score_rows(vectors, items, rows, phi, cosine)
+    out = out - out.amax() - 1 + (score.min() if score.numel() else 0)
     out[0, rows[0]] = score[0]
-    found: FloatArray = out[0].float().cpu().numpy().astype(np.float64)
-    return found
+    scores: FloatArray = out[0].float().cpu().numpy().astype(np.float64)
+    return scores
 
 
 def combination(

@@ -359,36 +359,15 @@ def _titles(recommender: Ranker) -> dict[str, str]:
 
 @torch.inference_mode()
 def full_score(recommender: Ranker, query: Query, rows: IntArray) -> FloatArray:
-    """(N,) the model's whole score of any rows, whether it would have retrieved them or not; -inf for those at hand."""
-    snapshot, model, embeddings = (
-        recommender.snapshot,
-        recommender.model,
-        recommender.embeddings,
-    )
+    """(N,) the full score of any rows, retrieved or not; -inf for the context items."""
+    model, items = recommender.model, recommender.embeddings.items
     queries = recommender.queries([query])
-    wanted, back = np.unique(rows, return_inverse=True)
-    at = torch.as_tensor(wanted, device=snapshot.device)
-    words, phi = recommender.words(queries), None
-    fused, text, graph = model.query_vectors(
-        queries, embeddings.items, embeddings.users, words
-    )
-    similarities = torch.stack(
-        [
-            fused @ embeddings.items.fused[at].T,
-            text @ embeddings.items.text[at].T,
-            graph @ embeddings.items.graph[at].T,
-        ],
-        2,
-    )
-    if model.head is not None and len(at):
-        found, phi = snapshot.features(queries, 0, at[None])
-        place = torch.searchsorted(found[0].contiguous(), at).clamp(
-            max=found.shape[1] - 1
-        )
-        phi = phi[:, place]
-    score = model.rank(phi, similarities, words)
-    score[
-        0, torch.isin(at, torch.as_tensor(queries.context.rows, device=at.device))
-    ] = -torch.inf
-    out: FloatArray = score[0].float().cpu().numpy().astype(np.float64)[back]
-    return out
+    distinct, back = np.unique(rows, return_inverse=True)
+    at = torch.as_tensor(distinct, device=recommender.snapshot.device)[None]
+    phi = None
+    if model.head is not None:
+        phi = recommender.snapshot.features.describe(queries, at)
+    score = model.score_rows(recommender.query_vectors(queries), items, at, phi)[0]
+    scores: FloatArray = score.float().cpu().numpy().astype(np.float64)
+    scores[np.isin(distinct, queries.context.rows)] = -np.inf
+    return scores[back]

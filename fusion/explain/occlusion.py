@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import torch
@@ -14,14 +12,16 @@ from torch import Tensor
 
 from fusion.explain.masks import Ends, Neighbours, masked_edges, message_ends
 from fusion.explain.messages import Masked, Messages, find
-from fusion.model.features import ALIKE, WORDS, differ, named, summed
-from fusion.model.hybrid import Nodes, Scores
-from fusion.model.snapshot import TOGETHER, GraphSnapshot, NodeTexts
+from fusion.model.feature import ItemPath
+from fusion.model.features import ALIKE, WORDS, differ
+from fusion.model.nodes import Nodes
+from fusion.model.scores import Scores
+from fusion.model.snapshot import TOGETHER, NodeTexts
 from fusion.query import Constraints, Query
 from fusion.query_batch import QueryBatch, Ragged
 from fusion.ranking.ranker import Ranker
 from kg.counterfactual.edits import Cut, column
-from kg.counterfactual.index import QueryItemPair
+from kg.counterfactual.index import Counted, QueryItemPair
 from kg.counterfactual.recount import LocalCounts, Recount
 from kg.tables import FloatArray
 
@@ -88,9 +88,9 @@ class ExplanationTarget:
         return self.recount.ground(self.place)
 
     @cached_property
-    def whole(self) -> dict[str, float]:
+    def whole(self) -> Counted:
         """The counts of the whole graph."""
-        return named(self.ground.count({}, self.recount.changes.of({})), self.place)
+        return self.ground.count({}, self.recount.changes.of({}))
 
     def rank(self, score: float) -> int:
         """1 and how many other items have a higher score."""
@@ -165,10 +165,8 @@ class Occlusion:
         if len(at):
             phi = phi[at[0]]
         else:
-            rows, every = self.snapshot.features(
-                queries, 1, torch.tensor([[item]], device=self.snapshot.device)
-            )
-            phi = every[0, (rows[0] == item).nonzero()[0, 0]]
+            row = torch.tensor([[item]], device=self.snapshot.device)
+            phi = self.snapshot.features.describe(queries, row)[0, 0]
         place = QueryItemPair(int(queries.users[0]), queries.context[0], item)
         candidate, text = bool(len(at)), query.text or ""
         return ExplanationTarget(
@@ -238,11 +236,12 @@ class Occlusion:
         key = tuple((name, rows.tobytes()) for name, rows in sorted(cut.items()))
         if key not in spot.known:
             change, phi = self.recount.changes.of(cut), spot.phi.clone()
-            now = named(spot.ground.count(cut, change), spot.place)
-            for at, name in enumerate(self.snapshot.features.names):
-                was = spot.whole.get(name)
-                if was is not None and differ(now[name], was):
-                    phi[at] = now[name]
+            counted = spot.ground.count(cut, change)
+            for at, feature in enumerate(self.snapshot.features.features):
+                was = feature.recounted(spot.whole, spot.place)
+                now = feature.recounted(counted, spot.place)
+                if was is not None and now is not None and differ(now, was):
+                    phi[at] = now
             ends: list[Ends] = []
             if self.messages is not None:
                 ends = list(
@@ -270,9 +269,9 @@ class Occlusion:
         for v, values in zip(
             worded, self._lexical(spot, [cases[v] for v in worded]), strict=True
         ):
-            for name, value in values.items():
-                if name in names and differ(value, float(phi[v, names.index(name)])):
-                    phi[v, names.index(name)] = value
+            for at, value in values.items():
+                if differ(value, float(phi[v, at])):
+                    phi[v, at] = value
         for v, case in enumerate(cases):
             for name in case.blank:
                 phi[v, names.index(name)] = 0
@@ -280,8 +279,8 @@ class Occlusion:
 
     def _lexical(
         self, spot: ExplanationTarget, cases: Sequence[Case]
-    ) -> list[dict[str, float]]:
-        """What the words of each case say, as Evidence names it; of the context items those that pruning left."""
+    ) -> list[dict[int, float]]:
+        """By column, what the words of each case say; of the context items those that pruning left."""
         lexical, place = self.snapshot.features.lexical, spot.place
         if lexical is None or not cases:
             return [{} for _ in cases]
@@ -292,10 +291,20 @@ class Occlusion:
         ]
         matches, near = lexical.instead(texts, asked, place.hand)
         near = near * (column(lexical.alike, place.hand, place.item) > 0)
-        return [
-            {WORDS: match} | (summed(ALIKE, like) if case.text is not None else {})
-            for case, match, like in zip(cases, matches.tolist(), near, strict=True)
+        features = self.snapshot.features
+        score = features.names.index(WORDS)
+        alike = [
+            (at, feature)
+            for at, feature in enumerate(features.features)
+            if isinstance(feature, ItemPath) and feature.path == ALIKE
         ]
+        found = []
+        for case, match, like in zip(cases, matches.tolist(), near, strict=True):
+            values = {score: match}
+            if case.text is not None:
+                values |= {at: feature.reduce(like) for at, feature in alike}
+            found.append(values)
+        return found
 
     def _scored(
         self,
@@ -323,16 +332,11 @@ class Occlusion:
         )
         queries = QueryBatch.of(user, hand)
         target = torch.as_tensor(first + each - 1, device=device)[:, None]
-        # Hybrid.score looks at nothing else of a world.
-        stage = SimpleNamespace(
-            items=many * each,
-            cold_items=target.new_zeros(0),
-            features=lambda *_: (target, phi.to(device)[:, None]),
+        query = self.model.query_vectors(
+            queries, items, users, self._spoken(spot, cases)
         )
-        score = self.model.score(
-            cast(GraphSnapshot, stage), queries, items, users, self._spoken(spot, cases)
-        )
-        return score.score[:, 0]
+        features = phi.to(device)[:, None]
+        return self.model.score_rows(query, items, target, features)[:, 0]
 
     def _nodes(
         self,
@@ -386,11 +390,7 @@ class Occlusion:
                 if worded
                 else texts
             )
-        seen = SimpleNamespace(
-            distinct={kind: distinct}, degree={kind: degree.clamp(min=0)}
-        )
-        copies = torch.arange(len(distinct), device=snapshot.device)
-        found = model.nodes(cast(GraphSnapshot, seen), kind, copies, graph, texts)
+        found = model.fuse(distinct, degree.clamp(min=0), graph, texts)
         sighted = (
             torch.tensor([not c.blind for c in cases], device=snapshot.device)
             .repeat_interleave(len(rows))

@@ -1,88 +1,23 @@
-"""The model: text and graph vectors through the gate, asks through the context, and the shared score."""
+"""The model: text and graph vectors through the gate, queries through the context, and the shared score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from encoders.graph.layers import GraphConfig, NodeInputs, Sage
 from encoders.text.encoder import TextEncoder
-from encoders.text.source import TextSource
 from fusion.model.config import FusionConfig
 from fusion.model.context import ITEM, USER, WORDS, ContextEncoder
 from fusion.model.gate import FUSIONS
 from fusion.model.head import FeatureHead
+from fusion.model.nodes import EmbeddingCache, Nodes
+from fusion.model.scores import Candidates, QueryVectors, Scores, similarities
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
 from kg.graph import EdgeKey
-
-FEW = 8  # times dearer is a product with a gathered row than with one in place
-
-
-class Nodes(NamedTuple):
-    """Vectors of N nodes of a type: (N, D) fused, graph and text, all of length 1 or 0, and (N,) text weight."""
-
-    fused: Tensor
-    graph: Tensor
-    text: Tensor
-    share: Tensor
-
-    def through(self, rows: Tensor, live: Nodes) -> Nodes:
-        """The same values; the gradient of some rows flows to live (a straight-through estimate)."""
-        pairs = zip(self, live, strict=True)
-        return Nodes(
-            *(
-                old.index_add(0, rows, (new - new.detach()).to(old.dtype))
-                for old, new in pairs
-            )
-        )
-
-
-@dataclass
-class EmbeddingCache:
-    """The latest vectors, without gradient: of the distinct texts (U, D), and of a world's items and users."""
-
-    text: Tensor
-    items: Nodes
-    users: Nodes
-
-    def to(self, device: torch.device | str) -> EmbeddingCache:
-        """The same on a device."""
-        sides = (
-            Nodes(*(part.to(device) for part in side))
-            for side in (self.items, self.users)
-        )
-        return EmbeddingCache(self.text.to(device), *sides)
-
-
-class Candidates(NamedTuple):
-    """What B queries' scores are made of.
-
-    Attributes:
-        rows: (B, C) candidate rows, -1 where there are fewer; ascending.
-        vector: (B, I) the vector part for the whole catalogue; what is no answer is -inf.
-        phi: (B, C, F) the counts.
-        similarities: (B, C, 3) fused, text and graph.
-    """
-
-    rows: Tensor
-    vector: Tensor
-    phi: Tensor
-    similarities: Tensor
-
-
-class Scores(NamedTuple):
-    """What the model says of B queries: as Candidates, and (B, C) the score, -inf where there is no candidate."""
-
-    rows: Tensor
-    score: Tensor
-    vector: Tensor
-    phi: Tensor
-    similarities: Tensor
 
 
 class Hybrid(nn.Module):
@@ -148,12 +83,30 @@ class Hybrid(nn.Module):
         graph: Tensor | None,
         texts: Tensor | None,
     ) -> Nodes:
-        """Fuse the vectors of some nodes: graph (N, D) from the GNN, texts (U, D) of the distinct texts."""
-        distinct = snapshot.distinct[kind][rows]
+        """The vectors of some nodes of a snapshot, as `fuse` makes them."""
+        distinct, degree = snapshot.distinct[kind][rows], snapshot.degree[kind][rows]
+        return self.fuse(distinct, degree, graph, texts)
+
+    def fuse(
+        self,
+        distinct: Tensor,
+        degree: Tensor,
+        graph: Tensor | None,
+        texts: Tensor | None,
+    ) -> Nodes:
+        """Fuse what the graph and the texts say of N nodes; one of the two must be given.
+
+        Args:
+            distinct: (N,) row of each node's text, -1 where it has none.
+            degree: (N,) edges of each node.
+            graph: (N, D) from the GNN.
+            texts: (U, D) of the distinct texts.
+        """
+        assert graph is not None or texts is not None
         words = distinct >= 0
-        some = graph if graph is not None else texts
-        assert some is not None
-        blank = torch.zeros(len(rows), self.config.embedding_dim, device=rows.device)
+        blank = distinct.new_zeros(
+            (len(distinct), self.config.embedding_dim), dtype=torch.float32
+        )
         text = blank
         if texts is not None and len(texts):
             text = nn.functional.normalize(
@@ -163,7 +116,7 @@ class Hybrid(nn.Module):
             return Nodes(text, blank, text, words.float())
         if texts is None:
             words = torch.zeros_like(words)
-        fused, share = self.gate(graph, text, snapshot.degree[kind][rows], words)
+        fused, share = self.gate(graph, text, degree, words)
         return Nodes(fused, nn.functional.normalize(graph, dim=1), text, share)
 
     def message(
@@ -240,47 +193,40 @@ class Hybrid(nn.Module):
 
     def query_vectors(
         self, queries: QueryBatch, items: Nodes, users: Nodes, words: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, D) an query's vector, and its plain mean in text and in graph space; words (B, D), 0 where it has none."""
-        device = words.device
-        rows = queries.to(device)
-        hand, owner, user = rows.context, rows.owners, rows.users
-        known = (user >= 0).nonzero().squeeze(1) if len(users.fused) else user[:0]
+    ) -> QueryVectors:
+        """What is known of B queries as vectors; words (B, D) are 0 where a query has none."""
+        normalize = nn.functional.normalize
+        batch = queries.to(words.device)
+        context, owners = batch.context, batch.owners
+        known = batch.known_users if len(users.fused) else batch.users[:0]
         spoken = words.abs().sum(1).nonzero().squeeze(1)
-        words = nn.functional.normalize(words, dim=1)
-        parts = [
-            (users.fused[user[known]], USER, known),
-            (items.fused[hand], ITEM, owner),
-        ]
-        parts.append((words[spoken], WORDS, spoken))
-        vectors = torch.cat([p[0] for p in parts])
-        kinds = torch.cat([torch.full_like(p[2], p[1]) for p in parts])
-        owners = torch.cat([p[2] for p in parts])
-        fused = self.context(vectors, kinds, owners, len(queries))
-        blank = torch.zeros_like(words)
-        text = blank.index_add(0, owner, items.text[hand]) + words
-        graph = blank.index_add(0, owner, items.graph[hand]).index_add(
-            0, known, users.graph[user[known]]
+        unit = normalize(words, dim=1)
+        parts = (
+            (users.fused[batch.users[known]], USER, known),
+            (items.fused[context], ITEM, owners),
+            (unit[spoken], WORDS, spoken),
         )
-        return (
-            fused,
-            nn.functional.normalize(text, dim=1),
-            nn.functional.normalize(graph, dim=1),
+        fused = self.context(
+            torch.cat([vectors for vectors, _, _ in parts]),
+            torch.cat([torch.full_like(of, kind) for _, kind, of in parts]),
+            torch.cat([of for _, _, of in parts]),
+            len(queries),
+        )
+        blank = torch.zeros_like(unit)
+        text = blank.index_add(0, owners, items.text[context]) + unit
+        graph = blank.index_add(0, owners, items.graph[context])
+        graph = graph.index_add(0, known, users.graph[batch.users[known]])
+        return QueryVectors(
+            fused, normalize(text, dim=1), normalize(graph, dim=1), words
         )
 
     def _search(self, snapshot: GraphSnapshot, vector: Tensor) -> Tensor:
-        """(B, X) the nearest items, and the nearest of those never taken."""
-        found = [
-            vector.topk(
-                min(self.config.vector_candidates, snapshot.items), sorted=False
-            ).indices
-        ]
-        if count := min(self.config.cold_candidates, len(snapshot.cold_items)):
-            found.append(
-                snapshot.cold_items[
-                    vector[:, snapshot.cold_items].topk(count, sorted=False).indices
-                ]
-            )
+        """(B, X) the nearest items, and the nearest of the cold ones."""
+        cold = snapshot.cold_items
+        count = min(self.config.vector_candidates, snapshot.items)
+        found = [vector.topk(count, sorted=False).indices]
+        if count := min(self.config.cold_candidates, len(cold)):
+            found.append(cold[vector[:, cold].topk(count, sorted=False).indices])
         return torch.cat(found, 1)
 
     @property
@@ -289,14 +235,32 @@ class Hybrid(nn.Module):
         return self.log_weight.clamp(max=4.6).exp()
 
     def rank(self, phi: Tensor | None, similarities: Tensor, words: Tensor) -> Tensor:
-        """(B, C) the score of items by their counts (B, C, F) and similarities (B, C, 3), for queries' words (B, D)."""
-        share = self.kept[words.any(1).long()][:, None]
-        said = share * (self.weight * similarities[..., 0])
-        return (
-            said
-            if phi is None or self.head is None
-            else said + self.head(phi, similarities, share)
-        )
+        """(B, C) the score, of features (B, C, F), similarities (B, C, 3) and words (B, D)."""
+        kept = self.kept[words.any(1).long()][:, None]
+        score = kept * (self.weight * similarities[..., 0])
+        if phi is None or self.head is None:
+            return score
+        counted: Tensor = self.head(phi, similarities, kept)
+        return score + counted
+
+    def score_rows(
+        self,
+        query: QueryVectors,
+        items: Nodes,
+        rows: Tensor,
+        phi: Tensor | None,
+        cosine: Tensor | None = None,
+    ) -> Tensor:
+        """(B, C) the score of any item rows for B queries: the one place where it is put together.
+
+        Args:
+            query: The queries' vectors.
+            items: The items' vectors.
+            rows: (B, C) rows of these.
+            phi: (B, C, F) the features of these; None where the model has no head.
+            cosine: (B, I) the fused similarity to every item, where that is known already.
+        """
+        return self.rank(phi, similarities(query, items, rows, cosine), query.words)
 
     def candidates(
         self,
@@ -306,31 +270,18 @@ class Hybrid(nn.Module):
         users: Nodes,
         words: Tensor,
     ) -> Candidates:
-        """Retrieve, and gather what is said of what was found."""
-        fused, text, graph = self.query_vectors(queries, items, users, words)
-        tensors = queries.to(words.device)
-        own = (tensors.excluded_owners, tensors.excluded)
-        cosine = fused @ items.fused.T
+        """Retrieve by vectors and features, and gather what the score is made of."""
+        query = self.query_vectors(queries, items, users, words)
+        cosine = query.fused @ items.fused.T
+        batch = queries.to(words.device)
         vector = (self.log_scale.clamp(max=4.6).exp() * cosine).index_put(
-            own, cosine.new_tensor(-torch.inf)
+            (batch.excluded_owners, batch.excluded), cosine.new_tensor(-torch.inf)
         )
-        extra = self._search(snapshot, vector.detach()) if self.config.vectors else None
-        rows, phi = snapshot.features(
-            queries, self.config.candidates_per_path if self.config.paths else 0, extra
-        )
-        at = rows.clamp(min=0)
-
-        def near(asked: Tensor, known: Tensor) -> Tensor:
-            if (
-                FEW * rows.numel() < snapshot.items
-            ):  # few queries over a large catalogue: only what is looked at
-                return (known[at] @ asked[:, :, None]).squeeze(2)
-            return (asked @ known.T).gather(1, at)
-
-        similarities = torch.stack(
-            [cosine.gather(1, at), near(text, items.text), near(graph, items.graph)], 2
-        )
-        return Candidates(rows, vector, phi, similarities)
+        near = self._search(snapshot, vector.detach()) if self.config.vectors else None
+        each = self.config.candidates_per_path if self.config.paths else 0
+        rows, phi = snapshot.features(queries, each, near)
+        found = similarities(query, items, rows.clamp(min=0), cosine)
+        return Candidates(rows, vector, phi, found)
 
     def score(
         self,
@@ -341,52 +292,7 @@ class Hybrid(nn.Module):
         words: Tensor,
     ) -> Scores:
         """Retrieve, then score."""
-        rows, vector, phi, similarities = self.candidates(
-            snapshot, queries, items, users, words
-        )
-        score = self.rank(phi, similarities, words)
-        return Scores(
-            rows, score.masked_fill(rows < 0, -torch.inf), vector, phi, similarities
-        )
-
-
-def live_rows(
-    snapshot: GraphSnapshot, queries: QueryBatch, generator: torch.Generator, hand: int
-) -> dict[str, Tensor]:
-    """The nodes to encode with gradient: targets, users, and up to `hand` context items a query, each once."""
-    lengths = torch.as_tensor(queries.context.lengths)
-    rows = torch.as_tensor(queries.context.rows)
-    if hand >= 0:
-        starts = torch.as_tensor(queries.context.offsets[:-1])
-        pick = (
-            torch.rand(len(queries), hand, generator=generator) * lengths[:, None]
-        ).long() + starts[:, None]
-        rows = rows[pick[lengths > 0].flatten()]
-    seeds = {
-        snapshot.item: torch.unique(
-            torch.cat([torch.as_tensor(queries.targets.rows), rows])
-        ).to(snapshot.device)
-    }
-    users = torch.as_tensor(queries.users)
-    if snapshot.user:
-        seeds[snapshot.user] = torch.unique(users[users >= 0]).to(snapshot.device)
-    return seeds
-
-
-def encode_words(model: Hybrid, queries: QueryBatch, device: torch.device) -> Tensor:
-    """(B, D) vectors of the queries' words, 0 where there are none."""
-    words = torch.zeros(len(queries), model.config.embedding_dim, device=device)
-    spoken = [b for b, text in enumerate(queries.texts) if text.strip()]
-    if model.text is None or not spoken:
-        return words
-    table = model.text.table(
-        [queries.texts[b] for b in spoken]
-    )  # equal words are encoded once
-    # In batches of like length: one long text among many short ones would pad them all.
-    vectors = (
-        TextSource(model.text, table, keep=False)
-        .encode(torch.arange(len(table)))
-        .to(words.dtype)
-    )
-    own = vectors[torch.as_tensor(table.index, device=device)]
-    return words.index_copy(0, torch.as_tensor(spoken, device=device), own)
+        found = self.candidates(snapshot, queries, items, users, words)
+        score = self.rank(found.phi, found.similarities, words)
+        score = score.masked_fill(found.rows < 0, -torch.inf)
+        return Scores(found.rows, score, *found[1:])

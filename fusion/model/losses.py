@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fusion.model.hybrid import Scores
+from fusion.model.scores import Scores
 
 
 class Losses(NamedTuple):

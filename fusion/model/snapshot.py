@@ -10,7 +10,7 @@ from torch import Tensor
 
 from encoders.graph.sampler import CSRSampler
 from fusion.model.config import FusionConfig
-from fusion.model.features import MetapathFeatures
+from fusion.model.features import MetapathFeatures, is_cosine
 from kg.graph import EdgeKey, Graph
 from kg.metapaths.count import PathCounts
 from kg.tables import IntArray, Tables
@@ -69,11 +69,7 @@ def message_edges(
     # The last counted: of bundles before users', of an order before both, and before all of
     # these of a relation with many values.
     cosine = next(
-        (
-            m
-            for name, m in reversed(counts.item_item.items())
-            if name.endswith("cosine")
-        ),
+        (m for name, m in reversed(counts.item_item.items()) if is_cosine(name)),
         None,
     )
     if cosine is not None and neighbours > 0:

@@ -19,7 +19,8 @@ from torch import Tensor
 from encoders.text.encoder import TextEncoder
 from fusion.experiment import Recipe
 from fusion.model.build import make_model
-from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache, Nodes
 from fusion.ranking.ranker import Ranker
 from fusion.runs.folder import open_run
 from kg import config as recipes

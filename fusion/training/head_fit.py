@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from fusion.model.features import MetapathFeatures
 from fusion.model.head import FeatureHead
-from fusion.model.hybrid import EmbeddingCache, Hybrid, encode_words
+from fusion.model.hybrid import Hybrid
+from fusion.model.inputs import encode_words
+from fusion.model.nodes import EmbeddingCache
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch, join
 from fusion.training.config import HeadConfig

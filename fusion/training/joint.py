@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes
+from fusion.model.hybrid import Hybrid
 from fusion.model.losses import Losses
+from fusion.model.nodes import EmbeddingCache, Nodes
 from fusion.training.checkpoint import read_checkpoint, write_checkpoint
 from fusion.training.history import TrainingLog
 from fusion.training.optimizer import parameter_groups, warmup_cosine

@@ -6,7 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fusion.model.hybrid import Candidates, EmbeddingCache, Hybrid, encode_words
+from fusion.model.hybrid import Hybrid
+from fusion.model.inputs import encode_words
+from fusion.model.nodes import EmbeddingCache
+from fusion.model.scores import Candidates
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
 from fusion.ranking.metrics import ndcg

@@ -8,7 +8,8 @@ from lightning.fabric import Fabric
 from torch import Tensor
 
 from encoders.text.source import TextSource
-from fusion.model.hybrid import EmbeddingCache, Hybrid
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch, join
 from fusion.training.config import TrainingConfig

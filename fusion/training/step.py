@@ -10,8 +10,10 @@ from torch import Tensor, nn
 from torch.distributed.nn.functional import all_gather
 
 from encoders.text.source import TextSource
-from fusion.model.hybrid import EmbeddingCache, Hybrid, Nodes, encode_words, live_rows
+from fusion.model.hybrid import Hybrid
+from fusion.model.inputs import encode_words, live_rows
 from fusion.model.losses import Losses, losses
+from fusion.model.nodes import EmbeddingCache, Nodes
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from fusion.model.hybrid import EmbeddingCache, Hybrid
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache
 from fusion.query_batch import QueryBatch
 from fusion.training.joint import JointTraining
 from fusion.training.stages import FinetuneHead, PretrainHead, Shrinkage, Stage

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fusion.model.hybrid import EmbeddingCache, Hybrid
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
 from fusion.ranking.metrics import metric_named, ranks

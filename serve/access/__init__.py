@@ -1,1 +1,1 @@
-"""Who may ask what, and how often."""
+"""Who may query what, and how often."""

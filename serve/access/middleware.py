@@ -1,4 +1,4 @@
-"""Middleware: around every request: its id, who asks, how much may be sent, safe headers, logs and metrics."""
+"""Middleware: around every request: its id, its caller, limits, safe headers, logs and metrics."""
 
 from __future__ import annotations
 
@@ -114,10 +114,10 @@ class RequestMiddleware:
             )
             if status:
                 raise
-            told = Problem(
+            failure = Problem(
                 500, "something went wrong here; the request's id finds it in the log"
             )
-            await problem_response(told, request_id)(scope, receive, sending)
+            await problem_response(failure, request_id)(scope, receive, sending)
         finally:
             route = getattr(scope.get("route"), "path", "unknown")
             seconds = time.perf_counter() - began
@@ -140,7 +140,7 @@ class RequestMiddleware:
             )
 
     def _check_host(self, headers: dict[bytes, str]) -> None:
-        """Where everybody on this machine is let in, a web page that renamed itself to this machine is not."""
+        """An insecure server answers to localhost only: DNS rebinding is turned away."""
         if self.settings.insecure and not loopback(
             re.sub(r":\d+$", "", headers.get(b"host", ""))
         ):
@@ -160,7 +160,7 @@ class RequestMiddleware:
                 route.matches(scope)[0] is not Match.FULL
                 for route in scope["app"].routes
             ):
-                return receive  # whatever is sent, nothing here takes it: the router says 404 or 405
+                return receive  # nothing here takes it: the router says 404 or 405
             raise Problem(415, "send JSON, with Content-Type: application/json")
         most, length = self.settings.body, headers.get(b"content-length", "0")
         if not length.isdigit() or int(length) > most:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from serve.api.schemas import Number, Out
+from serve.api.fields import Number, Out
 
 
 class FieldOut(Out):
@@ -30,7 +30,7 @@ class ProblemOut(Out):
 Notes = Annotated[
     list[str],
     Field(
-        description="What of the ask is not known, and how it is answered so: sentences."
+        description="Sentences: what of the query is not known, and how it is answered so."
     ),
 ]
 
@@ -51,7 +51,10 @@ class NodeOut(Out):
 
 
 class EdgeOut(Out):
-    """An edge of a path; `lost` is what the score loses without it, `now` what the live store says, `when` its time."""
+    """An edge of a path; `lost` is what the score loses without it, `when` its time in words.
+
+    `now` is what the live store says of it.
+    """
 
     relation: str
     back: bool
@@ -84,7 +87,7 @@ class PathOut(Out):
 
 
 class ItemOut(Out):
-    """An item of an answer; language is the share of it in the item's vector, the rest is the graph's."""
+    """An item of an answer; `text_weight` is the text's share of its vector, else the graph's."""
 
     id: str
     title: str
@@ -95,7 +98,7 @@ class ItemOut(Out):
 
 
 class ItemsAnswer(Answer):
-    """Items, best first; language is its mean share of their vectors, `session` the user's events that were at hand."""
+    """Items, best first; `session` are the user's latest items among the context items."""
 
     items: list[ItemOut]
     text_weight: Number
@@ -125,7 +128,7 @@ class CombinationOut(Out):
 
 
 class BuildAnswer(Answer):
-    """Combinations, best first; fewer than asked where so few differ enough."""
+    """Combinations, best first; fewer than queried where so few differ enough."""
 
     combinations: list[CombinationOut]
     text_weight: Number
@@ -141,7 +144,7 @@ class SwapOut(Out):
     gain: Number
 
 
-class JudgeAnswer(Answer):
+class CompatibilityAnswer(Answer):
     """How well items go together."""
 
     combination: CombinationOut
@@ -204,7 +207,10 @@ class EventsAnswer(Answer):
 
 
 class AboutAnswer(Answer):
-    """What is served: enough to fill forms; prices are the 5, 50 and 95 % quantiles, types those of all nodes."""
+    """What is served: enough to fill forms.
+
+    `prices` are the 5, 50 and 95 % quantiles, `types` those of all nodes.
+    """
 
     item_type: str
     items: int
@@ -226,7 +232,7 @@ class ReloadAnswer(Answer):
 
 
 class Health(Out):
-    """What works; `queue` where the server has a graph store: how many events wait for it, how many it has refused."""
+    """What works; `queue` counts the events that wait for the graph store or were refused."""
 
     status: str
     run: str | None = None

@@ -14,13 +14,13 @@ _OF_FASTAPI = ("HTTPValidationError", "ValidationError")
 
 
 def describe(app: FastAPI) -> None:
-    """Let the OpenAPI file say that every error is a problem+json, where FastAPI would tell of errors of its own."""
+    """Let the OpenAPI file say that every error is a problem+json, not one of FastAPI's own."""
     plain = app.openapi
 
     def described() -> dict[str, Any]:
         if app.openapi_schema is None:
-            told = plain()
-            schemas = told["components"]["schemas"]
+            description = plain()
+            schemas = description["components"]["schemas"]
             for name in _OF_FASTAPI:
                 schemas.pop(name, None)
             model = ProblemOut.model_json_schema(ref_template=_MODELS)
@@ -28,7 +28,7 @@ def describe(app: FastAPI) -> None:
             content = {
                 PROBLEM: {"schema": {"$ref": _MODELS.format(model=ProblemOut.__name__)}}
             }
-            for operations in told["paths"].values():
+            for operations in description["paths"].values():
                 for operation in operations.values():
                     operation["responses"].pop("422", None)
                     operation["responses"]["4XX"] = {
@@ -39,7 +39,7 @@ def describe(app: FastAPI) -> None:
                         "description": "It cannot be answered now",
                         "content": content,
                     }
-            app.openapi_schema = told
+            app.openapi_schema = description
         return app.openapi_schema
 
     app.openapi = described  # type: ignore[method-assign] # FastAPI's own way to extend it

@@ -15,9 +15,11 @@ def page(openapi: Mapping[str, Any]) -> str:
         for method, operation in operations.items():
             parts.append(_operation(path, method.upper(), operation, openapi))
     return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Trousseau: the API</title>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        "<title>Trousseau: the API</title>"
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<link rel="stylesheet" href="/explorer/style.css"></head><body><main class="docs"><h1>The API</h1>'
+        '<link rel="stylesheet" href="/explorer/style.css"></head>'
+        '<body><main class="docs"><h1>The API</h1>'
         '<p>Described for programs in <a href="/openapi.json">openapi.json</a>; to try it by hand, '
         '<a href="/">the explorer</a>. Errors are problem+json and name the field.</p>'
         f"{''.join(parts)}</main></body></html>"
@@ -27,9 +29,8 @@ def page(openapi: Mapping[str, Any]) -> str:
 def _operation(
     path: str, method: str, operation: Mapping[str, Any], openapi: Mapping[str, Any]
 ) -> str:
-    lines = [
-        f"<h2><code>{method} {escape(path)}</code></h2><p>{escape(operation.get('description', ''))}</p>"
-    ]
+    about = escape(operation.get("description", ""))
+    lines = [f"<h2><code>{method} {escape(path)}</code></h2><p>{about}</p>"]
     content = (
         operation.get("requestBody", {}).get("content", {}).get("application/json")
     )
@@ -37,14 +38,18 @@ def _operation(
         schema = _resolved(content["schema"], openapi)
         example = json.dumps(schema["examples"][0]) if schema.get("examples") else "{}"
         quoted = example.replace("'", "'\\''")
-        curl = f"curl -H 'Authorization: Bearer trs_...' -H 'Content-Type: application/json' -d '{quoted}' "
+        curl = (
+            "curl -H 'Authorization: Bearer trs_...' "
+            f"-H 'Content-Type: application/json' -d '{quoted}' "
+        )
         lines.append(
             f'<pre tabindex="0">{escape(curl)}http://localhost:8000{escape(path)}</pre>'
         )
         needed = schema.get("required", [])
         rows = [
-            f"<tr><th scope=row><code>{escape(name)}</code></th><td>{'needed' if name in needed else ''}</td>"
-            f"<td>{escape(_told(spec, openapi))}</td></tr>"
+            f"<tr><th scope=row><code>{escape(name)}</code></th>"
+            f"<td>{'needed' if name in needed else ''}</td>"
+            f"<td>{escape(_described(spec, openapi))}</td></tr>"
             for name, spec in schema.get("properties", {}).items()
         ]
         lines.append(f"<table>{''.join(rows)}</table>")
@@ -55,14 +60,14 @@ def _resolved(
     schema: Mapping[str, Any], openapi: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     if "$ref" in schema:
-        found: Mapping[str, Any] = openapi["components"]["schemas"][
+        definition: Mapping[str, Any] = openapi["components"]["schemas"][
             schema["$ref"].rpartition("/")[2]
         ]
-        return found
+        return definition
     return schema
 
 
-def _told(spec: Mapping[str, Any], openapi: Mapping[str, Any]) -> str:
+def _described(spec: Mapping[str, Any], openapi: Mapping[str, Any]) -> str:
     """A field in a line: what it is, its limits, its default."""
     kinds = [_resolved(one, openapi) for one in spec.get("anyOf", [spec])]
     limits = {
@@ -78,9 +83,9 @@ def _told(spec: Mapping[str, Any], openapi: Mapping[str, Any]) -> str:
     ]
     parts = [" or ".join(named)]
     parts += [
-        told.format(kind[name])
+        phrase.format(kind[name])
         for kind in kinds
-        for name, told in limits.items()
+        for name, phrase in limits.items()
         if name in kind
     ]
     if spec.get("default") not in (None, "", [], {}):

@@ -1,105 +1,26 @@
-"""Schemas: what the API takes and gives, typed, limited, with examples."""
+"""Schemas: what the API takes, typed, limited, with examples."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field
 
 from fusion.bundles.plan import Plan, Slot
-from fusion.query import Constraints, Query
-
-
-def _finite(value: Any) -> Any:
-    return (
-        None
-        if isinstance(value, float) and (value != value or abs(value) == float("inf"))
-        else value
-    )
-
-
-Id = Annotated[str, Field(min_length=1, max_length=200)]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
-Ids = Annotated[list[Id], Field(max_length=200)]
-Text = Annotated[
-    str,
-    Field(max_length=1000, description="Words: a query, or what the items are for."),
-]
-Values = Annotated[
-    list[Annotated[str, Field(max_length=200)]], Field(min_length=1, max_length=200)
-]
-Named = Annotated[dict[Name, Values], Field(max_length=20)]
-Count = Annotated[int, Field(ge=1, le=100, description="How many.")]
-Number = Annotated[float | None, BeforeValidator(_finite)]
-Money = Annotated[float, Field(ge=0, le=1e12)]
-User = Annotated[
+from fusion.query import Query
+from serve.api.fields import (
+    Count,
     Id,
-    Field(
-        description="A user's id; an unknown one is answered as nobody in particular."
-    ),
-]
-
-
-class In(BaseModel):
-    """What is taken: nothing unknown, nothing converted, no NaN."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def whole(cls, value: Any) -> Any:
-        """4.0 is an integer, as JSON Schema has it."""
-        return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-class Out(BaseModel):
-    """What is given, read off our own objects."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-
-def _pairs(named: dict[str, list[str]]) -> tuple[tuple[str, tuple[str, ...]], ...]:
-    return tuple((name, tuple(values)) for name, values in named.items())
-
-
-class Where(In):
-    """What an answer must keep to."""
-
-    exclude: Annotated[list[Id], Field(max_length=10_000)] = []
-    within: Named = Field(
-        default={}, description="Of each property or relation, one of these values."
-    )
-    without: Named = Field(
-        default={}, description="Of each property or relation, none of these values."
-    )
-    between: Annotated[
-        dict[Name, Annotated[list[float | None], Field(min_length=2, max_length=2)]],
-        Field(max_length=20),
-    ] = Field(
-        default={},
-        description="Of each numeric property, the least and the most; null where open.",
-    )
-    only: Annotated[list[Id], Field(max_length=10_000)] | None = Field(
-        default=None, description="What is in stock."
-    )
-    exclude_seen: bool = Field(
-        default=False, description="Whether only what the user has not taken."
-    )
-
-    def constraints(self) -> Constraints:
-        """As the recommender takes it."""
-        between = tuple(
-            (name, (least, most)) for name, (least, most) in self.between.items()
-        )
-        only = None if self.only is None else tuple(self.only)
-        return Constraints(
-            tuple(self.exclude),
-            _pairs(self.within),
-            _pairs(self.without),
-            between,
-            only,
-            self.exclude_seen,
-        )
+    Ids,
+    In,
+    Money,
+    Name,
+    Named,
+    Text,
+    User,
+    Where,
+    pairs_of,
+)
 
 
 class Asking(In):
@@ -121,7 +42,7 @@ class RecommendIn(Asking):
     model_config = ConfigDict(json_schema_extra={"examples": [{"user": "1", "k": 5}]})
     user: User
     session: bool = Field(
-        default=True, description="Whether the user's latest events enter the ask."
+        default=True, description="Whether the user's latest events enter the query."
     )
 
 
@@ -141,7 +62,8 @@ class CompleteIn(Asking):
         }
     )
     items: Annotated[
-        Ids, Field(min_length=1, description="At hand; unknown ones are passed over.")
+        Ids,
+        Field(min_length=1, description="Context items; unknown ones are passed over."),
     ]
     user: User | None = None
     text: Text | None = None
@@ -152,7 +74,7 @@ class CompleteIn(Asking):
     complements: float = Field(default=0.0, ge=0, le=10)
     season: int | None = Field(default=None, ge=1, le=12, description="A month.")
     session: bool = Field(
-        default=True, description="Whether the user's latest events enter the ask."
+        default=True, description="Whether the user's latest events enter the query."
     )
 
 
@@ -181,7 +103,7 @@ class SlotIn(In):
     """A place in a combination."""
 
     name: Name
-    within: Named = {}
+    within: Named = Field(default={})
     least: int = Field(default=1, ge=0, le=50)
     most: int = Field(default=1, ge=1, le=50)
 
@@ -196,10 +118,11 @@ class PlanIn(In):
     item_budget: Money | None = None
     price: Name = "price"
     where: Where = Where()
-    require: Named = {}
+    require: Named = Field(default={})
     slots: Annotated[list[SlotIn | Name], Field(max_length=20)] = Field(
         default=[],
-        description='Places, or their short form: "shoes", "2 socks", "1-3 tops", "bag?", "top = group: Shirts".',
+        description='Slots, or their short form: "shoes", "2 socks", "1-3 tops", "bag?", '
+        '"top = group: Shirts".',
     )
     different: Annotated[str, Field(max_length=100)] = ""
     season: int | None = Field(default=None, ge=1, le=12)
@@ -213,7 +136,7 @@ class PlanIn(In):
         slots = tuple(
             Slot.parse(s)
             if isinstance(s, str)
-            else Slot(s.name, _pairs(s.within), s.least, s.most)
+            else Slot(s.name, pairs_of(s.within), s.least, s.most)
             for s in self.slots
         )
         size = None if self.size is None else (self.size[0], self.size[1])
@@ -223,7 +146,7 @@ class PlanIn(In):
             self.item_budget,
             self.price,
             self.where.constraints(),
-            _pairs(self.require),
+            pairs_of(self.require),
             slots,
             self.different,
             self.season,
@@ -251,12 +174,12 @@ class BuildIn(In):
         }
     )
     plan: PlanIn = PlanIn()
-    items: Few = []
+    items: Few = Field(default=[])
     user: User | None = None
     text: Text | None = None
 
 
-class JudgeIn(In):
+class CompatibilityIn(In):
     """How well items go together."""
 
     model_config = ConfigDict(
@@ -290,7 +213,7 @@ class BundlesIn(In):
     )
     user: User | None = None
     text: Text | None = None
-    items: Ids = []
+    items: Ids = Field(default=[])
     k: Count = 10
 
 
@@ -304,7 +227,7 @@ class ExplainIn(In):
     )
     item: Id
     user: User | None = None
-    items: Ids = []
+    items: Ids = Field(default=[])
     text: Text | None = None
     paths: int = Field(default=3, ge=1, le=10, description="Most paths.")
     support: bool = Field(
@@ -316,7 +239,7 @@ class ExplainIn(In):
     language: Literal["en", "zh"] = "en"
     where: Where = Where()
     session: bool = Field(
-        default=False, description="Whether the user's latest events were in the ask."
+        default=False, description="Whether the user's latest events were in the query."
     )
 
     def query(self, session: tuple[str, ...] = ()) -> Query:

@@ -43,7 +43,7 @@ export async function ask(path, body, signal) {
  * @returns {any}
  */
 export function make(name, facts = {}, ...inside) {
-  const svg = ["svg", "circle", "path", "text", "rect", "g", "title"].includes(name);
+  const svg = ["svg", "circle", "path", "text", "tspan", "rect", "g", "title"].includes(name);
   const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", name) : document.createElement(name);
   for (const [fact, value] of Object.entries(facts)) {
     if (fact.startsWith("on")) made.addEventListener(fact.slice(2), value);
@@ -55,6 +55,22 @@ export function make(name, facts = {}, ...inside) {
 
 /** @param {number} share @returns {string} */
 export const percent = (share) => `${Math.round(100 * share)}%`;
+
+/** How likely beside the best answer, 0..1: scores are logits, so their difference is a ratio of odds. @param {number | null} score @param {number | null} best */
+export const beside = (score, best) => (score === null || best === null ? 0 : Math.min(1, Math.exp(score - best)));
+
+/** A node by name: its title, or its type and id where that is a mere number. @param {{type: string, id: string, title: string}} node */
+export function named({ type, id, title }) {
+  const bare = !title || (title === id && !/\p{L}/u.test(id));
+  return bare ? `${type.replaceAll("_", " ")} ${id}` : title;
+}
+
+/** When an edge was: a date where its time can be days since 1970, else as sentences say it. @param {{when?: string, time?: number | null}} edge */
+export function moment({ when, time }) {
+  if (time === null || time === undefined) return "";
+  if (time > 3650 && time < 73000) return new Date(time * 86_400_000).toISOString().slice(0, 10);
+  return when ? when.replace(/^in /, "") : `time ${time}`;
+}
 
 /** @param {number | null | undefined} value @returns {string} */
 export function signed(value) {

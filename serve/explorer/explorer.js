@@ -1,5 +1,5 @@
-// The explorer: an ask on the left, its answers, and why. All it knows comes from the API that everybody has.
-import { ask, key, make, percent, Refused } from "/explorer/api.js";
+// The explorer: a query on the left, its answers, and why. All it knows comes from the API that everybody has.
+import { ask, beside, key, make, named, percent, Refused } from "/explorer/api.js";
 import { reasons } from "/explorer/why.js";
 
 /** @param {string} id @returns {any} */
@@ -18,7 +18,8 @@ let asked = {};
 let waiting = 0;
 
 const mode = () => /** @type {string} */ (new FormData(form).get("mode"));
-const money = (/** @type {number | null} */ value) => (value === null || value === undefined ? "price not known" : value.toFixed(2));
+const money = (/** @type {number | null} */ value) => (value === null || value === undefined ? "price not known" : `Price ${value.toFixed(2)}`);
+const titled = (/** @type {any} */ item) => named({ type: about.item_type, ...item });
 
 function show() {
   for (const part of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-for]"))) {
@@ -43,7 +44,7 @@ function put(id, title) {
   send();
 }
 
-/** The ask as the API takes it, or a sentence on what is missing. */
+/** The query as the API takes it, or a sentence on what is missing. */
 function question() {
   const text = by("text").value.trim() || null, user = by("user").value.trim() || null, items = [...basket.keys()];
   const kind = by("kind").value, budget = Number(by("budget").value), count = Number(by("count").value), diversity = Number(by("diversity").value);
@@ -93,7 +94,7 @@ async function send() {
     asked = { user: body.user, text: body.text, items: [...new Set([...session, ...(body.items || [])])], where: (body.plan || body).where };
     const many = (answer.items || answer.combinations).length;
     status.textContent = `${many} ${path === "build" ? "outfits" : "items"} in ${Math.round(performance.now() - began)} ms${session.length ? `; ${session.length} of the user’s latest items were considered` : ""}`;
-    const shown = path === "build" ? answer.combinations.map(outfit) : answer.items.map((/** @type {any} */ item) => card(item, "li"));
+    const shown = path === "build" ? answer.combinations.map(outfit) : answer.items.map((/** @type {any} */ item, /** @type {number} */ n) => card(item, "li", { rank: n + 1, best: answer.items[0].score }));
     notes.replaceChildren(...answer.notes.map((/** @type {string} */ note) => make("p", {}, note)));
     found.replaceChildren(many ? make("ol", {}, ...shown) : make("p", { class: "empty" }, "Nothing fits. Loosen the kind, the budget, the slots or what is new."));
   } catch (error) {
@@ -105,30 +106,38 @@ async function send() {
   }
 }
 
-/** @param {any} item @param {string} name @param {string} [weakest] @param {string[]} [rest] */
-function card(item, name, weakest, rest) {
-  const inside = basket.has(item.id);
-  const facts = make("p", { class: "facts" }, item.slot ? make("span", {}, item.slot) : null, make("span", {}, item.id),
-    item.price === null ? null : make("span", {}, money(item.price)),
+/** Its rank, and how likely it is beside the best answer. @param {any} item @param {number} rank @param {number | null} best */
+function standing(item, rank, best) {
+  const bar = make("svg", { class: "standing", viewBox: "0 0 100 6", preserveAspectRatio: "none", role: "img", "aria-label": "how near it comes to the best answer" });
+  bar.append(make("title", {}, item.score === null ? "no score" : `score ${item.score.toFixed(2)}`));
+  bar.append(make("rect", { class: "all", width: 100, height: 6 }), make("rect", { width: Math.max(2, 100 * beside(item.score, best)), height: 6 }));
+  return make("span", {}, `#${rank} `, bar);
+}
+
+/** @param {any} item @param {string} name @param {{rank?: number, best?: number | null, weakest?: string, rest?: string[]}} [among] */
+function card(item, name, { rank = 0, best = null, weakest = "", rest } = {}) {
+  const inside = basket.has(item.id), title = titled(item);
+  const facts = make("p", { class: "facts" }, rank ? standing(item, rank, best) : null, item.slot ? make("span", {}, item.slot) : null, item.price === null ? null : make("span", {}, money(item.price)),
+    title === item.title ? make("span", {}, `${about.item_type.replaceAll("_", " ")} ${item.id}`) : null,
     weakest === item.id ? make("span", { class: "weak" }, "goes least well") : null, item.kept ? make("span", {}, "from the basket") : null);
   const row = make("div", { class: "row" });
-  if (!item.kept) row.append(make("button", { type: "button", "aria-label": `Why ${item.title}`, onclick: () => explain(item, made, rest) }, "Why?"));
-  if (!inside) row.append(make("button", { type: "button", "aria-label": `Add ${item.title} to the basket`, onclick: () => put(item.id, item.title) }, "Add"));
-  if (asked.user && !item.kept) row.append(make("button", { type: "button", "aria-label": `${asked.user} bought ${item.title}`, onclick: () => bought(item) }, "Bought it"));
-  const made = make(name, { class: "card" }, make("div", { class: "line" }, make("h3", {}, item.title), row), facts);
+  if (!item.kept) row.append(make("button", { type: "button", "aria-label": `Why ${title}`, onclick: () => explain(item, made, rest) }, "Why?"));
+  if (!inside) row.append(make("button", { type: "button", "aria-label": `Add ${title} to the basket`, onclick: () => put(item.id, title) }, "Add"));
+  if (asked.user && !item.kept) row.append(make("button", { type: "button", "aria-label": `${asked.user} bought ${title}`, onclick: () => bought(item) }, "Bought it"));
+  const made = make(name, { class: "card" }, make("div", { class: "line" }, make("h3", {}, title), row), facts);
   return made;
 }
 
 /** @param {any} one @param {number} n */
 function outfit(one, n) {
   const take = () => {
-    for (const item of one.items) basket.set(item.id, item.title);
+    for (const item of one.items) basket.set(item.id, titled(item));
     show();
     status.textContent = "All of it is in the basket.";
   };
   return make("li", { class: "card outfit" },
     make("header", {}, make("h3", {}, `Outfit ${n + 1}`), make("p", {}, one.price === null ? "" : `${money(one.price)} in all`), make("button", { type: "button", onclick: take, "aria-label": `Take outfit ${n + 1}` }, "Take it")),
-    ...one.items.map((/** @type {any} */ item) => card(item, "div", one.items.length > 1 ? one.weakest : "", one.items.filter((/** @type {any} */ other) => other !== item).map((/** @type {any} */ other) => other.id))));
+    ...one.items.map((/** @type {any} */ item) => card(item, "div", { weakest: one.items.length > 1 ? one.weakest : "", rest: one.items.filter((/** @type {any} */ other) => other !== item).map((/** @type {any} */ other) => other.id) })));
 }
 
 /** @param {any} item @param {HTMLElement} place @param {string[]} [rest] the other items of its outfit */
@@ -140,7 +149,7 @@ async function explain(item, place, rest) {
   document.querySelector("main")?.classList.add("explains");
   const why = by("why"), body = by("reasons");
   why.hidden = false;
-  body.replaceChildren(make("p", { role: "status" }, `Looking for why ${item.title} …`));
+  body.replaceChildren(make("p", { role: "status" }, `Looking for why ${titled(item)} …`));
   why.focus();
   if (matchMedia("(max-width: 999px)").matches) why.scrollIntoView();
   const items = (rest || asked.items).filter((/** @type {string} */ id) => id !== item.id);
@@ -173,7 +182,7 @@ async function start() {
   }
   by("run").textContent = `${about.items.toLocaleString("en")} items, ${about.users.toLocaleString("en")} users; run ${about.run}`;
   by("users").replaceChildren(...about.example_users.map((/** @type {string} */ user) => make("option", { value: user })));
-  by("user").placeholder = about.example_users.length ? `such as ${about.example_users[0]}` : "nobody in particular";
+  by("user").placeholder = about.example_users.length ? `such as ${about.example_users[0]}` : "an anonymous user";
   by("kind-label").textContent = about.kind.charAt(0).toUpperCase() + about.kind.slice(1).replaceAll("_", " ");
   by("kind").append(...about.kinds.map((/** @type {string} */ name) => make("option", { value: name }, name)));
   by("kind-row").hidden = !about.kinds.length;

@@ -1,5 +1,5 @@
 // Why an item is in an answer: its paths as a graph, what each carries, sentences and Cypher.
-import { make, percent, signed } from "/explorer/api.js";
+import { make, named, percent, signed } from "/explorer/api.js";
 import { colour, picture } from "/explorer/picture.js";
 
 /** @param {string} name @param {number | null} lost @param {number} most */
@@ -38,12 +38,12 @@ export function reasons(why, about) {
   });
   const words = why.words.slice(0, 6).map((/** @type {any} */ word) => `${word.word} (${word.where}’s, ${signed(word.lost)})`);
   return [
-    make("h3", {}, why.item.title),
-    make("p", { class: "facts" }, make("span", {}, `place ${why.rank}`), make("span", {}, `score ${why.score === null ? "?" : why.score.toFixed(2)}`)),
+    make("h3", {}, named(why.item)),
+    make("p", { class: "facts" }, make("span", { title: why.score === null ? "no score" : `score ${why.score.toFixed(2)}` }, `Rank ${why.rank}`)),
     ...(parts.length ? [make("h3", {}, "What carries the score"), make("p", { class: "soft" }, "What it loses without each:"), make("table", {}, make("tbody", {}, ...parts.map(([name, lost]) => bar(name, lost, most))))] : []),
     ...why.notes.map((/** @type {string} */ note) => make("p", {}, note)),
     ...(why.paths.length ? [picture(why.paths, about), make("p", { class: "legend" }, ...legend), make("ol", {}, ...why.paths.map((/** @type {any} */ path, /** @type {number} */ n) => told(path, n + 1)))]
-      : [make("p", { class: "empty" }, "No path in the graph leads from this ask to the item.")]),
+      : [make("p", { class: "empty" }, "No path in the graph leads from this query to the item.")]),
     ...(words.length ? [make("p", { class: "soft" }, `Words: ${words.join(", ")}`)] : []),
     make("p", { class: "soft" }, `Its vector: ${percent(why.text_weight)} from words, ${percent(1 - why.text_weight)} from the graph.`),
   ];

@@ -1,4 +1,4 @@
-"""Events: what users do, on the disk before it is acknowledged, in their answers at once, in the graph in batches."""
+"""Events: what users do, on disk before it is acknowledged, in the graph in batches."""
 
 from __future__ import annotations
 
@@ -16,41 +16,52 @@ from kg.stores.base import GraphStore
 from serve.feedback.purchases import Known, Purchase, deliver
 
 log = logging.getLogger("serve")
-TAKEN = ("purchase",)  # kinds that become edges of the graph
-AT_HAND = ("view", "like", "cart", "purchase")  # kinds that enter a user's asks
+INTERACTIONS = ("purchase",)  # kinds that become edges of the graph
+CONTEXT = ("view", "like", "cart", "purchase")  # kinds that enter a user's queries
 # In the column `written`, 0 waits for the graph, 1 is done with, and 2 was refused by it.
 _TABLES = """
 CREATE TABLE IF NOT EXISTS event (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, caller TEXT NOT NULL DEFAULT '', id TEXT, user TEXT NOT NULL,
-    item TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL, written INTEGER NOT NULL DEFAULT 0, UNIQUE (caller, id)
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    caller TEXT NOT NULL DEFAULT '',
+    id TEXT,
+    user TEXT NOT NULL,
+    item TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    time REAL NOT NULL,
+    written INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (caller, id)
 );
 CREATE INDEX IF NOT EXISTS of_user ON event (user, time);
 CREATE INDEX IF NOT EXISTS unwritten ON event (number) WHERE written = 0;
 CREATE INDEX IF NOT EXISTS refused ON event (number) WHERE written = 2;
 CREATE TABLE IF NOT EXISTS setting (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS used (day TEXT, key TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, key));
+CREATE TABLE IF NOT EXISTS used (
+    day TEXT, key TEXT, count INTEGER NOT NULL, PRIMARY KEY (day, key)
+);
 """
-# Before ids were each caller's own, `event` had no callers, and times could be still to come.
-_ASIDE = "DROP INDEX IF EXISTS of_user; DROP INDEX IF EXISTS unwritten; ALTER TABLE event RENAME TO earlier"
-_BACK = """
-INSERT INTO event (number, id, user, item, kind, time, written)
-    SELECT number, id, user, item, kind, min(time, CAST(strftime('%s', 'now') AS REAL)), written FROM earlier;
-DROP TABLE earlier
-"""
-# An event of which no caller is known counts as sent before only where it is the same one.
 _ADD = """
-INSERT INTO event (caller, id, user, item, kind, time) SELECT :caller, :id, :user, :item, :kind, :time
-WHERE NOT EXISTS (
-    SELECT 1 FROM event WHERE caller = '' AND id = :id AND user = :user AND item = :item AND kind = :kind
-) ON CONFLICT (caller, id) DO NOTHING
+INSERT INTO event (caller, id, user, item, kind, time)
+VALUES (:caller, :id, :user, :item, :kind, :time) ON CONFLICT (caller, id) DO NOTHING
+"""
+_LATEST = """
+SELECT item, kind, number FROM event WHERE user = ? AND time >= ?
+ORDER BY time DESC, number DESC LIMIT ?
+"""
+_PURCHASES = """
+SELECT number, user, item, time FROM event WHERE number > ? AND kind = ? ORDER BY number
+"""
+_WAITING = """
+SELECT number, user, item, time, kind FROM event WHERE written = 0
+ORDER BY number LIMIT ?
 """
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a user did with an item; time in seconds since 1970, id the caller's own or None.
+    """Something that a user did with an item.
 
-    The caller is the name of the key that it was sent with.
+    Time is in seconds since 1970, id the caller's own or None; the caller is the name of the
+    key that it was sent with.
     """
 
     user: str
@@ -78,31 +89,21 @@ class Events:
         self._open: list[sqlite3.Connection] = []
         self._lock = threading.Lock()
         with self._changing() as connection:
-            columns = {
-                row[1] for row in connection.execute("PRAGMA table_info (event)")
-            }
-            steps = (
-                [_TABLES]
-                if "caller" in columns or not columns
-                else [_ASIDE, _TABLES, _BACK]
-            )
-            for statement in ";".join(steps).split(
-                ";"
-            ):  # executescript would commit halfway
+            for statement in _TABLES.split(";"):  # executescript would commit halfway
                 connection.execute(statement)
 
     def _connection(self) -> sqlite3.Connection:
-        made: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if made is None:
-            made = sqlite3.connect(
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
                 self.file, timeout=10, isolation_level=None, check_same_thread=False
             )
-            made.execute("PRAGMA journal_mode = WAL")
-            made.execute("PRAGMA synchronous = FULL")
-            self._local.connection = made
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._local.connection = connection
             with self._lock:
-                self._open.append(made)
-        return made
+                self._open.append(connection)
+        return connection
 
     @contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
@@ -117,7 +118,9 @@ class Events:
             raise
 
     def add(self, events: Sequence[Event]) -> int:
-        """Keep events, all or none; returns how many are new. An id that its caller sent before is passed over.
+        """Keep events, all or none; returns how many are new.
+
+        An id that its caller sent before is passed over.
 
         Raises:
             sqlite3.Error: The disk is full, or the file cannot be written.
@@ -130,31 +133,32 @@ class Events:
     def session(
         self, user: str, most: int, since: float, folded: int = 0
     ) -> tuple[str, ...]:
-        """The items a user did something with lately, the latest last; without those disliked after.
+        """A user's latest items, the latest last; without those disliked after.
 
         Purchases up to the number `folded` are in the graph, and so not in the session.
         """
         rows = self._connection().execute(
-            "SELECT item, kind, number FROM event WHERE user = ? AND time >= ? ORDER BY time DESC, number DESC LIMIT ?",
+            _LATEST,
             (user, since, 4 * most),
         )
-        found: dict[str, bool] = {}
+        context: dict[str, bool] = {}
         for item, kind, number in rows:
-            found.setdefault(
-                item, kind in AT_HAND and not (kind in TAKEN and number <= folded)
+            context.setdefault(
+                item,
+                kind in CONTEXT and not (kind in INTERACTIONS and number <= folded),
             )
-        return tuple([item for item, liked in found.items() if liked][:most])[::-1]
+        return tuple([item for item, liked in context.items() if liked][:most])[::-1]
 
     def purchases(self, after: int) -> list[Purchase]:
         """All with a number above `after`, in order."""
         rows = self._connection().execute(
-            "SELECT number, user, item, time FROM event WHERE number > ? AND kind = ? ORDER BY number",
-            (after, *TAKEN),
+            _PURCHASES,
+            (after, *INTERACTIONS),
         )
         return [Purchase(*row) for row in rows]
 
     def spend(self, day: str, more: Mapping[str, int]) -> dict[str, int]:
-        """Add to what keys have used on a day; returns what each has by now, in all workers together."""
+        """Add to what keys have used on a day; returns the use of each in all workers."""
         if more:
             with self._changing() as connection:
                 connection.executemany(
@@ -194,7 +198,7 @@ class Events:
     def write_out(
         self, store: GraphStore, schema: GraphSchema, known: Known, most: int = 1000
     ) -> int:
-        """Write the oldest waiting events to a graph, and mark them; returns how many were looked at.
+        """Write the oldest waiting events to a graph; returns how many were looked at.
 
         A purchase becomes an edge from its user to its item where the schema has such an
         interaction, or else one of a bundle. Whoever is not in the graph, and other kinds of
@@ -207,12 +211,12 @@ class Events:
         """
         connection = self._connection()
         rows = connection.execute(
-            "SELECT number, user, item, time, kind FROM event WHERE written = 0 ORDER BY number LIMIT ?",
+            _WAITING,
             (most,),
         ).fetchall()
         if not rows:
             return 0
-        taken = [Purchase(*row[:4]) for row in rows if row[4] in TAKEN]
+        taken = [Purchase(*row[:4]) for row in rows if row[4] in INTERACTIONS]
         taken = [
             one
             for one in taken
@@ -226,10 +230,10 @@ class Events:
             )
         for why in dict.fromkeys(refused.values()):
             numbers = [number for number, reason in refused.items() if reason == why]
-            told = ", ".join(map(str, numbers[:20])) + (
+            listed = ", ".join(map(str, numbers[:20])) + (
                 f" and {len(numbers) - 20} more" if len(numbers) > 20 else ""
             )
-            log.warning("refused by the graph store: %s (events %s)", why, told)
+            log.warning("refused by the graph store: %s (events %s)", why, listed)
         log.info(
             "%d events looked at, %d written to the graph",
             len(rows),

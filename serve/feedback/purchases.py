@@ -25,7 +25,7 @@ DAYS = (
 
 
 class Purchase(NamedTuple):
-    """An event that becomes an edge: its number in the queue, who, what, when (seconds since 1970)."""
+    """An event that becomes an edge; number is its place in the queue, time in seconds of 1970."""
 
     number: int
     user: str
@@ -58,7 +58,7 @@ class Known:
         )
 
     def purchases(self, rows: Sequence[Purchase], latest: float = np.inf) -> pa.Table:
-        """As fusion.ranking.incremental takes them, in the graph's unit of time, none after `latest`.
+        """As fusion.ranking.incremental takes them, in the graph's time, none after `latest`.
 
         What counts days since 1970 goes on; in a graph with a clock of its own all happens at
         its latest moment.
@@ -110,15 +110,18 @@ def deliver(
 
 
 def _gone(store: GraphStore, node: NodeType, ids: set[str]) -> set[str]:
-    """Those of some ids of which a store has no node. Neo4j is asked for these alone; of a file all ids are read."""
+    """Those of some ids of which a store has no node.
+
+    Neo4j looks up these alone; of a file all ids are read.
+    """
     from kg.stores.neo4j import Neo4jStore
 
     if isinstance(store, Neo4jStore):
         name = f"n.{escape(node.id)}"
-        found = store.rows(
+        there = store.rows(
             f"MATCH (n:{escape(node.label)}) WHERE {same_id(name, *ids)} RETURN toString({name})"
         )
-        return ids - {id_ for (id_,) in found}
+        return ids - {id_ for (id_,) in there}
     wanted, bare = (
         pa.array(sorted(ids)),
         replace(node, title="", text=(), properties=()),

@@ -40,7 +40,7 @@ class Engine:
         self._reloading = asyncio.Lock()
         self.beside = ThreadPoolExecutor(1, "beside")
         self.now = load(settings.run)
-        self.beside.submit(self.now.pretrain_head)
+        self.beside.submit(self.now.warm)
 
     @property
     def folder(self) -> Path:
@@ -88,7 +88,7 @@ class Engine:
             before = self.now
             fresh = await asyncio.to_thread(load, self.folder / run)
             self.now = fresh
-            self.beside.submit(fresh.pretrain_head)
+            self.beside.submit(fresh.warm)
             log.info("serving %s, before %s", fresh.run, before.run)
             return before, fresh
 
@@ -108,7 +108,7 @@ class Engine:
                 rows = await asyncio.to_thread(events.purchases, before.folded)
                 self.now = fresh = await asyncio.to_thread(before.with_purchases, rows)
                 if fresh.recommender is not before.recommender:
-                    self.beside.submit(fresh.pretrain_head)
+                    self.beside.submit(fresh.warm)
 
     def close(self) -> None:
         """Let what runs end, and what waits."""

@@ -18,7 +18,7 @@ from torch import Tensor
 from encoders.text.export import quicken
 from fusion.explain.explainer import explain
 from fusion.explain.explanation import Explanation
-from fusion.model.hybrid import encode_words
+from fusion.model.inputs import encode_words
 from fusion.query import Query
 from fusion.query_batch import QueryBatch
 from fusion.recommender import Recommender
@@ -31,7 +31,7 @@ BATCH = 64  # texts encoded at once
 
 
 class ServingModel(Recommender):
-    """A recommender for many threads: words that are asked at the same moment are encoded in one batch.
+    """A recommender for many threads: words queried at the same moment are encoded in one batch.
 
     Whoever needs words that nobody knows waits for the encoder; who gets it encodes what all
     others wait for, too. So nobody waits for a batch to fill, and batches grow with the load.
@@ -54,29 +54,29 @@ class ServingModel(Recommender):
 
     def words(self, queries: QueryBatch) -> Tensor:
         """(B, D) vectors of the queries' words."""
-        found: dict[str, Tensor] = {}
+        vectors: dict[str, Tensor] = {}
         wanted = list(dict.fromkeys(queries.texts))
-        while missing := self._remembered(wanted, found):
+        while missing := self._remembered(wanted, vectors):
             with self._encoder:
-                missing = self._remembered(missing, found)
+                missing = self._remembered(missing, vectors)
                 if missing:
-                    found |= self._encode(missing[:BATCH])
-        return torch.stack([found[text] for text in queries.texts])
+                    vectors |= self._encode(missing[:BATCH])
+        return torch.stack([vectors[text] for text in queries.texts])
 
-    def _remembered(self, wanted: list[str], found: dict[str, Tensor]) -> list[str]:
-        """Adds what is known to `found`; the rest waits, and is returned."""
+    def _remembered(self, wanted: list[str], vectors: dict[str, Tensor]) -> list[str]:
+        """Adds what is known to `vectors`; the rest waits, and is returned."""
         with self._mutex:
             for text in wanted:
-                if text not in found and text in self._vectors:
+                if text not in vectors and text in self._vectors:
                     self._vectors.move_to_end(text)
-                    found[text] = self._vectors[text]
-            missing = [text for text in wanted if text not in found]
+                    vectors[text] = self._vectors[text]
+            missing = [text for text in wanted if text not in vectors]
             self._waiting.update(dict.fromkeys(missing))
         return missing
 
-    def _encode(self, mine: list[str]) -> dict[str, Tensor]:
+    def _encode(self, wanted: list[str]) -> dict[str, Tensor]:
         with self._mutex:
-            batch = [*mine, *(text for text in self._waiting if text not in mine)][
+            batch = [*wanted, *(text for text in self._waiting if text not in wanted)][
                 :BATCH
             ]
             for text in batch:
@@ -128,20 +128,20 @@ class Loaded:
         return self.folder.name
 
     def with_purchases(self, rows: list[Purchase]) -> Loaded:
-        """The same run with purchases folded into its graph; those of items that it does not know are left out."""
+        """The same run with purchases folded into its graph, but those of unknown items."""
         began, before = time.thread_time(), self.recommender
         # In a graph that ends long ago nothing happens much later, or all that it counts would
         # be old and gone.
         latest = self.known.last + before.counts.config.recent
         taken = [row for row in rows if self.known.items.row(row.item) >= 0]
-        made = replace(
+        fresh = replace(
             self, folded=rows[-1].number if rows else self.folded, looked=time.time()
         )
         if not taken:
-            return made
+            return fresh
         recommender = before.with_events(self.known.purchases(taken, latest))
         if recommender is before:
-            return made
+            return fresh
         recommender.inherit(before)
         rehearse(recommender)
         log.info(
@@ -150,7 +150,7 @@ class Loaded:
             time.thread_time() - began,
         )
         return replace(
-            made,
+            fresh,
             recommender=recommender,
             one=threading.Lock(),
             explains=threading.Event(),
@@ -161,8 +161,8 @@ class Loaded:
         with self.one:
             return explain(self.recommender, query, item, **settings)
 
-    def pretrain_head(self) -> None:
-        """Explain once: what explaining needs takes a while to make, and nobody should wait for it."""
+    def warm(self) -> None:
+        """Explain once: what explaining needs takes a while, and nobody should wait for it."""
         first, second = (
             self.recommender.items.key(row)
             for row in (0, min(1, len(self.recommender.items) - 1))
@@ -170,17 +170,17 @@ class Loaded:
         try:
             if first != second:
                 self.explain(Query(items=(first,), text="a"), second)
-        except Exception as error:  # whoever asks for one is told what is wrong
+        except Exception as error:  # a caller is given the error
             log.error("explanations cannot be warmed: %s", type(error).__name__)
         self.explains.set()
 
     def shares(self, ids: list[str]) -> list[float]:
         """The text weight in each item's vector."""
         rows = torch.as_tensor(self.recommender.items.rows(ids))
-        found: list[float] = self.recommender.embeddings.items.share.cpu()[
+        shares: list[float] = self.recommender.embeddings.items.share.cpu()[
             rows
         ].tolist()
-        return found
+        return shares
 
     @cached_property
     def _prices(self) -> FloatArray | None:
@@ -193,8 +193,8 @@ class Loaded:
         """Each item's price; None where none is known."""
         if self._prices is None:
             return [None] * len(ids)
-        found = self._prices[self.recommender.items.rows(ids)]
-        return [None if price != price else float(price) for price in found]
+        prices = self._prices[self.recommender.items.rows(ids)]
+        return [None if price != price else float(price) for price in prices]
 
     def item(self, row: int) -> dict[str, Any]:
         """What is known of an item: its properties, and the attributes it has by name."""
@@ -223,7 +223,7 @@ class Loaded:
         }
 
     def about(self, users: int) -> dict[str, Any]:
-        """What is served, for people: sizes, names to narrow by, kinds by how many items they have, some users."""
+        """What is served, for people: sizes, names to filter by, frequent kinds, some users."""
         recommender = self.recommender
         facts, snapshot = recommender.facts, recommender.snapshot
         kinds: list[str] = []
@@ -235,7 +235,7 @@ class Loaded:
                 for v in np.argsort(-often, kind="stable")[:500]
                 if often[v]
             ]
-        some = (
+        example_users = (
             list(snapshot.graph.vocabs[snapshot.user].ids[:users].to_pylist())
             if snapshot.user
             else []
@@ -255,7 +255,7 @@ class Loaded:
             "prices": prices,
             "bundle_type": bundle.name if bundle else None,
             "types": [n.name for n in snapshot.graph.schema.nodes],
-            "example_users": some,
+            "example_users": example_users,
         }
 
 
@@ -280,7 +280,7 @@ def load(folder: str | Path) -> Loaded:
 
 
 def rehearse(recommender: Recommender) -> None:
-    """Ask once in each way: it must not fail, and what is made on first use is made."""
+    """Query once in each way: it must not fail, and what first use makes is there."""
     first = recommender.items.key(0)
     for query in (Query(), Query(text="a"), Query(items=(first,), text="a b")):
         recommender.answer(query)

@@ -1,4 +1,4 @@
-"""State: what one process holds, and what it does beside answering: follow reloads, look at the store, write events."""
+"""State: what one process holds, and its tasks beside answering: reloads, store, events."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ FOLLOW, LOOK = (
 
 
 class GraphConnection:
-    """The graph store: a server stays connected, and is connected again after it was away; a file is let go each time.
+    """The graph store: a server stays connected, a file is let go each time.
+
+    A server that was away is connected again.
 
     Args:
         uri: Its address; "" for none.
@@ -88,7 +90,7 @@ class State:
 
     Args:
         settings: What it was started with.
-        guard: Who may ask.
+        guard: Who may query.
         metrics: What is counted.
     """
 
@@ -117,10 +119,10 @@ class State:
         return self.events.session(user, self.settings.session, since, loaded.folded)
 
     def spend(self) -> None:
-        """Tell the other workers, and the next start, what was used of quotas, and hear it from them."""
+        """Exchange with the other workers what was used of quotas."""
         if self.settings.keys is not None:
             day, more = self.guard.pending()
-            self.guard.finetune_head(day, more, self.events.spend(day, more))
+            self.guard.settle(day, more, self.events.spend(day, more))
 
     async def keep(self, events: Sequence[Event]) -> int:
         """Put events on the disk; 503 where that cannot be done."""
@@ -151,8 +153,8 @@ class State:
         except RunError as error:
             self.metrics.reloads.labels("refused").inc()
             self.act(caller, request_id, "reload", run, "refused")
-            told = " ".join(str(error).replace(f"{self.engine.folder}/", "").split())
-            raise Problem(409, f"{told}; {self.engine.now.run} goes on") from error
+            reason = " ".join(str(error).replace(f"{self.engine.folder}/", "").split())
+            raise Problem(409, f"{reason}; {self.engine.now.run} goes on") from error
         self.metrics.reloads.labels("done").inc()
         self.act(caller, request_id, "reload", run, "done")
         return before.run, fresh.run
@@ -196,7 +198,7 @@ class State:
         }
 
     async def follow(self) -> None:
-        """Take over the run that another worker was told to serve, and what others used of quotas."""
+        """Take over the run that another worker serves, and what others used of quotas."""
         while True:
             await self.catch_up()
             try:
@@ -218,7 +220,7 @@ class State:
             await asyncio.sleep(FOLLOW)
 
     async def catch_up(self) -> None:
-        """Serve what the workers were told last; not while a reload is under way here, which has the last word."""
+        """Serve what the workers were told last, unless a reload is under way here."""
         if self._following.locked():
             return
         try:

@@ -11,7 +11,8 @@ from encoders.text import pretrained
 from encoders.text.encoder import TextConfig, TextEncoder
 from encoders.text.source import TextSource
 from fusion.model.config import FusionConfig
-from fusion.model.hybrid import EmbeddingCache, Hybrid
+from fusion.model.hybrid import Hybrid
+from fusion.model.nodes import EmbeddingCache
 from fusion.model.snapshot import GraphSnapshot, NodeTexts, edge_keys
 from fusion.query_batch import QueryBatch, Ragged
 from fusion.tasks.basket_completion import BasketCompletion

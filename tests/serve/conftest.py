@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
-from serve.access.security import ROLES, add_key
+from serve.access.keys import ROLES, add_key
 from serve.app import create_app
 from serve.feedback.events import Events
 from serve.settings import Settings
@@ -35,7 +35,10 @@ def runs(
 def serving(
     runs: tuple[Path, Path], tmp_path: Path
 ) -> Iterator[Callable[..., TestClient]]:
-    """Starts a server within this process, and gives a client: serving(threads=2, ...); insecure without keys."""
+    """Starts a server in this process, and gives a client: serving(threads=2, ...).
+
+    It is insecure without keys.
+    """
     open_ones: list[TestClient] = []
 
     def start(**changes: Any) -> TestClient:
@@ -77,7 +80,7 @@ def events(tmp_path: Path) -> Iterator[Events]:
 
 @pytest.fixture
 def keys(tmp_path: Path) -> SimpleNamespace:
-    """A key file and the headers of a key of each role: keys.file, keys.reader, keys.operator, keys.admin."""
+    """A key file and the headers of a key of each role: keys.file, keys.reader ..."""
     file = str(tmp_path / "keys.toml")
     made = {
         role: {"Authorization": f"Bearer {add_key(file, f'the-{role}', role)}"}

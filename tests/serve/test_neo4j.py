@@ -1,4 +1,4 @@
-"""A server beside a real Neo4j: what is written to it, what works without it, and that it is found again."""
+"""A server beside a real Neo4j: what is written, what works without, and finding it again."""
 
 import os
 import socket
@@ -203,7 +203,7 @@ def test_without_its_neo4j_a_server_answers_and_says_so_and_then_goes_on(
             ("similar", {"item": "i001"}),
             ("complete", {"items": ["i002"]}),
             ("build", {"plan": {"size": [2, 2]}}),
-            ("judge", {"items": ["i002", "i004"]}),
+            ("compatibility", {"items": ["i002", "i004"]}),
             ("bundles/rank", {"bundles": {"a": ["i002"]}, "user": "u003"}),
             ("explain", {"item": "i002", "user": "u003", "support": False}),
         ):

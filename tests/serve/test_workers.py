@@ -1,4 +1,4 @@
-"""Several workers: they start, share reloads, metrics and quotas, write logs, and stop when told to."""
+"""Several workers: they start, share reloads, metrics and quotas, log, and stop."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 
-from serve.access.security import add_key
+from serve.access.keys import add_key
 from serve.runtime.state import FOLLOW
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def stopped(process: int) -> Iterator[None]:
-    """One of two workers stands still, so that the other gets every request; not for long, or it is taken for dead."""
+    """One of two workers stands still, so that the other gets every request; not for long."""
     os.kill(process, signal.SIGSTOP)
     try:
         yield

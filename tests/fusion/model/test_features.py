@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion.model.bm25 import K1, B, Lexical, telling
+from fusion.model.feature import DECAY
 from fusion.model.features import (
     ALIKE,
-    DECAY,
     SHARED_ATTRIBUTES,
     WORDS,
     MetapathFeatures,
-    Sparse,
 )
+from fusion.model.sparse import Sparse
 from fusion.query_batch import Ragged
 from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
@@ -101,7 +101,7 @@ def test_spreading_is_a_product_of_sparse_matrices(data):
     owners, rows = (
         torch.tensor([p[k] for p in pairs], dtype=torch.long) for k in range(2)
     )
-    matrix = Sparse(sp.csr_matrix(dense), torch.device("cpu"))
+    matrix = Sparse.of(sp.csr_matrix(dense), torch.device("cpu"))
     chosen = sp.csr_matrix((np.ones(len(pairs)), (owners, rows)), shape=(size, height))
     assert (matrix.spread(rows, owners, size).numpy() == (chosen @ dense)).all()
     best = np.zeros((size, width))
@@ -206,6 +206,8 @@ def test_what_is_masked_takes_no_place_of_a_candidate(counts, some, each):
     )  # of which nothing is masked
     none, _ = features(replace(some, exclude=Ragged.of([[]] * len(some))), each)
     assert torch.equal(none, alone)  # nor does a mask of nothing change anything
+    twice, _ = features(replace(some, exclude=some.context), each)
+    assert torch.equal(twice, alone)  # context items are excluded as all others are
 
 
 def test_an_ask_of_nothing_gets_what_is_popular(counts, queries):

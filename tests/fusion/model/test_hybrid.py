@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-import fusion.model.hybrid
+import fusion.model.scores
 from fusion.model.config import FusionConfig
 from fusion.model.context import ContextEncoder
-from fusion.model.hybrid import Nodes, encode_words, live_rows
+from fusion.model.inputs import encode_words, live_rows
+from fusion.model.nodes import Nodes
 from fusion.query_batch import Ragged
 
 PARTS: list[dict[str, Any]] = [
@@ -74,7 +75,7 @@ def test_looking_at_candidates_alone_changes_nothing(small, monkeypatch):
     made = small()
     found = []
     for few in (0, 10**9):  # gathered rows, and products with the whole catalogue
-        monkeypatch.setattr(fusion.model.hybrid, "FEW", few)
+        monkeypatch.setattr(fusion.model.scores, "FEW", few)
         found.append(scored(made))
     for part, (gathered, whole) in zip(
         found[0]._fields, zip(*found, strict=True), strict=True

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.model.hybrid import Scores
 from fusion.model.losses import losses
+from fusion.model.scores import Scores
 
 INF = float("inf")
 ROWS = torch.tensor([[0, 2, 4], [1, 3, -1], [0, 1, 2], [-1, -1, -1]])

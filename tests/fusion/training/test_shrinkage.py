@@ -8,7 +8,7 @@ import torch
 
 from fusion.bundles.build import first_scores
 from fusion.bundles.judge import full_score
-from fusion.model.hybrid import encode_words
+from fusion.model.inputs import encode_words
 from fusion.preparation import held_out
 from fusion.query import Query
 from fusion.query_batch import Ragged, join

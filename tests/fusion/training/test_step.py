@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.model.hybrid import encode_words
+from fusion.model.inputs import encode_words
 from fusion.training.step import TrainingStep
 
 WHOLE = pytest.mark.parametrize("whole", [True, False], ids=["whole", "sampled"])

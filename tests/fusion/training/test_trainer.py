@@ -5,7 +5,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fusion.model.hybrid import encode_words
+from fusion.model.inputs import encode_words
 from fusion.model.losses import losses as loss_of
 from fusion.pipeline import finish
 from fusion.query import Constraints

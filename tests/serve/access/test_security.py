@@ -3,38 +3,12 @@
 import json
 import logging
 import sqlite3
-import stat
-from pathlib import Path
 
 import pytest
 
-from kg.errors import InputError
-from serve.__main__ import main
-from serve.access.security import add_key, change_keys, read_keys, revoke_key
-from serve.settings import Settings
+from serve.access.keys import add_key
 
 ASK = {"user": "u003", "k": 1}
-
-
-def test_keys_are_kept_as_hashes_that_only_the_owner_reads(tmp_path):
-    file = tmp_path / "keys.toml"
-    secret = add_key(file, "shop", "reader")
-    assert (
-        secret.startswith("trs_shop.")
-        and secret.partition(".")[2] not in file.read_text()
-    )
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with pytest.raises(InputError, match="already"):
-        add_key(file, "shop", "admin")
-    revoke_key(file, "shop")
-    assert read_keys(file) == {}
-    for name, role, expires in (
-        ("a b", "reader", ""),
-        ("a", "king", ""),
-        ("a", "reader", "soon"),
-    ):
-        with pytest.raises(InputError):
-            add_key(file, name, role, expires=expires)
 
 
 def test_nobody_gets_in_without_a_key(serving, keys):
@@ -188,56 +162,6 @@ def test_what_could_not_be_told_of_a_quota_is_told_later(serving, keys, monkeypa
     ]
 
 
-@pytest.mark.parametrize(
-    ("settings", "told"),
-    [
-        ({}, "who may ask"),
-        ({"insecure": True, "host": "0.0.0.0"}, "127.0.0.1"),
-        ({"insecure": True, "host": "shop.example"}, "127.0.0.1"),
-        ({"insecure": True, "keys": "keys.toml"}, "one of them"),
-        ({"insecure": True, "cors": ["*"]}, "origins"),
-        ({"insecure": True, "fold_minutes": -1.0}, "minutes"),
-    ],
-)
-def test_what_would_let_everybody_in_does_not_start(settings, told):
-    with pytest.raises(InputError, match=told):
-        Settings("run", **settings)
-
-
-def test_on_the_command_line(tmp_path, capsys, runs):
-    file = str(tmp_path / "keys.toml")
-    assert (
-        main(
-            [
-                "keys",
-                "add",
-                "shop",
-                "--role",
-                "operator",
-                "--file",
-                file,
-                "--quota",
-                "5",
-            ]
-        )
-        == 0
-    )
-    assert capsys.readouterr().out.startswith("trs_shop.")
-    assert main(["keys", "list", "--file", file]) == 0
-    assert "shop  operator  50.0/s, 5/day" in capsys.readouterr().out
-    for wrong, told in (
-        (["--run", str(runs[0])], "who may ask"),
-        (["--run", str(runs[0]), "--insecure", "--host", "0.0.0.0"], "127.0.0.1"),
-        (["--run", str(tmp_path / "none"), "--insecure"], "no such folder"),
-        (["--runs", str(tmp_path / "none"), "--insecure"], "no runs there"),
-        (["--run", str(runs[0]), "--keys", str(tmp_path / "none.toml")], "none.toml"),
-        (["keys", "revoke", "nobody", "--file", file], "no key"),
-    ):
-        assert main(wrong) == 2
-        error = capsys.readouterr().err
-        assert told in error and error.count("\n") == 1
-
-
 def test_a_web_page_cannot_ask_an_open_server_by_another_name(api):
     assert api.get("/v1/about", headers={"Host": "evil.example"}).status_code == 421
     assert api.get("/v1/about", headers={"Host": "127.0.0.1:8000"}).status_code == 200
@@ -311,28 +235,3 @@ def test_logs_hold_nobody_and_acts_are_noted(serving, keys, runs, tmp_path, capl
         ("the-operator", "reload", "none", "refused"),
         ("the-admin", "revoke", "the-reader", "done"),
     ]
-
-
-def test_a_key_file_that_breaks_keeps_the_keys_that_were(serving, keys):
-    api = serving(keys=keys.file)
-    Path(keys.file).write_text("[[keys]\nbroken")
-    guard = api.app.state.held.guard
-    guard._read = (guard._read[0] - 2, guard._read[1])
-    assert api.get("/v1/about", headers=keys.reader).status_code == 200
-
-
-def test_changes_of_two_at_once_are_both_kept(tmp_path):
-    import threading
-
-    file = tmp_path / "keys.toml"
-    threads = [
-        threading.Thread(target=add_key, args=(file, f"k{n}", "reader"))
-        for n in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(read_keys(file)) == 8
-    change_keys(file, lambda keys: keys.clear())
-    assert read_keys(file) == {}

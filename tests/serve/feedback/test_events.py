@@ -1,22 +1,18 @@
-"""Events are on the disk before they are acknowledged, in answers at once, and in the graph in batches."""
+"""Events are on disk before they are acknowledged, in answers at once, in the graph later."""
 
-import asyncio
 import os
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
-import pyarrow as pa
 import pytest
 
-from fusion.query import Query
 from kg.stores.base import write_tables
 from kg.stores.open import open_store
 from serve.feedback.events import Event, Events
@@ -89,42 +85,6 @@ def test_ids_are_each_keys_own(serving, keys):
         assert api.post("/v1/recommend", headers=headers, json={"user": user}).json()[
             "session"
         ] == ["i1"]
-
-
-def test_a_file_from_before_ids_were_each_keys_own_is_read_on(tmp_path):
-    with sqlite3.connect(tmp_path / "events.sqlite") as connection:
-        connection.execute(
-            "CREATE TABLE event (number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, user TEXT NOT NULL, "
-            "item TEXT NOT NULL, kind TEXT NOT NULL, time REAL NOT NULL, written INTEGER NOT NULL DEFAULT 0)"
-        )
-        connection.execute("CREATE INDEX of_user ON event (user, time)")
-        connection.execute("CREATE INDEX unwritten ON event (number) WHERE written = 0")
-        rows = [
-            ("1", "ann", "i1", 5.0, 1),
-            ("2", "ann", "i2", 9e10, 0),
-            (None, "ann", "i3", 6.0, 0),
-        ]
-        connection.executemany(
-            "INSERT INTO event (id, user, item, kind, time, written) "
-            "VALUES (?, ?, ?, 'purchase', ?, ?)",
-            rows,
-        )
-    connection.close()
-    again, other = (
-        Event(user, "i1", "purchase", 7.0, "1", "shop") for user in ("ann", "bob")
-    )
-    for new in (1, 0):
-        with sqlite_of(tmp_path) as events:
-            assert events.add([again, other]) == new
-            assert [(row.number, row.user) for row in events.purchases(0)] == [
-                (n, "ann") for n in (1, 2, 3)
-            ] + [(4, "bob")]
-            assert events.waiting() == 3 and events.purchases(1)[0].time <= time.time()
-            assert events.session("ann", 20, 0) == (
-                "i1",
-                "i3",
-                "i2",
-            ) and events.session("bob", 20, 0) == ("i1",)
 
 
 def test_a_session_is_the_latest_first_forgotten(events):
@@ -221,100 +181,9 @@ def test_events_wait_while_the_graph_is_away(serving, trained, tmp_path, caplog)
     }
 
 
-def test_purchases_are_folded_in_and_no_longer_in_the_session(serving, trained):
-    api = serving(fold_minutes=0)
-    state = api.app.state.held
-    did = [
-        {"user": "anna", "item": item, "kind": "purchase", "time": time.time() - 9 + n}
-        for n, item in enumerate(["i002", "i004", "i006"])
-    ]
-    seen = {"user": "anna", "item": "i008", "kind": "view"}
-    unknown = {"user": "anna", "item": "nothing", "kind": "purchase"}
-    api.post("/v1/events", json={"events": [*did, seen, unknown]})
-    query = {"user": "anna", "k": 5}
-    first = api.post("/v1/recommend", json=query).json()
-    assert first["session"] == ["i002", "i004", "i006", "i008", "nothing"]
-    before = state.engine.now
-    asyncio.run(state.engine.fold(state.events))
-    after = state.engine.now
-    told = api.post("/v1/recommend", json=query).json()
-    assert told["session"] == ["i008"] and told["run"] == first["run"]
-    wanted = trained.recommender.with_events(
-        pa.table(
-            {
-                "user": ["anna"] * 3,
-                "item": ["i002", "i004", "i006"],
-                "bundle": ["x", "y", "z"],
-            }
-        )
-    )
-    assert [item["id"] for item in told["items"]] == ids_of(
-        wanted.answer(Query(user="anna", items=("i008",), k=5))
-    )
-    assert after.recommender.snapshot.users == before.recommender.snapshot.users + 1
-    assert after.known is before.known  # what the store has did not change
-    asyncio.run(state.engine.fold(state.events))
-    assert state.engine.now.recommender is after.recommender  # nothing new
-    api.post("/v1/events", json={"events": [{**did[0], "time": time.time() + 60}]})
-    assert api.post("/v1/recommend", json=query).json()["session"] == ["i008", "i002"]
-
-
-def test_purchases_are_folded_in_at_a_start_and_after_a_reload(serving, runs, tmp_path):
-    with sqlite_of(tmp_path) as events:
-        events.add([Event("anna", "i002", "purchase", time.time())])
-    api = serving(fold_minutes=0.001)
-    state = api.app.state.held
-
-    def wait_for(run):
-        deadline = time.monotonic() + 120
-        while state.engine.now.run != run or not state.engine.now.folded:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        assert (
-            state.engine.now.recommender.snapshot.graph.vocabs["user"].row("anna") >= 0
-        )
-
-    wait_for(runs[0].name)
-    assert api.post("/v1/admin/reload", json={"run": runs[1].name}).status_code == 200
-    wait_for(runs[1].name)
-
-
-def test_no_request_is_dropped_while_purchases_are_folded_in(serving):
-    api = serving(fold_minutes=0)
-    state = api.app.state.held
-    stop, seen = threading.Event(), []
-
-    def query():
-        while not stop.is_set():
-            seen.append(
-                api.post(
-                    "/v1/search", json={"text": "chair", "user": "u003"}
-                ).status_code
-            )
-
-    asker = threading.Thread(target=query)
-    asker.start()
-    try:
-        for n in range(3):
-            api.post(
-                "/v1/events",
-                json={
-                    "events": [{"user": f"new{n}", "item": "i002", "kind": "purchase"}]
-                },
-            )
-            asyncio.run(state.engine.fold(state.events))
-    finally:
-        stop.set()
-        asker.join()
-    assert set(seen) == {200} and state.engine.now.recommender.snapshot.users == 43
-    assert (
-        state.engine.now.recommender.encoded == 4
-    )  # "", "a", "a b" when it was loaded; "chair" once
-
-
 @pytest.mark.slow
 def test_kill_9_loses_no_acknowledged_event(runs, tmp_path):
-    """Writers post as fast as they can, the server is killed; all that was acknowledged is there afterwards."""
+    """Writers post as fast as they can, the server is killed; what was acknowledged is there."""
     file = tmp_path / "events.sqlite"
     command = [
         sys.executable,

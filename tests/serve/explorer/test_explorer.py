@@ -1,71 +1,14 @@
-"""The explorer in a real browser: the main story, by keyboard, on a phone, with errors; axe finds nothing."""
+"""The explorer in a real browser: by keyboard, on a phone, with errors; axe finds nothing."""
 
 import math
 import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import combinations
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
-
-BROWSER = (
-    os.environ.get("TROUSSEAU_BROWSER")
-    or shutil.which("chromium")
-    or shutil.which("google-chrome")
-)
 SHOTS = os.environ.get("TROUSSEAU_SCREENSHOTS")  # a folder to keep pictures in
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="playwright is not installed"
-    )
-    if BROWSER is None:
-        pytest.skip(
-            "there is no chromium; install one, or name one in TROUSSEAU_BROWSER"
-        )
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=BROWSER, args=["--no-sandbox"]
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(chromium: Any, listening: Callable[..., str]) -> Iterator[Callable[..., Any]]:
-    """Opens the explorer of a new server: visit(phone=True, keys=...); fails where the page's console complains."""
-    opened = []
-
-    def go(phone: bool = False, **settings: Any) -> Any:
-        size = (
-            {"width": 390, "height": 844} if phone else {"width": 1400, "height": 900}
-        )
-        context = chromium.new_context(viewport=size)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        told: list[str] = []
-        page.on("pageerror", lambda error: told.append(str(error)))
-        page.on(
-            "console",
-            lambda m: (
-                told.append(m.text)
-                if m.type == "error" and "status of 4" not in m.text
-                else None
-            ),
-        )
-        page.goto(listening(**settings))
-        opened.append((context, told))
-        return page
-
-    yield go
-    for context, told in opened:
-        context.close()
-        assert told == []
 
 
 def shot(page: Any, name: str) -> None:
@@ -97,6 +40,13 @@ def test_the_main_story(visit: Callable[..., Any]) -> None:
     assert not re.search(
         r"words|graph|language|%", page.inner_text("#answers")
     )  # a vector's share is no reason
+    standings = page.locator("#found li .standing")
+    assert standings.count() == page.locator("#found li").count()
+    assert page.inner_text("#found li >> nth=0 >> .facts").startswith("#1")
+    widths = page.eval_on_selector_all(
+        "#found .standing rect:not(.all)", "all => all.map(r => r.width.baseVal.value)"
+    )
+    assert widths[0] == 100 and widths == sorted(widths, reverse=True)
     shot(page, "search")
     page.click("#found li >> nth=0 >> button:has-text('Add')")
     answered(page)
@@ -165,66 +115,6 @@ def test_with_the_keyboard_alone(visit: Callable[..., Any]) -> None:
     assert page.evaluate("document.activeElement.id") == "why"
 
 
-@pytest.mark.parametrize(("width", "height"), [(375, 812), (1280, 900)])
-def test_all_of_a_picture_is_seen(
-    visit: Callable[..., Any], width: int, height: int
-) -> None:
-    page = visit()
-    page.set_viewport_size({"width": width, "height": height})
-    page.wait_for_selector("text=Type what you look for")
-    page.check("[value=recommend]", force=True)
-    page.fill("#user", "u003")
-    answered(page)
-    page.click("#found li >> nth=0 >> button:has-text('Why')")
-    page.wait_for_selector("#reasons >> text=What carries the score")
-    shot(page, f"picture-{width}")
-    inside = """all => all.map(one => {
-        const own = one.getBoundingClientRect(), around = one.closest(".picture").getBoundingClientRect();
-        return own.left >= around.left && own.right <= around.right && own.bottom <= around.bottom;
-    })"""
-    seen = page.eval_on_selector_all("#reasons .picture :is(circle, text)", inside)
-    assert len(seen) > 4 and all(seen)
-    assert page.eval_on_selector(
-        "#reasons .picture", "one => one.scrollWidth <= one.clientWidth"
-    )
-
-
-def test_every_type_has_a_colour_of_its_own(visit: Callable[..., Any]) -> None:
-    page = visit()
-    page.wait_for_selector("text=Type what you look for")
-    types = [
-        "user",
-        "brand",
-        "item",
-        "style",
-        "bundle",
-        *(f"other {n}" for n in range(8)),
-    ]
-    looks = page.evaluate(
-        """async types => {
-            const { colour } = await import("/explorer/picture.js");
-            const about = { item_type: "item", user_type: "user", bundle_type: "bundle", types };
-            return types.map(type => {
-                const dot = document.createElement("b");
-                dot.className = colour(type, about);
-                document.body.append(dot);
-                const look = getComputedStyle(dot);
-                return look.fill + look.stroke;
-            });
-        }""",
-        types,
-    )
-    assert len(set(looks)) == len(types)
-
-
-def test_what_is_nothing_has_no_sign(visit: Callable[..., Any]) -> None:
-    page = visit()
-    told = page.evaluate(
-        "import('/explorer/api.js').then(m => [-0.004, 0.004, -0.006, 1, null].map(m.signed))"
-    )
-    assert told == ["0.00", "0.00", "\N{MINUS SIGN}0.01", "+1.00", "?"]
-
-
 def test_on_a_phone(visit: Callable[..., Any]) -> None:
     page = visit(phone=True)
     page.wait_for_selector("text=Type what you look for")
@@ -264,7 +154,7 @@ def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(
     ) as before:
         page.locator("#count").fill("30")
     with page.expect_response(
-        lambda r: '"new":true' in (r.request.post_data or "")
+        lambda r: '"exclude_seen":true' in (r.request.post_data or "")
     ) as after:
         page.check("#new")
     old, new = (
@@ -276,7 +166,7 @@ def test_an_answer_is_narrowed_to_what_is_new_to_the_user_and_explained_so(
     assert axe(page) == []
     with page.expect_request("**/v1/explain") as told:
         page.click("#found li >> nth=0 >> button:has-text('Why')")
-    assert told.value.post_data_json["where"]["new"] is True
+    assert told.value.post_data_json["where"]["exclude_seen"] is True
     page.wait_for_selector("#reasons .path")
 
 
@@ -351,4 +241,4 @@ def test_a_key_is_asked_for(visit: Callable[..., Any], keys: SimpleNamespace) ->
     page.fill("#key", keys.reader["Authorization"].removeprefix("Bearer "))
     page.keyboard.press("Enter")
     page.wait_for_selector("text=Type what you look for")
-    assert page.get_attribute("#user", "placeholder") == "nobody in particular"
+    assert page.get_attribute("#user", "placeholder") == "an anonymous user"
