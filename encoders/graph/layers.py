@@ -84,7 +84,7 @@ class Attention:
     def __post_init__(self) -> None:
         _check(self.layers, self.dropout)
         if self.heads < 1:
-            raise InputError(f"heads = {self.heads}: it is at least 1")
+            raise InputError(f"heads = {self.heads}: it is at least 1", field="heads")
 
     def build(
         self,
@@ -95,7 +95,8 @@ class Attention:
         """The module, for vectors of D numbers; ValueError where heads do not divide it."""
         if embedding_dim % self.heads:
             raise InputError(
-                f"heads = {self.heads} do not divide embedding_dim = {embedding_dim}"
+                f"heads = {self.heads} do not divide embedding_dim = {embedding_dim}",
+                field="heads",
             )
 
         def conv() -> nn.Module:
@@ -357,6 +358,8 @@ def _matrix(
 
 def _check(layers: int, dropout: float) -> None:
     if layers < 1:
-        raise InputError(f"layers = {layers}: it is at least 1")
+        raise InputError(f"layers = {layers}: it is at least 1", field="layers")
     if not 0 <= dropout < 1:
-        raise InputError(f"dropout = {dropout}: it is at least 0 and below 1")
+        raise InputError(
+            f"dropout = {dropout}: it is at least 0 and below 1", field="dropout"
+        )
