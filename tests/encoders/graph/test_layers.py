@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch_geometric.nn import GATv2Conv, SAGEConv
 
-from encoders.graph.layers import Attention, LightGCN, NodeInputs, Sage
+from encoders.graph.inputs import NodeInputs
+from encoders.graph.layers import Attention, LightGCN, Sage
 from encoders.graph.sampler import CSRSampler
 from kg.errors import InputError
 
