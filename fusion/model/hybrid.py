@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from encoders.graph.layers import GraphConfig, NodeInputs, Sage
+from encoders.graph.inputs import NodeInputs
+from encoders.graph.layers import GraphConfig, Sage
 from encoders.text.encoder import TextEncoder
 from fusion.model.config import FusionConfig
 from fusion.model.context import ITEM, USER, WORDS, ContextEncoder
