@@ -143,7 +143,7 @@ class Ranker:
         return self._ranked(queries, self.scores(queries))
 
     def _ranked(self, queries: QueryBatch, found: Scores) -> FloatScores:
-        scores = self.score(queries, found)[0].astype(np.float64)
+        scores: FloatScores = self.score(queries, found)[0].astype(np.float64)
         scores[queries.excluded[0]] = -np.inf
         return scores
 
