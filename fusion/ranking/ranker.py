@@ -1,4 +1,4 @@
-"""Ranker: the one object that is evaluated and served: vectors, counts and scores."""
+"""Ranker: the one object that is evaluated and served, from ids to answers."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class Ranker:
         return scores
 
     def queries(self, queries: Sequence[Query]) -> QueryBatch:
-        """Ids to rows; what is unknown is left out, and what the constraints leave out is excluded."""
+        """Ids to rows; what is unknown is left out, what the constraints forbid is excluded."""
         users = [self._user(query.user) for query in queries]
         context = Ragged.of([self._known(query.items) for query in queries])
         texts = [query.text or "" for query in queries]
@@ -196,7 +196,7 @@ class Ranker:
     def score(
         self, queries: QueryBatch, found: Scores | None = None
     ) -> npt.NDArray[np.float32]:
-        """(B, I) a score for every item: candidates by the full score, below them the rest by vector."""
+        """(B, I) a score for every item: candidates in full, below them the rest by vector."""
         found = self.scores(queries) if found is None else found
         present = found.rows >= 0
         lowest = torch.where(present, found.score, torch.inf).amin(1, keepdim=True)
