@@ -1,4 +1,4 @@
-"""The model: text and graph vectors through the gate, queries through the context, and the shared score."""
+"""The model: vectors through the gate, queries through the context, and the score."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from kg.graph import EdgeKey
 
 
 class Hybrid(nn.Module):
-    """score(ask, item) = <context(ask), z_item> / tau + m(phi(ask, item)), and the parts it is made of.
+    """score(query, item) = <context(query), z_item> / tau + m(x(query, item)).
 
     Of all but what the counts alone say, a share may be kept (fusion.training.shrinkage).
 
