@@ -8,7 +8,13 @@ from typing import Any
 
 from eval.baselines.neighbours import DecayedItemKNN, Histories, Transitions, UserKNN
 from eval.baselines.neural import LightGCN, SASRec
-from eval.baselines.packaged import ALS, BM25, BPR, LightGBMRanker
+from eval.baselines.packaged import (
+    ALS,
+    BM25,
+    BPR,
+    LightGBMRanker,
+    MissingExtraError,
+)
 from eval.baselines.text import LexicalMatch, RankFusion, ScoreFusion, UntunedEncoder
 from eval.measure.protocol import Scorer
 from eval.suite import Make, baselines, best, boosted, first_queries
@@ -114,7 +120,7 @@ def rivals(
             elif not why:
                 choices = _choices(prepared, recipe, name, quick, progress)
                 found[name] = best(choices, first_queries(prepared, recipe), prepared)
-        except (ImportError, MemoryError) as error:
+        except (MissingExtraError, MemoryError) as error:
             why = str(error) or "out of memory"
         if why:
             left_out[name] = why

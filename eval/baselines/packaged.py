@@ -26,18 +26,22 @@ from kg.graph import Graph
 from kg.tables import IntArray
 
 
+class MissingExtraError(InputError):
+    """A package that only the `benchmark` extra brings is not installed."""
+
+
 @contextmanager
 def extra() -> Iterator[None]:
     """Around the import of a package that only the `benchmark` extra brings.
 
     Raises:
-        ImportError: It is not there; the message says how to install it.
+        MissingExtraError: It is not there; the message says how to install it.
     """
     try:
         yield
     except ImportError as error:
-        raise ImportError(
-            f"{error}: this baseline needs `pip install trousseau[benchmark]`"
+        raise MissingExtraError(
+            f"{error}: this baseline needs `pip install 'trousseau[benchmark]'`"
         ) from error
 
 
@@ -55,7 +59,7 @@ class BM25:
         b: How much a long text is held against it, 0 to 1.
 
     Raises:
-        ImportError: The extra is not installed.
+        MissingExtraError: The extra is not installed.
         ValueError: There is not one text an item, or no text has a word.
     """
 
@@ -120,7 +124,7 @@ class ALS(Factored):
         seed: Of the first factors.
 
     Raises:
-        ImportError: The extra is not installed.
+        MissingExtraError: The extra is not installed.
         ValueError: There are no users' events.
     """
 
@@ -173,7 +177,7 @@ class BPR(Factored):
         seed: Of the first factors and the draws.
 
     Raises:
-        ImportError: The extra is not installed.
+        MissingExtraError: The extra is not installed.
         ValueError: There are no users' events.
     """
 
@@ -235,7 +239,7 @@ class LightGBMRanker(BoostedRanker):
         seed: Of the draw and of the trees.
 
     Raises:
-        ImportError: The extra is not installed.
+        MissingExtraError: The extra is not installed.
     """
 
     name = "LightGBM ranker"

@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from eval.baselines.packaged import ALS, BM25, BPR, LightGBMRanker, extra
+from eval.baselines.packaged import (
+    ALS,
+    BM25,
+    BPR,
+    LightGBMRanker,
+    MissingExtraError,
+    extra,
+)
 from eval.measure.protocol import evaluate
 from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
@@ -163,7 +170,8 @@ def test_without_the_extra_the_message_says_what_to_install(tiny, monkeypatch):
         lambda: LightGBMRanker(ranked_world()[1], 3),
     ):
         with pytest.raises(
-            ImportError, match=r"No module named .*pip install trousseau\[benchmark\]"
+            MissingExtraError,
+            match=r"No module named .*pip install 'trousseau\[benchmark\]'",
         ):
             make()
     with pytest.raises(ValueError, match="another"), extra():
