@@ -9,7 +9,7 @@ from typing import Any
 
 from kg.errors import InputError
 
-MOST_ITEMS = 1000  # at hand
+MOST_ITEMS = 1000  # context items
 
 
 def ids_of(values: Sequence[str], what: str = "items") -> tuple[str, ...]:
@@ -35,8 +35,8 @@ class Constraints:
         between: Name of a numeric property and the least and the most it may be, both
             included, None where open; an item of which it is not known is left out.
         only: The only item ids to return: what is in stock; all where None.
-        exclude_seen: Whether only to return what the user has not taken; to somebody unknown
-            everything is new.
+        exclude_seen: Whether only to return what the user has not interacted with; to
+            an anonymous user everything is new.
     """
 
     exclude: tuple[str, ...] = ()

@@ -191,8 +191,8 @@ class Recommender(Ranker):
 
         Args:
             events: Columns user and item, ids; time, in the graph's unit, or dates (its latest
-                moment where there is none); and bundle, the id of what was taken together (all
-                that a user took at one moment where there is none). Users may be new.
+                moment where there is none); and bundle, the id of what belongs together (all
+                events of a user at one moment where there is none). Users may be new.
 
         Returns:
             A new recommender, or this one where nothing is new; this one stays as it is.

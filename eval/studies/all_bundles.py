@@ -15,7 +15,7 @@ from eval.measure.protocol import Scores
 from eval.measure.report import make_report
 from eval.studies.bundles import LARGEST, Bench, held_bundles
 from eval.studies.compatibility import blanks, complements, diversity, outfits, ranked
-from fusion.ranking.filters import BoolArray
+from fusion.ranking.values import BoolArray
 from fusion.recommender import Recommender
 from fusion.runs.folder import environment
 

@@ -13,7 +13,7 @@ from fusion.bundles.judge import complete, rank_bundles
 from fusion.bundles.mmr import likeness
 from fusion.bundles.set_scorer import Pool
 from fusion.query import Query
-from fusion.ranking.filters import BoolArray
+from fusion.ranking.values import BoolArray
 from kg.tables import FloatArray, IntArray
 
 CHOICES = 4  # in fill in the blank

@@ -9,7 +9,7 @@ import numpy as np
 
 from fusion.bundles.feasibility import Problem
 from fusion.bundles.set_scorer import Pool
-from fusion.ranking.filters import BoolArray
+from fusion.ranking.values import BoolArray
 from kg.tables import FloatArray
 
 ALIKE = (

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from fusion.bundles.plan import MOST
-from fusion.ranking.filters import BoolArray, Values
+from fusion.ranking.values import BoolArray, Values
 from kg.errors import InputError
 from kg.tables import FloatArray, IntArray
 

@@ -18,8 +18,8 @@ from fusion.bundles.resolve import known, resolve
 from fusion.bundles.seasonality import seasonal
 from fusion.bundles.set_scorer import Pool
 from fusion.query import Query, ids_of
-from fusion.ranking.filters import Values
 from fusion.ranking.ranker import Ranker
+from fusion.ranking.values import Values
 from kg.errors import InputError
 from kg.tables import FloatArray, IntArray
 

@@ -9,8 +9,8 @@ import numpy as np
 from fusion.bundles.feasibility import Place, Problem
 from fusion.bundles.plan import MOST, Plan, Slot
 from fusion.query import Constraints
-from fusion.ranking.filters import BoolArray
 from fusion.ranking.ranker import Ranker
+from fusion.ranking.values import BoolArray
 from kg.errors import DataError, InputError
 
 

@@ -35,7 +35,11 @@ class Pool:
 
     @torch.inference_mode()
     def __init__(
-        self, recommender: Ranker, rows: IntArray, user: int = -1, text: str = ""
+        self,
+        recommender: Ranker,
+        rows: IntArray,
+        user: int = -1,
+        text: str = "",
     ) -> None:
         self.recommender, self.rows = recommender, rows
         self.place = {row: place for place, row in enumerate(rows.tolist())}
@@ -72,11 +76,26 @@ class Pool:
         every = np.tile(np.arange(size), (count, 1))
         rows = torch.as_tensor(every if only is None else only, device=self._device)
         words = self._words.expand(count, -1)
-        query = model.query_vectors(queries, self._items, self._users, words)
+        query = model.query_vectors(
+            queries,
+            self._items,
+            self._users,
+            words,
+        )
         phi = None
         if model.head is not None:
-            phi = describe(self._features, batch, rows, {})
-        score = model.score_rows(query, self._items, rows, phi).float()
+            phi = describe(
+                self._features,
+                batch,
+                rows,
+                {},
+            )
+        score = model.score_rows(
+            query,
+            self._items,
+            rows,
+            phi,
+        ).float()
         out = torch.full((count, size), -torch.inf, device=self._device)
         out.scatter_(1, rows, score)
         out[batch.excluded_owners, batch.excluded] = -torch.inf

@@ -37,7 +37,11 @@ class CaseNodes:
         self.messages = messages
 
     def __call__(
-        self, kind: str, rows: Tensor, cases: Sequence[Case], masked: Masked
+        self,
+        kind: str,
+        rows: Tensor,
+        cases: Sequence[Case],
+        masked: Masked,
     ) -> Nodes:
         """(V * N) vectors of N nodes, case after case.
 
@@ -68,7 +72,13 @@ class CaseNodes:
             nodes.share,
         )
 
-    def _degree(self, kind: str, rows: Tensor, count: int, masked: Masked) -> Tensor:
+    def _degree(
+        self,
+        kind: str,
+        rows: Tensor,
+        count: int,
+        masked: Masked,
+    ) -> Tensor:
         """(V * N,) how many edges each node has left."""
         size = self.snapshot.sizes[kind]
         degree = self.snapshot.degree[kind][rows].repeat(count)
@@ -83,7 +93,10 @@ class CaseNodes:
         return degree.clamp(min=0)
 
     def _texts(
-        self, kind: str, rows: Tensor, cases: Sequence[Case]
+        self,
+        kind: str,
+        rows: Tensor,
+        cases: Sequence[Case],
     ) -> tuple[Tensor, Tensor | None]:
         """(V * N,) the distinct text of each node, -1 for none, and the vectors of the texts."""
         texts, encoder = self.texts, self.model.text

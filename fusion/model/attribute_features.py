@@ -39,17 +39,20 @@ class Attribute:
 
     def among(self, rows: Tensor) -> Attribute:
         """The same of some items and of the values that these have, numbered as they come."""
-        values, width = self.values(rows), self.items.width
-        number = torch.full((width + 1,), len(values), device=rows.device)
+        values = self.values(rows)
+        size = self.items.width + 1
+        number = torch.full((size,), len(values), device=rows.device)
         number[values] = torch.arange(len(values), device=rows.device)
-        return Attribute(self.items.among(rows, values), number[self.table[rows]])
+        items = self.items.among(rows, values)
+        return Attribute(items, number[self.table[rows]])
 
     def look_up(self, scores: Tensor, rows: Tensor) -> Tensor:
         """(B, C) sum of a query's scores (B, V) over the values of each item (B, C)."""
         padded = torch.nn.functional.pad(scores, (0, 1))
-        columns = range(self.table.shape[1])
-        parts = (padded.gather(1, self.table[rows, m]) for m in columns)
-        return sum(parts, start=torch.zeros(()))
+        total = torch.zeros((), device=scores.device)
+        for column in self.table.T:
+            total = total + padded.gather(1, column[rows])
+        return total
 
 
 class SharedValues(Feature):
@@ -61,7 +64,12 @@ class SharedValues(Feature):
         over: SUM or RECENT.
     """
 
-    def __init__(self, relation: str, attribute: Attribute, over: Over) -> None:
+    def __init__(
+        self,
+        relation: str,
+        attribute: Attribute,
+        over: Over,
+    ) -> None:
         self.name = f"{relation} at hand{over.value}"
         self.relation, self.attribute, self.over = relation, attribute, over
 
@@ -71,7 +79,10 @@ class SharedValues(Feature):
         if self.over is Over.RECENT:
             weights = recency_weights(batch.owners, len(batch))
         held = self.attribute.items.spread(
-            batch.context, batch.owners, len(batch), weights=weights
+            batch.context,
+            batch.owners,
+            len(batch),
+            weights=weights,
         )
         return self.attribute.look_up(held, rows)
 
@@ -81,7 +92,8 @@ class SharedValues(Feature):
 
     def among(self, pool: Pool) -> Feature:
         """As Feature."""
-        return SharedValues(self.relation, self.attribute.among(pool.rows), self.over)
+        attribute = self.attribute.among(pool.rows)
+        return SharedValues(self.relation, attribute, self.over)
 
 
 class ValuesTogether(Feature):
@@ -93,16 +105,23 @@ class ValuesTogether(Feature):
         together: (V, V) how much likelier two values are in one bundle than by chance.
     """
 
-    def __init__(self, relation: str, attribute: Attribute, together: Sparse) -> None:
+    def __init__(
+        self,
+        relation: str,
+        attribute: Attribute,
+        together: Sparse,
+    ) -> None:
         self.name = f"{relation} together"
         self.relation, self.attribute, self.together = relation, attribute, together
 
     def column(self, batch: QueryTensors, rows: Tensor) -> Tensor:
         """As Feature."""
-        attribute, size = self.attribute, len(batch)
-        held = attribute.items.spread(batch.context, batch.owners, size)
+        size = len(batch)
+        items = self.attribute.items
+        held = items.spread(batch.context, batch.owners, size)
         owner, value = held.nonzero(as_tuple=True)
-        return attribute.look_up(self.together.spread(value, owner, size), rows)
+        scores = self.together.spread(value, owner, size)
+        return self.attribute.look_up(scores, rows)
 
     def recounted(self, counted: Counted, pair: QueryItemPair) -> float | None:
         """As Feature."""
@@ -111,8 +130,11 @@ class ValuesTogether(Feature):
     def among(self, pool: Pool) -> Feature:
         """As Feature."""
         values = self.attribute.values(pool.rows)
-        together = self.together.among(values, values)
-        return ValuesTogether(self.relation, self.attribute.among(pool.rows), together)
+        return ValuesTogether(
+            self.relation,
+            self.attribute.among(pool.rows),
+            self.together.among(values, values),
+        )
 
 
 class ValuesOfUser(Feature):
@@ -124,7 +146,12 @@ class ValuesOfUser(Feature):
         users: (U, V) how often a user interacted with each value.
     """
 
-    def __init__(self, relation: str, attribute: Attribute, users: Sparse) -> None:
+    def __init__(
+        self,
+        relation: str,
+        attribute: Attribute,
+        users: Sparse,
+    ) -> None:
         self.name = f"{relation} of user"
         self.relation, self.attribute, self.users = relation, attribute, users
 
@@ -141,9 +168,11 @@ class ValuesOfUser(Feature):
 
 def _padded(items: Matrix) -> np.ndarray:
     """(I, M) each item's values, filled up with V."""
+    size, values = items.shape
     counts = np.diff(items.indptr)
     width = max(int(counts.max(initial=0)), 1)
-    table = np.full((items.shape[0], width), items.shape[1], np.int64)
-    owner = np.repeat(np.arange(items.shape[0]), counts)
-    table[owner, np.arange(len(owner)) - items.indptr[owner]] = items.indices
+    table = np.full((size, width), values, np.int64)
+    owner = np.repeat(np.arange(size), counts)
+    place = np.arange(len(owner)) - items.indptr[owner]
+    table[owner, place] = items.indices
     return table

@@ -161,7 +161,10 @@ class Lexical:
         return normalize((self._telling @ self.terms).T.tocsr())
 
     def instead(
-        self, texts: Sequence[str], words: Sequence[str], rows: IntArray
+        self,
+        texts: Sequence[str],
+        words: Sequence[str],
+        rows: IntArray,
     ) -> tuple[FloatArray, FloatArray]:
         """What the scores of an item would be, had it each of V texts.
 

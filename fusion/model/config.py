@@ -19,7 +19,7 @@ class FusionConfig:
         text: Use texts. At least one of text, graph and paths must be used.
         graph: Use the GNN.
         paths: Use the metapath counts.
-        bm25: Count how an query's words and items match the items' texts, though `words` is
+        bm25: Count how a query's words and items match the items' texts, though `text` is
             off; else only with it.
         candidates_per_path: Candidates a metapath count brings.
         vector_candidates: Candidates the vector search brings.
@@ -29,7 +29,7 @@ class FusionConfig:
         fanout: Neighbours sampled a relation, hop by hop; as many as the GNN has layers.
         spectral: Start the learned vectors of nodes from a singular value decomposition of the
             graph.
-        cold_candidates: Candidates that the vector search brings from among items never taken,
+        cold_candidates: Candidates that the vector search brings from among cold items,
             which no count can bring.
         id_drop: Chance that an item's own learned vector is dropped in training, so that new
             items need none.
@@ -83,5 +83,5 @@ class FusionConfig:
 
     @property
     def uses_bm25(self) -> bool:
-        """Whether the evidence matches words."""
+        """Whether the features match words."""
         return self.text or self.bm25

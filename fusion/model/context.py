@@ -32,28 +32,30 @@ class ContextEncoder(nn.Module):
         nn.init.zeros_(self.value.weight)
 
     def forward(
-        self, vectors: Tensor, kinds: Tensor, owners: Tensor, size: int
+        self,
+        vectors: Tensor,
+        kinds: Tensor,
+        owners: Tensor,
+        size: int,
     ) -> Tensor:
         """Pool."""
         logit, value = self.parts(vectors, kinds)
-        lowest = torch.full(
-            (size,), -torch.inf, device=vectors.device, dtype=logit.dtype
-        )
-        weight = (
-            logit - lowest.scatter_reduce(0, owners, logit.detach(), "amax")[owners]
-        ).exp()
-        total = torch.zeros(size, device=vectors.device, dtype=weight.dtype).index_add(
-            0, owners, weight
-        )
-        share = (weight / total[owners])[:, None]
-        message = share * value
-        pooled = torch.zeros(
-            size, vectors.shape[1], device=vectors.device, dtype=message.dtype
-        )
-        return nn.functional.normalize(pooled.index_add(0, owners, message), dim=1)
+        # A softmax over each owner's vectors, safe from overflow.
+        lowest = logit.new_full((size,), -torch.inf)
+        highest = lowest.scatter_reduce(0, owners, logit.detach(), "amax")
+        weight = (logit - highest[owners]).exp()
+        total = weight.new_zeros(size)
+        total = total.index_add(0, owners, weight)
+        share = weight / total[owners]
+        message = share[:, None] * value
+        pooled = message.new_zeros(size, vectors.shape[1])
+        pooled = pooled.index_add(0, owners, message)
+        return nn.functional.normalize(pooled, dim=1)
 
     def parts(self, vectors: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
         """(M,) the logit of a, and (M, D) z + V t; neither depends on the other vectors."""
         typed = vectors + self.kinds(kinds)
-        logit = torch.tanh(self.key(typed)) @ self.query + self.kind_weight[kinds]
-        return logit, vectors + self.value(typed)
+        key = torch.tanh(self.key(typed))
+        logit = key @ self.query + self.kind_weight[kinds]
+        value = vectors + self.value(typed)
+        return logit, value

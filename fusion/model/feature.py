@@ -54,8 +54,9 @@ class Feature(ABC):
         return None
 
     def among(self, pool: Pool) -> Feature:
-        """The same feature of the pool's items alone, numbered as in the pool, beside any context."""
-        return Fixed(self.name, self.column(pool.query, pool.rows[None])[0])
+        """The same feature of the pool's items alone, numbered as in it, for any context."""
+        column = self.column(pool.query, pool.rows[None])
+        return Fixed(self.name, column[0])
 
 
 class Fixed(Feature):
@@ -95,8 +96,9 @@ class UserFact(Feature):
 
     def column(self, batch: QueryTensors, rows: Tensor) -> Tensor:
         """As Feature."""
-        known = self.values[batch.users.clamp(min=0)]
-        return torch.where(batch.users >= 0, known, 0)[:, None].expand(rows.shape)
+        values = self.values[batch.users.clamp(min=0)]
+        known = torch.where(batch.users >= 0, values, 0)
+        return known[:, None].expand(rows.shape)
 
     def recounted(self, counted: Counted, pair: QueryItemPair) -> float | None:
         """As Feature."""
@@ -142,7 +144,12 @@ class UserPath(CatalogueFeature):
         retrieves: As in Feature.
     """
 
-    def __init__(self, name: str, matrix: Sparse, retrieves: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        matrix: Sparse,
+        retrieves: bool,
+    ) -> None:
         self.name, self.matrix, self.retrieves = name, matrix, retrieves
 
     def everywhere(self, batch: QueryTensors) -> Tensor | None:
@@ -197,7 +204,11 @@ class ItemPath(CatalogueFeature):
         if self.over is Over.RECENT:
             weights = recency_weights(batch.owners, len(batch))
         return self.matrix.spread(
-            batch.context, batch.owners, len(batch), reduce, weights
+            batch.context,
+            batch.owners,
+            len(batch),
+            reduce,
+            weights,
         )
 
     def recounted(self, counted: Counted, pair: QueryItemPair) -> float | None:
@@ -211,7 +222,8 @@ class ItemPath(CatalogueFeature):
 
     def among(self, pool: Pool) -> Feature:
         """As Feature."""
-        return ItemPath(self.path, self.matrix.among(pool.rows, pool.rows), self.over)
+        matrix = self.matrix.among(pool.rows, pool.rows)
+        return ItemPath(self.path, matrix, self.over)
 
 
 class BM25Score(CatalogueFeature):
@@ -242,7 +254,8 @@ def recency_weights(owners: Tensor, size: int) -> Tensor:
         size: B.
     """
     ends = torch.bincount(owners, minlength=size).cumsum(0)
-    after = ends[owners] - 1 - torch.arange(len(owners), device=owners.device)
+    place = torch.arange(len(owners), device=owners.device)
+    after = ends[owners] - 1 - place
     return DECAY ** after.float()
 
 
@@ -252,4 +265,5 @@ def reduce_values(values: FloatArray, over: Over) -> float:
         return float(values.sum())
     if over is Over.BEST:
         return float(values.max(initial=0))
-    return float(values @ (DECAY ** np.arange(len(values))[::-1]))
+    after = np.arange(len(values))[::-1]
+    return float(values @ (DECAY**after))

@@ -113,7 +113,7 @@ class MetapathFeatures:
             yield UserPath(path, Sparse.of(matrix, self.device), retrieves(path))
 
     def _of_items(self, ordered: bool) -> Iterator[Feature]:
-        """Sums, maxima of cosines and, where there is an order, sums by recency, which then retrieve."""
+        """Sums, maxima of cosines and, in an order, sums by recency, which then retrieve."""
         retrieving = Over.RECENT if ordered else Over.SUM
         variants = [(Over.SUM, path) for path in self.item_item]
         variants += [(Over.BEST, path) for path in self.item_item if is_cosine(path)]
@@ -146,7 +146,10 @@ class MetapathFeatures:
             yield UserFact(name, tensor)
 
     def __call__(
-        self, queries: QueryBatch, each: int, extra: Tensor | None = None
+        self,
+        queries: QueryBatch,
+        each: int,
+        extra: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Candidates and their features.
 

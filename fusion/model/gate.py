@@ -34,23 +34,25 @@ class Gate(nn.Module):
         self.drop = drop
 
     def forward(
-        self, graph: Tensor, text: Tensor, degree: Tensor, words: Tensor
+        self,
+        graph: Tensor,
+        text: Tensor,
+        degree: Tensor,
+        words: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Fuse; words says which nodes have any."""
-        graph, text = (
-            nn.functional.normalize(graph, dim=1),
-            nn.functional.normalize(text, dim=1),
-        )
-        gate = torch.sigmoid(
-            self.linear(torch.cat([graph, text, degree.log1p()[:, None]], 1))
-        )
+        graph = nn.functional.normalize(graph, dim=1)
+        text = nn.functional.normalize(text, dim=1)
+        size = degree.log1p()[:, None]
+        inputs = torch.cat([graph, text, size], 1)
+        gate = torch.sigmoid(self.linear(inputs))
         if self.training and self.drop > 0:
             chance = torch.rand(len(gate), 1, device=gate.device)
-            gate = gate.masked_fill(chance < self.drop, 1.0).masked_fill(
-                chance > 1 - self.drop, 0.0
-            )
+            gate = gate.masked_fill(chance < self.drop, 1.0)
+            gate = gate.masked_fill(chance > 1 - self.drop, 0.0)
         gate = gate.masked_fill(~words[:, None], 1.0)
-        fused = nn.functional.normalize(gate * graph + (1 - gate) * text, dim=1)
+        mixed = gate * graph + (1 - gate) * text
+        fused = nn.functional.normalize(mixed, dim=1)
         return fused, 1 - gate.mean(1)
 
 
@@ -62,14 +64,16 @@ class Concatenation(nn.Module):
 
     def __init__(self, width: int, drop: float = 0.1) -> None:
         super().__init__()
-        self.graph, self.text = (
-            nn.Linear(width, width),
-            nn.Linear(width, width, bias=False),
-        )
+        self.graph = nn.Linear(width, width)
+        self.text = nn.Linear(width, width, bias=False)
         self.drop = drop
 
     def forward(
-        self, graph: Tensor, text: Tensor, degree: Tensor, words: Tensor
+        self,
+        graph: Tensor,
+        text: Tensor,
+        degree: Tensor,
+        words: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """As Gate."""
         left = self.graph(nn.functional.normalize(graph, dim=1))
@@ -78,10 +82,11 @@ class Concatenation(nn.Module):
             chance = torch.rand(len(left), 1, device=left.device)
             right = right.masked_fill(chance < self.drop, 0.0)
             left = left.masked_fill((chance > 1 - self.drop) & words[:, None], 0.0)
-        share = right.norm(dim=1) / (left.norm(dim=1) + right.norm(dim=1)).clamp(
-            min=1e-9
-        )
-        return nn.functional.normalize(left + right, dim=1), share
+        by_graph = left.norm(dim=1)
+        by_text = right.norm(dim=1)
+        share = by_text / (by_graph + by_text).clamp(min=1e-9)
+        fused = nn.functional.normalize(left + right, dim=1)
+        return fused, share
 
 
 class Sum(Gate):

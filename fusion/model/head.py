@@ -26,7 +26,11 @@ class FeatureHead(nn.Module):
     QUANTILES = 32
 
     def __init__(
-        self, counts: int, similarities: int, hidden: int = 64, dropout: float = 0.0
+        self,
+        counts: int,
+        similarities: int,
+        hidden: int = 64,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.bounds: Tensor
@@ -55,14 +59,17 @@ class FeatureHead(nn.Module):
                 self.bounds[column] = torch.quantile(positive, steps)
 
     def forward(
-        self, phi: Tensor, similarities: Tensor, share: Tensor | float = 1.0
+        self,
+        phi: Tensor,
+        similarities: Tensor,
+        share: Tensor | float = 1.0,
     ) -> Tensor:
         """Both together, with a share (B, 1) of mix."""
         inputs = self.inputs(phi)
-        out: Tensor = self.net(inputs).squeeze(2) + share * self.mix(
-            torch.cat([inputs, similarities], 2)
-        ).squeeze(2)
-        return out
+        every = torch.cat([inputs, similarities], 2)
+        counted: Tensor = self.net(inputs).squeeze(2)
+        corrected: Tensor = self.mix(every).squeeze(2)
+        return counted + share * corrected
 
     def of_counts(self, phi: Tensor) -> Tensor:
         """What the counts alone say."""
@@ -72,14 +79,18 @@ class FeatureHead(nn.Module):
     def inputs(self, phi: Tensor) -> Tensor:
         """(B, C, 2F) standardised logarithms, then quantiles."""
         flat = phi.flatten(0, 1).T.contiguous()
-        quantile = (
-            (torch.searchsorted(self.bounds, flat) + 1) * (flat > 0) / self.QUANTILES
-        )
+        place = torch.searchsorted(self.bounds, flat) + 1
+        quantile = place * (flat > 0) / self.QUANTILES
+        quantile = quantile.T.reshape(phi.shape)
         logs = (phi.log1p() - self.mean) / self.scale
-        return torch.cat([logs, quantile.T.reshape(phi.shape).to(logs.dtype)], 2)
+        return torch.cat([logs, quantile.to(logs.dtype)], 2)
 
 
-def _layers(inputs: int, hidden: int, dropout: float) -> nn.Sequential:
+def _layers(
+    inputs: int,
+    hidden: int,
+    dropout: float,
+) -> nn.Sequential:
     return nn.Sequential(
         nn.Linear(inputs, hidden),
         nn.GELU(),

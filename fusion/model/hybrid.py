@@ -132,46 +132,34 @@ class Hybrid(nn.Module):
         x = {}
         for kind, chosen in rows.items():
             distinct = snapshot.distinct[kind][chosen]
-            has = (
-                distinct >= 0
-                if texts is not None
-                else torch.zeros_like(distinct, dtype=torch.bool)
-            )
-            text = (
-                texts[distinct.clamp(min=0)]
-                if texts is not None and len(texts)
-                else None
-            )
+            has_text = torch.zeros_like(distinct, dtype=torch.bool)
+            text = None
+            if texts is not None:
+                has_text = distinct >= 0
+                text = texts[distinct.clamp(min=0)] if len(texts) else None
             keep = None
             if kind == snapshot.item:
                 keep = snapshot.seen_items[chosen]
                 if self.training and self.config.id_drop:
-                    keep = keep & (
-                        torch.rand(len(chosen), device=chosen.device)
-                        >= self.config.id_drop
-                    )
-            x[kind] = self.inputs(kind, chosen, text, has, keep)
+                    chance = torch.rand(len(chosen), device=chosen.device)
+                    keep = keep & (chance >= self.config.id_drop)
+            x[kind] = self.inputs(kind, chosen, text, has_text, keep)
         out: dict[str, Tensor] = self.gnn(x, edges)
         return out
 
     @torch.no_grad()
     def encode(self, snapshot: GraphSnapshot, texts: Tensor | None) -> EmbeddingCache:
-        """Every item and user of a world: the vectors that are served."""
+        """Every item and user of a snapshot: the vectors that are served."""
         training = self.training
         self.eval()
-        rows = snapshot.all_rows
-        out = (
-            self.message(snapshot, rows, snapshot.edges, texts)
-            if self.gnn is not None
-            else {}
-        )
+        rows, out = snapshot.all_rows, {}
+        if self.gnn is not None:
+            out = self.message(snapshot, rows, snapshot.edges, texts)
         user, item = self.types
         items = self._side(snapshot, item, rows, out, texts)
-        users = (
-            self._side(snapshot, user, rows, out, texts)
-            if user
-            else self._none(snapshot)
-        )
+        users = self._none(snapshot)
+        if user:
+            users = self._side(snapshot, user, rows, out, texts)
         self.train(training)
         blank = torch.zeros(0, self.config.embedding_dim, device=snapshot.device)
         return EmbeddingCache(texts if texts is not None else blank, items, users)
@@ -193,7 +181,11 @@ class Hybrid(nn.Module):
         return Nodes(blank, blank, blank, torch.zeros(size, device=snapshot.device))
 
     def query_vectors(
-        self, queries: QueryBatch, items: Nodes, users: Nodes, words: Tensor
+        self,
+        queries: QueryBatch,
+        items: Nodes,
+        users: Nodes,
+        words: Tensor,
     ) -> QueryVectors:
         """What is known of B queries as vectors; words (B, D) are 0 where a query has none."""
         normalize = nn.functional.normalize
@@ -235,7 +227,12 @@ class Hybrid(nn.Module):
         """() what the fused similarity counts in the score."""
         return self.log_weight.clamp(max=4.6).exp()
 
-    def rank(self, phi: Tensor | None, similarities: Tensor, words: Tensor) -> Tensor:
+    def rank(
+        self,
+        phi: Tensor | None,
+        similarities: Tensor,
+        words: Tensor,
+    ) -> Tensor:
         """(B, C) the score, of features (B, C, F), similarities (B, C, 3) and words (B, D)."""
         kept = self.kept[words.any(1).long()][:, None]
         score = kept * (self.weight * similarities[..., 0])

@@ -12,7 +12,10 @@ from fusion.query_batch import QueryBatch
 
 
 def live_rows(
-    snapshot: GraphSnapshot, queries: QueryBatch, generator: torch.Generator, hand: int
+    snapshot: GraphSnapshot,
+    queries: QueryBatch,
+    generator: torch.Generator,
+    hand: int,
 ) -> dict[str, Tensor]:
     """By type, the nodes to encode with gradient, each once.
 
@@ -37,7 +40,11 @@ def live_rows(
     return seeds
 
 
-def encode_words(model: Hybrid, queries: QueryBatch, device: torch.device) -> Tensor:
+def encode_words(
+    model: Hybrid,
+    queries: QueryBatch,
+    device: torch.device,
+) -> Tensor:
     """(B, D) vectors of the queries' words, 0 where there are none."""
     words = torch.zeros(len(queries), model.config.embedding_dim, device=device)
     spoken = [b for b, text in enumerate(queries.texts) if text.strip()]

@@ -30,7 +30,11 @@ class Losses(NamedTuple):
         return self.candidates + catalogue_weight * self.catalogue
 
 
-def losses(scores: Scores, targets: Tensor, vectors: bool) -> Losses:
+def losses(
+    scores: Scores,
+    targets: Tensor,
+    vectors: bool,
+) -> Losses:
     """Both losses, the catalogue's 0 without vectors; targets (B,) item rows, one a query."""
     found = scores.rows == targets[:, None]
     hit = found.any(1)

@@ -55,10 +55,13 @@ class Retrieval:
         for scores in found.values():
             scores[owners, items] = 0
         for feature in self.features:
-            if feature.name in found and feature.retrieves:
-                parts.append(self._strongest(found[feature.name], each))
-            if feature.name in found and feature.retrieves_cold:
-                parts.append(self._strongest_cold(found[feature.name], each))
+            if feature.name not in found:
+                continue
+            scores = found[feature.name]
+            if feature.retrieves:
+                parts.append(self._strongest(scores, each))
+            if feature.retrieves_cold:
+                parts.append(self._strongest_cold(scores, each))
         excluded = torch.zeros(
             len(batch), self.items + 1, dtype=torch.bool, device=self.device
         )
@@ -78,11 +81,15 @@ class Retrieval:
         return torch.where(best.values > 0, self.cold_items[best.indices], self.items)
 
     def _most_popular(
-        self, batch: QueryTensors, excluded: Tensor, each: int
+        self,
+        batch: QueryTensors,
+        excluded: Tensor,
+        each: int,
     ) -> list[Tensor]:
         """The most popular of what is not excluded, by each measure."""
         count = min(each, POPULAR_CANDIDATES)
-        most = int(torch.bincount(batch.excluded_owners, minlength=1).max())
+        many = torch.bincount(batch.excluded_owners, minlength=1)
+        most = int(many.max())
         found = []
         for order in self._popular:
             popular = order[: count + most]
@@ -94,7 +101,10 @@ class Retrieval:
     def _distinct(self, rows: Tensor) -> Tensor:
         """Each row once, ascending; I stands for none, and -1 in what is returned."""
         rows = rows.sort(1).values
-        rows[:, 1:].masked_fill_(rows[:, 1:] == rows[:, :-1], self.items)
+        again = rows[:, 1:] == rows[:, :-1]
+        rows[:, 1:].masked_fill_(again, self.items)
         rows = rows.sort(1).values
-        most = max(int((rows < self.items).sum(1).max()), 1)
-        return rows[:, :most].masked_fill(rows[:, :most] == self.items, -1)
+        counts = (rows < self.items).sum(1)
+        most = max(int(counts.max()), 1)
+        rows = rows[:, :most]
+        return rows.masked_fill(rows == self.items, -1)

@@ -55,7 +55,10 @@ class Scores(NamedTuple):
 
 
 def similarities(
-    query: QueryVectors, items: Nodes, rows: Tensor, cosine: Tensor | None = None
+    query: QueryVectors,
+    items: Nodes,
+    rows: Tensor,
+    cosine: Tensor | None = None,
 ) -> Tensor:
     """(B, C, 3) fused, text and graph similarities of queries and item rows (B, C).
 
@@ -73,9 +76,10 @@ def similarities(
             return (known[rows] @ asked[:, :, None]).squeeze(2)
         return (asked @ known.T).gather(1, rows)
 
-    if cosine is None:
-        fused = near(query.fused, items.fused)
-    else:
-        fused = cosine.gather(1, rows)
-    text, graph = near(query.text, items.text), near(query.graph, items.graph)
-    return torch.stack([fused, text, graph], 2)
+    known = None if cosine is None else cosine.gather(1, rows)
+    parts = [
+        near(query.fused, items.fused) if known is None else known,
+        near(query.text, items.text),
+        near(query.graph, items.graph),
+    ]
+    return torch.stack(parts, 2)

@@ -13,6 +13,7 @@ from fusion.model.config import FusionConfig
 from fusion.model.features import MetapathFeatures, is_cosine
 from kg.graph import EdgeKey, Graph
 from kg.metapaths.count import PathCounts
+from kg.metapaths.sparse import Matrix
 from kg.tables import IntArray, Tables
 
 TOGETHER = "together"
@@ -51,7 +52,9 @@ class NodeTexts:
 
 
 def message_edges(
-    graph: Graph, counts: PathCounts, neighbours: int
+    graph: Graph,
+    counts: PathCounts,
+    neighbours: int,
 ) -> dict[EdgeKey, Tensor]:
     """What the GNN passes messages along, as (2, E) by type.
 
@@ -68,23 +71,22 @@ def message_edges(
     }
     # The last counted: of bundles before users', of an order before both, and before all of
     # these of a relation with many values.
-    cosine = next(
-        (m for name, m in reversed(counts.item_item.items()) if is_cosine(name)),
-        None,
-    )
-    if cosine is not None and neighbours > 0:
-        order = np.lexsort(
-            (
-                -cosine.data,
-                np.repeat(np.arange(cosine.shape[0]), np.diff(cosine.indptr)),
-            )
-        )
-        degree = np.diff(cosine.indptr)
-        owner = np.repeat(np.arange(len(degree)), degree)
-        near = np.arange(len(owner)) - cosine.indptr[owner] < neighbours
-        pair = np.stack([cosine.indices[order][near], owner[near]]).astype(np.int64)
-        edges[(graph.item, TOGETHER, graph.item)] = torch.as_tensor(pair)
+    cosines = [m for name, m in counts.item_item.items() if is_cosine(name)]
+    if cosines and neighbours > 0:
+        pairs = _strongest(cosines[-1], neighbours)
+        edges[(graph.item, TOGETHER, graph.item)] = torch.as_tensor(pairs)
     return edges
+
+
+def _strongest(cosine: Matrix, count: int) -> IntArray:
+    """(2, E) the strongest columns of every row, each above its row."""
+    degree = np.diff(cosine.indptr)
+    owner = np.repeat(np.arange(len(degree)), degree)
+    order = np.lexsort((-cosine.data, owner))
+    place = np.arange(len(owner)) - cosine.indptr[owner]
+    near = place < count
+    pairs = [cosine.indices[order][near], owner[near]]
+    return np.stack(pairs).astype(np.int64)
 
 
 class GraphSnapshot:
@@ -146,9 +148,8 @@ class GraphSnapshot:
         }
         for (_, name, target), edge in self.edges.items():
             if name != TOGETHER:
-                self.degree[target] += torch.bincount(
-                    edge[1], minlength=self.sizes[target]
-                )
+                size = self.sizes[target]
+                self.degree[target] += torch.bincount(edge[1], minlength=size)
 
     @property
     def items(self) -> int:

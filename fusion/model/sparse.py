@@ -21,7 +21,11 @@ class Sparse:
     """
 
     def __init__(
-        self, starts: Tensor, columns: Tensor, values: Tensor, width: int
+        self,
+        starts: Tensor,
+        columns: Tensor,
+        values: Tensor,
+        width: int,
     ) -> None:
         self.starts, self.columns, self.values = starts, columns, values
         self.width = width
@@ -29,10 +33,13 @@ class Sparse:
     @classmethod
     def of(cls, matrix: sp.csr_matrix, device: torch.device) -> Self:
         """From scipy."""
+        starts = matrix.indptr.astype(np.int64)
+        columns = matrix.indices.astype(np.int64)
+        values = matrix.data.astype(np.float32)
         return cls(
-            torch.as_tensor(matrix.indptr.astype(np.int64), device=device),
-            torch.as_tensor(matrix.indices.astype(np.int64), device=device),
-            torch.as_tensor(matrix.data.astype(np.float32), device=device),
+            torch.as_tensor(starts, device=device),
+            torch.as_tensor(columns, device=device),
+            torch.as_tensor(values, device=device),
             matrix.shape[1],
         )
 
@@ -56,7 +63,8 @@ class Sparse:
         if not len(rows):
             return torch.zeros(size, self.width, device=rows.device)
         entries, lengths = self._entries(rows)
-        where = owners.repeat_interleave(lengths) * self.width + self.columns[entries]
+        lines = owners.repeat_interleave(lengths)
+        where = lines * self.width + self.columns[entries]
         values = self.values[entries]
         if weights is not None:
             values = values * weights.repeat_interleave(lengths)
@@ -74,11 +82,15 @@ class Sparse:
         number[columns] = torch.arange(len(columns), device=rows.device)
         column = number[self.columns[entries]]
         inside = column >= 0
-        owner = torch.arange(len(rows), device=rows.device).repeat_interleave(lengths)
+        owner = torch.arange(len(rows), device=rows.device)
+        owner = owner.repeat_interleave(lengths)
         counts = torch.bincount(owner[inside], minlength=len(rows))
         starts = torch.nn.functional.pad(counts.cumsum(0), (1, 0))
         return Sparse(
-            starts, column[inside], self.values[entries][inside], len(columns)
+            starts,
+            column[inside],
+            self.values[entries][inside],
+            len(columns),
         )
 
     def _entries(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,5 +98,6 @@ class Sparse:
         lengths = self.starts[rows + 1] - self.starts[rows]
         ends = lengths.cumsum(0)
         total = int(ends[-1]) if len(ends) else 0
-        first = (self.starts[rows] - ends + lengths).repeat_interleave(lengths)
-        return torch.arange(total, device=rows.device) + first, lengths
+        first = self.starts[rows] - ends + lengths
+        place = torch.arange(total, device=rows.device)
+        return place + first.repeat_interleave(lengths), lengths

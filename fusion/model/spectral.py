@@ -11,14 +11,17 @@ from torch import Tensor
 from kg.graph import Graph
 
 
-def spectral_vectors(graph: Graph, width: int, seed: int) -> dict[str, Tensor]:
+def spectral_vectors(
+    graph: Graph,
+    width: int,
+    seed: int,
+) -> dict[str, Tensor]:
     """By node type, (N, D) vectors of length 1, or 0 for a node that nothing is known of.
 
     The items' are the right singular vectors of the normalised (users and bundles) x items
-    matrix, scaled by their
-    singular values: D_r^-1/2 R D_c^-1/2 = U S V (Shen et al. 2021, "How Powerful is Graph
-    Convolution for Recommendation?", equation 9). Users and attribute values are the means of
-    their items.
+    matrix, scaled by their singular values: D_r^-1/2 R D_c^-1/2 = U S V (Shen et al. 2021,
+    "How Powerful is Graph Convolution for Recommendation?", equation 9). Users and attribute
+    values are the means of their items.
 
     Args:
         graph: One that holds none of the events that will be asked about.
@@ -28,18 +31,10 @@ def spectral_vectors(graph: Graph, width: int, seed: int) -> dict[str, Tensor]:
     events, items = graph.events, graph.size(graph.item)
     parts = []
     for rows in (events.user, events.bundle):
-        if (rows >= 0).any():
-            known = rows >= 0
-            shape = (int(rows.max()) + 1, items)
-            parts.append(
-                sp.csr_matrix(
-                    (
-                        np.ones(known.sum(), np.float32),
-                        (rows[known], events.item[known]),
-                    ),
-                    shape,
-                ).sign()
-            )
+        known = rows >= 0
+        if known.any():
+            size = int(rows.max()) + 1
+            parts.append(_pairs(rows, events.item, (size, items)).sign())
     vectors = {graph.item: np.zeros((items, width), np.float32)}
     if parts and min(items, sum(p.shape[0] for p in parts)) > 1:
         matrix = sp.vstack(parts).tocsr()
@@ -64,14 +59,29 @@ def spectral_vectors(graph: Graph, width: int, seed: int) -> dict[str, Tensor]:
 
 
 def _inverse_root(sums: np.ndarray) -> sp.dia_matrix:
-    return sp.diags(
-        (1 / np.sqrt(np.maximum(np.asarray(sums).ravel(), 1))).astype(np.float32)
-    )
+    counts = np.asarray(sums).ravel()
+    roots = np.sqrt(np.maximum(counts, 1))
+    return sp.diags((1 / roots).astype(np.float32))
 
 
 def _means(
-    owner: np.ndarray, item: np.ndarray, vectors: np.ndarray, size: int
+    owner: np.ndarray,
+    item: np.ndarray,
+    vectors: np.ndarray,
+    size: int,
 ) -> np.ndarray:
+    """(size, D) the sums of the vectors of each owner's items."""
+    pairs = _pairs(owner, item, (size, len(vectors)))
+    return np.asarray(pairs @ vectors, np.float32)
+
+
+def _pairs(
+    owner: np.ndarray,
+    item: np.ndarray,
+    shape: tuple[int, int],
+) -> sp.csr_matrix:
+    """How often each owner, -1 for none, meets each item."""
     known = owner >= 0
-    pairs = (np.ones(known.sum(), np.float32), (owner[known], item[known]))
-    return np.asarray(sp.csr_matrix(pairs, (size, len(vectors))) @ vectors, np.float32)
+    ones = np.ones(known.sum(), np.float32)
+    ends = (owner[known], item[known])
+    return sp.csr_matrix((ones, ends), shape)

@@ -4,76 +4,24 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusion.query import Constraints
+from fusion.ranking.values import BoolArray, Values
 from kg.counterfactual.edits import distinct
 from kg.errors import DataError
-from kg.tables import FloatArray, IntArray, Tables
+from kg.tables import FloatArray, Tables
 
-BoolArray = npt.NDArray[np.bool_]
 KINDS = (
     "category",
     "product_type",
     "kind",
     "type",
 )  # what says which kind of thing an item is, the first there is
-
-
-@dataclass(frozen=True)
-class Values:
-    """The values that items have of one attribute or property.
-
-    Attributes:
-        names: V ids.
-        titles: V what people read.
-        item: (E,) item rows, ascending.
-        value: (E,) which of the V each has.
-        items: I.
-    """
-
-    names: list[str]
-    titles: list[str]
-    item: IntArray
-    value: IntArray
-    items: int
-
-    @cached_property
-    def _index(self) -> dict[str, list[int]]:
-        found: dict[str, list[int]] = {}
-        for code, texts in enumerate(zip(self.names, self.titles, strict=True)):
-            for text in {text.casefold() for text in texts}:
-                found.setdefault(text, []).append(code)
-        return found
-
-    def called(self, wanted: str) -> list[int]:
-        """The values with this id or title, in the very spelling or else in any case."""
-        codes = self._index.get(wanted.casefold(), [])
-        return [c for c in codes if wanted in (self.names[c], self.titles[c])] or codes
-
-    def mask(self, values: Iterable[int]) -> BoolArray:
-        """(I,) which items have one of these values."""
-        wanted, out = np.zeros(len(self.names), bool), np.zeros(self.items, bool)
-        wanted[list(values)] = True
-        out[self.item[wanted[self.value]]] = True
-        return out
-
-    def codes(self) -> IntArray:
-        """(I,) one value an item, of several the rarest; -1 where it has none."""
-        rarity = np.bincount(self.value, minlength=len(self.names))
-        order = np.lexsort(
-            (self.value, -rarity[self.value])
-        )  # the rarest are written last
-        out = np.full(self.items, -1)
-        out[self.item[order]] = self.value[order]
-        return out
 
 
 class Facts:
@@ -152,7 +100,13 @@ class Facts:
             column.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
         )
         ids: list[str] = column.dictionary.to_pylist()
-        return Values(ids, ids, np.flatnonzero(code >= 0), code[code >= 0], self._items)
+        return Values(
+            ids,
+            ids,
+            np.flatnonzero(code >= 0),
+            code[code >= 0],
+            self._items,
+        )
 
     def _column(self, name: str) -> pa.ChunkedArray:
         table = self._tables.nodes[self._item]
@@ -163,7 +117,12 @@ class Facts:
             )
         return table[name]
 
-    def mask(self, name: str, wanted: Sequence[str], every: bool = False) -> BoolArray:
+    def mask(
+        self,
+        name: str,
+        wanted: Sequence[str],
+        every: bool = False,
+    ) -> BoolArray:
         """(I,) which items have one of these values, by id or title.
 
         Raises:
@@ -241,7 +200,12 @@ class Facts:
     @staticmethod
     def _near(values: Values, wanted: str) -> str:
         by_case = {text.casefold(): text for text in [*values.names, *values.titles]}
-        near = difflib.get_close_matches(wanted.casefold(), by_case, 1, 0.5)
+        near = difflib.get_close_matches(
+            wanted.casefold(),
+            by_case,
+            1,
+            0.5,
+        )
         return f"; did you mean {by_case[near[0]]!r}?" if near else ""
 
     def numbers(self, name: str) -> FloatArray:

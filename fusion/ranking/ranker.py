@@ -101,13 +101,26 @@ class Ranker:
         """
         texts, device = NodeTexts.of(tables), torch.device(device)
         graph = build_graph(tables)
-        snapshot = GraphSnapshot(graph, counts, texts, model.config, device, seen)
+        snapshot = GraphSnapshot(
+            graph,
+            counts,
+            texts,
+            model.config,
+            device,
+            seen,
+        )
         if embeddings is None:
             vectors = None
             if model.text is not None:
                 vectors = model.text.encode_table(model.text.table(texts.texts))
             embeddings = model.encode(snapshot, vectors)
-        return cls(model, snapshot, embeddings, tables, counts)
+        return cls(
+            model,
+            snapshot,
+            embeddings,
+            tables,
+            counts,
+        )
 
     def derived(self, make: Callable[[Ranker], T]) -> T:
         """What `make` learns from this ranker, made on first use and kept.
@@ -157,7 +170,12 @@ class Ranker:
             # Excluded before retrieval, so that it takes no candidate's place.
             allowed = [self.allowed(query.where, query.user) for query in queries]
             exclude = Ragged.of([np.flatnonzero(~some) for some in allowed])
-        return QueryBatch.of(users, context, texts, exclude)
+        return QueryBatch.of(
+            users,
+            context,
+            texts,
+            exclude,
+        )
 
     def _user(self, user: str | None) -> int:
         """A user's row, -1 of nobody and of somebody unknown."""
@@ -186,12 +204,23 @@ class Ranker:
         """The candidates of B queries and their scores, with everything these are made of."""
         items, users = self.embeddings.items, self.embeddings.users
         words = self.words(queries)
-        return self.model.score(self.snapshot, queries, items, users, words)
+        return self.model.score(
+            self.snapshot,
+            queries,
+            items,
+            users,
+            words,
+        )
 
     def query_vectors(self, queries: QueryBatch) -> QueryVectors:
         """What is known of B queries as vectors."""
         items, users = self.embeddings.items, self.embeddings.users
-        return self.model.query_vectors(queries, items, users, self.words(queries))
+        return self.model.query_vectors(
+            queries,
+            items,
+            users,
+            self.words(queries),
+        )
 
     def score(
         self, queries: QueryBatch, found: Scores | None = None
@@ -219,7 +248,10 @@ class Ranker:
         return queries.has_input(self.model.config.uses_bm25)
 
     def _top(
-        self, scores: npt.NDArray[np.floating], k: int, where: Constraints
+        self,
+        scores: npt.NDArray[np.floating],
+        k: int,
+        where: Constraints,
     ) -> list[Recommendation]:
         scores = np.where(self.allowed(where), scores, -np.inf)
         k = min(k, int(np.isfinite(scores).sum()))

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fusion.ranking.incremental import as_tables, bundle_id
+from fusion.ranking.event_tables import as_tables, bundle_id
 from kg.errors import DataError
 from kg.graph import Graph
 from kg.schema import GraphSchema, NodeType
@@ -58,7 +58,7 @@ class Known:
         )
 
     def purchases(self, rows: Sequence[Purchase], latest: float = np.inf) -> pa.Table:
-        """As fusion.ranking.incremental takes them, in the graph's time, none after `latest`.
+        """As fusion.ranking.event_tables takes them, in the graph's time, none after `latest`.
 
         What counts days since 1970 goes on; in a graph with a clock of its own all happens at
         its latest moment.

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion.bundles.feasibility import InfeasibleError, Place, Problem
-from fusion.ranking.filters import Values
+from fusion.ranking.values import Values
 
 
 def brute(problem):

@@ -9,7 +9,7 @@ import torch
 
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query import Query
-from fusion.ranking.incremental import as_tables, bundle_id
+from fusion.ranking.event_tables import as_tables, bundle_id
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
