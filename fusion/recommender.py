@@ -23,10 +23,10 @@ ANY_PLAN = Plan()
 
 
 class Recommender(Ranker):
-    """Answers asks over one catalogue.
+    """Answers queries over one catalogue.
 
-    What it does not know is no error: an unknown user is an anonymous user, unknown items
-    at hand are passed over, and a query of which nothing is known is answered by recent
+    What it does not know is no error: an unknown user is an anonymous user, unknown context
+    items are passed over, and a query of which nothing is known is answered by recent
     popularity.
     """
 
@@ -69,8 +69,8 @@ class Recommender(Ranker):
     ) -> list[Recommendation]:
         """What goes with these items: an outfit, a basket, a bundle.
 
-        With one_per, the best item of each category (or whatever it names) that no item at
-        hand has; diversity, 0..1, is how unlike each other the items should be; complements
+        With one_per, the best item of each category (or whatever it names) that no context
+        item has; diversity, 0..1, is how unlike each other the items should be; complements
         and season as in Plan.
         """
         query = Query(user, ids_of(items), text, k, where)
@@ -119,7 +119,10 @@ class Recommender(Ranker):
         items: Sequence[str] = (),
         text: str | None = None,
     ) -> list[Combination]:
-        """Whole combinations under a plan, the context items kept; see fusion.bundles.build.build for what it raises."""
+        """Whole combinations under a plan, the context items kept.
+
+        See fusion.bundles.build.build for what it raises.
+        """
         return build.build(self, plan, user, items, text)
 
     def judge(
@@ -141,7 +144,10 @@ class Recommender(Ranker):
         items: Sequence[str] = (),
         k: int = 10,
     ) -> list[RankedBundle]:
-        """Bundles, the graph's own or any others, for a user or words; see fusion.bundles.judge.rank_bundles."""
+        """Bundles, the graph's own or any others, for a user or words.
+
+        See fusion.bundles.judge.rank_bundles.
+        """
         return judge.rank_bundles(self, bundles, user, text, items, k)
 
     def explain(
@@ -152,7 +158,10 @@ class Recommender(Ranker):
         support: bool = True,
         verify: str | bool = False,
     ) -> Explanation:
-        """Why an item is where it is in an answer; fusion.explain.explainer.explain has more settings."""
+        """Why an item is where it is in an answer.
+
+        fusion.explain.explainer.explain has more settings.
+        """
         return explainer.explain(self, query, item, k, support, verify)
 
     def add_items(

@@ -102,7 +102,9 @@ def _admin(app: FastAPI, settings: Settings, metrics: Metrics, bearer: object) -
     """What is not for readers."""
     kept = {"dependencies": [bearer], "tags": ["operators"]}
 
-    @app.post("/v1/admin/reload", response_model=answers.ReloadAnswer, **kept)  # type: ignore[arg-type]
+    model = answers.ReloadAnswer
+
+    @app.post("/v1/admin/reload", response_model=model, **kept)  # type: ignore[arg-type]
     async def reload(request: Request, body: schemas.ReloadIn) -> Response:
         """Serve another run of the same folder; a damaged one is refused with 409."""
         state, request_id = state_of(request), request.state.request_id

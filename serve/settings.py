@@ -61,29 +61,35 @@ class Settings:
         object.__setattr__(self, "cors", tuple(self.cors))
         if self.insecure and self.keys:
             raise InputError(
-                "--insecure lets everybody in and --keys does not; give one of them"
+                "--insecure lets everybody in and --keys does not; give one of them",
+                field="insecure",
             )
         if self.insecure and not loopback(self.host):
             raise InputError(
                 "--insecure lets everybody in, so it listens on 127.0.0.1 or ::1, "
-                f"not on {self.host}"
+                f"not on {self.host}",
+                field="host",
             )
         if not self.insecure and not self.keys:
             raise InputError(
                 "who may query? make a key (python -m serve keys add NAME --keys keys.toml) "
                 "and give --keys keys.toml, or give --insecure to let everybody on this "
-                "machine in"
+                "machine in",
+                field="keys",
             )
         if "*" in self.cors:
-            raise InputError("--cors takes origins like https://shop.example, not *")
+            raise InputError(
+                "--cors takes origins like https://shop.example, not *", field="cors"
+            )
         for name in ("workers", "threads", "waiting", "body"):
             if getattr(self, name) < 1:
                 raise InputError(
-                    f"{name} must be at least 1, not {getattr(self, name)}"
+                    f"{name} must be at least 1, not {getattr(self, name)}", field=name
                 )
         if not self.fold_minutes >= 0:
             raise InputError(
-                f"--fold-in takes minutes, 0 for never, not {self.fold_minutes}"
+                f"--fold-in takes minutes, 0 for never, not {self.fold_minutes}",
+                field="fold_minutes",
             )
 
     def to_json(self) -> str:

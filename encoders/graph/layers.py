@@ -1,10 +1,11 @@
-"""Graph to vectors: heterogeneous GNNs over typed edge lists, and what a node brings to them."""
+"""Graph to vectors: heterogeneous GNNs over typed edge lists."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +16,8 @@ from kg.graph import EdgeKey
 
 Vectors = dict[str, Tensor]
 
-with (
-    warnings.catch_warnings()
-):  # torch says once a process that sparse matrices are young; here is that once
+# torch says once a process that sparse matrices are young; here is that once.
+with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     torch.sparse_csr_tensor([0, 0], [], [], (1, 1), check_invariants=False)
 
@@ -44,16 +44,8 @@ class Sage:
         node_types: Sequence[str],
     ) -> nn.Module:
         """The module, for vectors of D numbers."""
-
-        def conv() -> nn.Module:
-            made: nn.Module = SAGEConv(
-                (embedding_dim, embedding_dim),
-                embedding_dim,
-                root_weight=False,
-                bias=False,
-            )
-            return made
-
+        pair = (embedding_dim, embedding_dim)
+        conv = partial(SAGEConv, pair, embedding_dim, root_weight=False, bias=False)
         return Convolutions(
             embedding_dim,
             edge_keys,
@@ -84,7 +76,7 @@ class Attention:
     def __post_init__(self) -> None:
         _check(self.layers, self.dropout)
         if self.heads < 1:
-            raise InputError(f"heads = {self.heads}: it is at least 1")
+            raise InputError(f"heads = {self.heads}: it is at least 1", field="heads")
 
     def build(
         self,
@@ -95,21 +87,18 @@ class Attention:
         """The module, for vectors of D numbers; ValueError where heads do not divide it."""
         if embedding_dim % self.heads:
             raise InputError(
-                f"heads = {self.heads} do not divide embedding_dim = {embedding_dim}"
+                f"heads = {self.heads} do not divide embedding_dim = {embedding_dim}",
+                field="heads",
             )
-
-        def conv() -> nn.Module:
-            heads = {
-                "heads": self.heads,
-                "dropout": self.dropout,
-                "add_self_loops": False,
-                "bias": False,
-            }
-            made: nn.Module = GATv2Conv(
-                (embedding_dim, embedding_dim), embedding_dim // self.heads, **heads
-            )
-            return made
-
+        conv = partial(
+            GATv2Conv,
+            (embedding_dim, embedding_dim),
+            embedding_dim // self.heads,
+            heads=self.heads,
+            dropout=self.dropout,
+            add_self_loops=False,
+            bias=False,
+        )
         return Convolutions(
             embedding_dim,
             edge_keys,
@@ -255,65 +244,6 @@ class Propagation(nn.Module):
         return {t: v / (self.layers + 1) for t, v in total.items()}
 
 
-class NodeInputs(nn.Module):
-    """What a node brings to the GNN: its text, its own learned vector, and its type's.
-
-    Args:
-        embedding_dim: D.
-        node_types: The node types.
-        learned: By type, how many nodes have a vector of their own: those that are known in
-            training.
-    """
-
-    def __init__(
-        self, embedding_dim: int, node_types: Sequence[str], learned: Mapping[str, int]
-    ) -> None:
-        super().__init__()
-        self.node_types = tuple(node_types)
-        self.kinds = nn.Embedding(len(node_types), embedding_dim)
-        self.nodes = nn.ModuleDict(
-            {
-                f"of {t}": nn.Embedding(count, embedding_dim)
-                for t, count in learned.items()
-                if count
-            }
-        )
-        for weight in self.parameters():
-            nn.init.normal_(weight, std=0.02)
-
-    def forward(
-        self,
-        node_type: str,
-        rows: Tensor,
-        text: Tensor | None = None,
-        has_text: Tensor | None = None,
-        keep: Tensor | None = None,
-    ) -> Tensor:
-        """(n,) rows of a type and their (n, D) texts to (n, D).
-
-        has_text (n,) says which rows have a text; all where None.
-
-        A row that was not known in training has no vector of its own, nor has one that keep
-        (n,) leaves out.
-        """
-        vectors = self.kinds.weight[self.node_types.index(node_type)].expand(
-            len(rows), -1
-        )
-        if f"of {node_type}" in self.nodes:
-            own = self.nodes.get_parameter(f"of {node_type}.weight")
-            known = rows < len(own)
-            known = known if keep is None else known & keep
-            vectors = (
-                vectors
-                + nn.functional.embedding(rows.where(known, 0), own) * known[:, None]
-            )
-        if text is not None:
-            vectors = vectors + (
-                text if has_text is None else torch.where(has_text[:, None], text, 0.0)
-            )
-        return vectors
-
-
 def _relations(
     x: Vectors, edges: Mapping[EdgeKey, Tensor], known: Sequence[EdgeKey], sparse: bool
 ) -> dict[EdgeKey, tuple[Tensor, Tensor]]:
@@ -357,6 +287,8 @@ def _matrix(
 
 def _check(layers: int, dropout: float) -> None:
     if layers < 1:
-        raise InputError(f"layers = {layers}: it is at least 1")
+        raise InputError(f"layers = {layers}: it is at least 1", field="layers")
     if not 0 <= dropout < 1:
-        raise InputError(f"dropout = {dropout}: it is at least 0 and below 1")
+        raise InputError(
+            f"dropout = {dropout}: it is at least 0 and below 1", field="dropout"
+        )

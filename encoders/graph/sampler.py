@@ -68,7 +68,8 @@ class CSRSampler(BaseSampler):  # type: ignore[misc]
     ) -> None:
         if not fanout or any(f < 1 and f != -1 for f in fanout):
             raise InputError(
-                f"fanout = {list(fanout)}: one number a hop, positive or -1 for all"
+                f"fanout = {list(fanout)}: one number a hop, positive or -1 for all",
+                field="fanout",
             )
         self.sizes, self.fanout, self.seed = dict(sizes), tuple(fanout), seed
         self._starts: dict[EdgeKey, Tensor] = {}

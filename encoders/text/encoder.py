@@ -55,7 +55,9 @@ class TextConfig:
             kind == "top" and count.isdecimal() and int(count)
         ):
             raise InputError(
-                f'tune = {self.tune!r}: it is "full", "top:N" with N at least 1, "lora" or "frozen"'
+                f'tune = {self.tune!r}: it is "full", "top:N" with N at least 1, "lora" '
+                'or "frozen"',
+                field="tune",
             )
         for name, least in (
             ("max_tokens", 3),
@@ -65,10 +67,14 @@ class TextConfig:
         ):
             if getattr(self, name) < least:
                 raise InputError(
-                    f"{name} = {getattr(self, name)}: it is at least {least}"
+                    f"{name} = {getattr(self, name)}: it is at least {least}",
+                    field=name,
                 )
         if not 0 <= self.dropout < 1:
-            raise InputError(f"dropout = {self.dropout}: it is at least 0 and below 1")
+            raise InputError(
+                f"dropout = {self.dropout}: it is at least 0 and below 1",
+                field="dropout",
+            )
 
 
 class TextEncoder(nn.Module):
@@ -113,7 +119,8 @@ class TextEncoder(nn.Module):
             self.below = len(layers) - int(config.tune[4:])
             if self.below < 0:
                 raise InputError(
-                    f"tune = {config.tune!r}: text model {where} has {len(layers)} layers"
+                    f"tune = {config.tune!r}: text model {where} has {len(layers)} layers",
+                    field="tune",
                 )
             layers[self.below :].requires_grad_(True)
         self.projection = nn.Linear(self.hidden, embedding_dim, bias=False)

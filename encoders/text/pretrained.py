@@ -115,6 +115,7 @@ def open_model(folder: Path, dropout: float, max_tokens: int) -> tuple[Any, Any]
         raise InputError(f"text model {folder} cannot be opened: {error}") from error
     if max_tokens > (most := getattr(settings, "max_position_embeddings", max_tokens)):
         raise InputError(
-            f"max_tokens = {max_tokens}: text model {folder} reads at most {most}"
+            f"max_tokens = {max_tokens}: text model {folder} reads at most {most}",
+            field="max_tokens",
         )
     return model, tokenizer

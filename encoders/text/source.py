@@ -87,31 +87,41 @@ class TextSource:
 
     @torch.inference_mode(False)
     def _keep(self, progress: bool = False) -> None:
-        encoder, table, device = self.encoder, self.table, self.encoder.device
+        """Compute what is frozen once, where it is to be kept."""
+        encoder = self.encoder
         if self._kept is not None:
-            self._kept = self._kept.to(device)
+            self._kept = self._kept.to(encoder.device)
         if not self.cached or self._kept is not None:
             return
         if encoder.config.tune == "frozen":
-            self._kept = encoder.encode_table(table, progress, project=False)
+            self._kept = encoder.encode_table(self.table, progress, project=False)
             return
-        kept = torch.empty(len(table.ids), encoder.hidden, device=device)
+        states = self._lower_states(progress)
+        few = np.arange(min(8, len(self.table)))
+        with torch.no_grad():
+            whole = self._encode(few)
+            self._kept = states
+            split = self._encode(few)
+        if not torch.allclose(split, whole, atol=1e-3):
+            log.warning(
+                "%s cannot be split between layers; texts are encoded whole",
+                type(encoder.model).__name__,
+            )
+            self.cached, self._kept = False, None
+
+    def _lower_states(self, progress: bool) -> Tensor:
+        """(all tokens, H) states that leave the frozen layers; no gradient."""
+        encoder, table = self.encoder, self.table
+        device = encoder.device
+        states = torch.empty(len(table.ids), encoder.hidden, device=device)
 
         def fill(rows: IntArray) -> Tensor:
             ids, mask = (part.to(device) for part in table.batch(rows))
             places, real = (
                 torch.from_numpy(part).to(device) for part in table.places(rows)
             )
-            kept[places[real]] = encoder.lower(ids, mask)[real].float()
+            states[places[real]] = encoder.lower(ids, mask)[real].float()
             return torch.zeros(len(rows), 0, device=device)
 
         encode_batches(encoder, table, fill, 0, progress)
-        few = np.arange(min(8, len(table)))
-        with torch.no_grad():
-            plain, self._kept = self._encode(few), kept
-            if not torch.allclose(self._encode(few), plain, atol=1e-3):
-                log.warning(
-                    "%s cannot be split between layers; texts are encoded whole",
-                    type(encoder.model).__name__,
-                )
-                self.cached, self._kept = False, None
+        return states

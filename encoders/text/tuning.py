@@ -20,7 +20,8 @@ def with_lora(model: Any, rank: int, dropout: float) -> Any:
             return get_peft_model(model, LoraConfig(r=rank, lora_dropout=dropout))
     except ValueError as error:
         raise InputError(
-            f'tune = "lora": peft does not know this family of models: {error}'
+            f'tune = "lora": peft does not know this family of models: {error}',
+            field="tune",
         ) from error
 
 
@@ -32,7 +33,8 @@ def layer_list(model: Any) -> tuple[str, nn.ModuleList]:
             return name, module
     raise InputError(
         f'tune = "top:N": {type(model).__name__} has no list of {count} layers; '
-        'use "full" or "frozen"'
+        'use "full" or "frozen"',
+        field="tune",
     )
 
 

@@ -16,9 +16,9 @@ from eval.bench.explanation_tables import SLICES
 from eval.measure.bootstrap import mean_interval
 from fusion.experiment import Recipe
 from fusion.explain.attribution import choose
+from fusion.explain.cases import Case, ExplanationTarget
 from fusion.explain.explainer import Explainer
 from fusion.explain.explanation import Explanation
-from fusion.explain.occlusion import Case, ExplanationTarget
 from fusion.query import Constraints, Query
 from fusion.query_batch import QueryBatch
 from fusion.ranking.ranker import Ranker

@@ -58,10 +58,10 @@ class Pool:
     def score(
         self, sets: Sequence[Sequence[int]], only: IntArray | None = None
     ) -> FloatArray:
-        """(B, P) the score of every item of the pool beside each set of places; -inf for the items of the set.
+        """(B, P) the score of every item of the pool beside each set; -inf for the set's own.
 
         Args:
-            sets: B sets.
+            sets: B sets of places.
             only: (B, C) places to score, some perhaps twice; -inf for all others. Every place
                 where None.
         """

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fusion.explain.cases import POPULARITY, Case, ExplanationTarget
 from fusion.explain.explanation import PathSupport, Word
-from fusion.explain.occlusion import POPULARITY, Case, ExplanationTarget, Occlusion
+from fusion.explain.occlusion import Occlusion
 from fusion.explain.segments import Segmenter
 from fusion.model.features import ALIKE, WORDS
 from kg.pathfinding.search import NodePath

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fusion.explain.attribution import CARRIES, choose, of_words
+from fusion.explain.cases import ExplanationTarget
 from fusion.explain.explanation import (
     Explanation,
     GraphPath,
@@ -19,7 +20,7 @@ from fusion.explain.explanation import (
     Word,
 )
 from fusion.explain.notes import unknown
-from fusion.explain.occlusion import ExplanationTarget, Occlusion
+from fusion.explain.occlusion import Occlusion
 from fusion.explain.segments import Segment, Segmenter
 from fusion.explain.sentences import Clause, Phrases
 from fusion.model.bm25 import Lexical, telling

@@ -1,4 +1,4 @@
-"""Lexical match: the query's words against the items' texts, term by term."""
+"""BM25: the query's words against the items' texts, term by term."""
 
 from __future__ import annotations
 
@@ -67,7 +67,10 @@ _SILENT = {
 
 
 def telling(text: str) -> str:
-    """A text without English words that name nothing, which may be rare in a catalogue; all of it where no other is."""
+    """A text without English words that name nothing; all of it where it has no other words.
+
+    Such words may be rare in a catalogue, and would weigh much there.
+    """
     words = text.split()
     return (
         " ".join(word for word in words if word.strip(",.;:!?").lower() not in _SILENT)
@@ -76,11 +79,11 @@ def telling(text: str) -> str:
 
 
 class Lexical:
-    """How much of what B queries' words tell stands in I items' texts: BM25 of the text plus BM25 of its first property.
+    """BM25 score of B queries and I items: of the item's text, plus of its first property.
 
     The first property of a text is what stands before its first ". ": the title, as a rule,
     which says what an item is, where the rest also says what it goes with. The sum is divided
-    by the most that the query's words could weigh, so that long asks compare with short ones.
+    by the most that the query's words could weigh, so that long queries compare with short ones.
 
     Robertson and Zaragoza, The Probabilistic Relevance Framework: BM25 and Beyond, 2009; with
     the constants of Yang et al., Anserini, 2017.
@@ -160,9 +163,17 @@ class Lexical:
     def instead(
         self, texts: Sequence[str], words: Sequence[str], rows: IntArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Had an item each of V texts: (V,) its match with an query's words, one a text, and (V, H) its cosine to items.
+        """What the scores of an item would be, had it each of V texts.
 
         How rare words are and how long texts are stay as they were counted.
+
+        Args:
+            texts: V of them.
+            words: (V,) the query's words beside each.
+            rows: (H,) rows of other items.
+
+        Returns:
+            (V,) its BM25 score, and (V, H) its cosine to the other items.
         """
         firsts = [text.partition(". ")[0] for text in texts]
         terms = self._weighted(

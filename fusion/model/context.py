@@ -1,4 +1,4 @@
-"""The context: whatever is at hand (user, items, words) as one vector."""
+"""The context: whatever a query has (user, items, words) as one vector."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ class ContextEncoder(nn.Module):
         + V t_j))
 
     The order of the items does not matter. V and the types start at 0, so the first answer is
-    the mean of what is
-    at hand: the untuned encoders' similarities hold from the first step.
+    the mean of what a query has: the untuned encoders' similarities hold from the first step.
 
-    Shapes: vectors (M, D), kinds (M,), owners (M,) in 0..B-1; out (B, D), 0 for a query with
-    nothing at hand.
+    Shapes: vectors (M, D), kinds (M,), owners (M,) in 0..B-1; out (B, D), 0 for a query of
+    nothing.
     """
 
     def __init__(self, width: int) -> None:
@@ -54,7 +53,7 @@ class ContextEncoder(nn.Module):
         return nn.functional.normalize(pooled.index_add(0, owners, message), dim=1)
 
     def parts(self, vectors: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor]:
-        """(M,) the logit of a, and (M, D) z + V t, of each vector: neither depends on what stands beside it."""
+        """(M,) the logit of a, and (M, D) z + V t; neither depends on the other vectors."""
         typed = vectors + self.kinds(kinds)
         logit = torch.tanh(self.key(typed)) @ self.query + self.kind_weight[kinds]
         return logit, vectors + self.value(typed)

@@ -54,7 +54,7 @@ class Feature(ABC):
         return None
 
     def among(self, pool: Pool) -> Feature:
-        """The same feature of the pool's items, numbered as in the pool, for its query beside any context."""
+        """The same feature of the pool's items alone, numbered as in the pool, beside any context."""
         return Fixed(self.name, self.column(pool.query, pool.rows[None])[0])
 
 

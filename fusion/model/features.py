@@ -1,4 +1,4 @@
-"""MetapathFeatures: what is counted of queries and items, column by column, and the candidates that it brings."""
+"""MetapathFeatures: what is counted of queries and items, column by column, and retrieval."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class MetapathFeatures:
             yield UserPath(path, Sparse.of(matrix, self.device), retrieves(path))
 
     def _of_items(self, ordered: bool) -> Iterator[Feature]:
-        """Sums, then maxima of cosines, then, where there is an order, sums by recency, which then retrieve."""
+        """Sums, maxima of cosines and, where there is an order, sums by recency, which then retrieve."""
         retrieving = Over.RECENT if ordered else Over.SUM
         variants = [(Over.SUM, path) for path in self.item_item]
         variants += [(Over.BEST, path) for path in self.item_item if is_cosine(path)]

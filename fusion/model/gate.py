@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class Gate(nn.Module):
-    """Gated fusion of two vectors (Arevalo et al. 2017, "Gated Multimodal Units", with the degree as a third input).
+    """Gated fusion of two vectors, with the degree as a third input.
 
         g = sigmoid(W [h_graph ; h_text ; log(1 + degree)] + b)
         z = normalise(g * h_graph + (1 - g) * h_text)
@@ -16,9 +16,10 @@ class Gate(nn.Module):
     mean of 1 - g.
 
     A node without words takes the graph alone. In training either side is dropped now and
-    then, so that each has
-    learned to stand alone: an item without edges, or a node without words, still gets a good
-    vector.
+    then, so that each has learned to stand alone: an item without edges, or a node without
+    words, still gets a good vector.
+
+    After Arevalo et al. 2017, "Gated Multimodal Units for Information Fusion".
 
     Args:
         width: D.
@@ -54,7 +55,10 @@ class Gate(nn.Module):
 
 
 class Concatenation(nn.Module):
-    """The plain alternative: z = normalise(W [h_graph ; h_text]). The text weight is by the halves' norms."""
+    """The plain alternative: z = normalise(W [h_graph ; h_text]).
+
+    The text weight is by the halves' norms.
+    """
 
     def __init__(self, width: int, drop: float = 0.1) -> None:
         super().__init__()

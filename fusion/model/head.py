@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class FeatureHead(nn.Module):
-    """m = net(counts) + mix(counts, similarities): what the counts say, and what vectors make of it.
+    """m = net(x) + mix(x, similarities): what the features say, and what vectors make of it.
 
     Every count enters twice: as a standardised logarithm, and as its quantile among the
     positive values seen in training (0 where the count is 0), so that one scale of weights

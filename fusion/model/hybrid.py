@@ -1,4 +1,4 @@
-"""The model: text and graph vectors through the gate, queries through the context, and the shared score."""
+"""The model: vectors through the gate, queries through the context, and the score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from encoders.graph.layers import GraphConfig, NodeInputs, Sage
+from encoders.graph.inputs import NodeInputs
+from encoders.graph.layers import GraphConfig, Sage
 from encoders.text.encoder import TextEncoder
 from fusion.model.config import FusionConfig
 from fusion.model.context import ITEM, USER, WORDS, ContextEncoder
@@ -21,7 +22,7 @@ from kg.graph import EdgeKey
 
 
 class Hybrid(nn.Module):
-    """score(ask, item) = <context(ask), z_item> / tau + m(phi(ask, item)), and the parts it is made of.
+    """score(query, item) = <context(query), z_item> / tau + m(x(query, item)).
 
     Of all but what the counts alone say, a share may be kept (fusion.training.shrinkage).
 

@@ -1,4 +1,4 @@
-"""What a batch of queries brings to the model: its texts' vectors, and the nodes to encode with gradient."""
+"""What queries bring to the model: their words' vectors, and the nodes to train."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from fusion.query_batch import QueryBatch
 def live_rows(
     snapshot: GraphSnapshot, queries: QueryBatch, generator: torch.Generator, hand: int
 ) -> dict[str, Tensor]:
-    """The nodes to encode with gradient: targets, users, and up to `hand` context items a query, each once."""
+    """By type, the nodes to encode with gradient, each once.
+
+    They are targets, users, and up to `hand` context items a query, all where it is below 0.
+    """
     lengths = torch.as_tensor(queries.context.lengths)
     rows = torch.as_tensor(queries.context.rows)
     if hand >= 0:

@@ -11,12 +11,12 @@ from fusion.model.scores import Scores
 
 
 class Losses(NamedTuple):
-    """Means over the B asks of a batch.
+    """Means over the B queries of a batch.
 
     Attributes:
         candidates: -log softmax of the target's score among the candidates. A query whose
             target retrieval missed
-            counts 0: adding the target by hand would teach that no evidence means yes.
+            counts 0: adding the target by hand would teach that no features mean yes.
         catalogue: -log softmax of the target's vector score among all items that can be an answer.
         retrieved: Share of the queries whose target is a candidate.
     """
@@ -31,7 +31,7 @@ class Losses(NamedTuple):
 
 
 def losses(scores: Scores, targets: Tensor, vectors: bool) -> Losses:
-    """Both losses; targets (B,) item rows, one a query. Without vectors the catalogue's loss is 0."""
+    """Both losses, the catalogue's 0 without vectors; targets (B,) item rows, one a query."""
     found = scores.rows == targets[:, None]
     hit = found.any(1)
     log_share = scores.score.log_softmax(1)

@@ -10,7 +10,14 @@ from torch import Tensor
 
 
 class Nodes(NamedTuple):
-    """Vectors of N nodes of a type: (N, D) fused, graph and text, all of length 1 or 0, and (N,) text weight."""
+    """Vectors of N nodes of a type.
+
+    Attributes:
+        fused: (N, D) of length 1 or 0, like the next two.
+        graph: (N, D)
+        text: (N, D)
+        share: (N,) the text weight, 0..1.
+    """
 
     fused: Tensor
     graph: Tensor
@@ -18,7 +25,7 @@ class Nodes(NamedTuple):
     share: Tensor
 
     def through(self, rows: Tensor, live: Nodes) -> Nodes:
-        """The same values; the gradient of some rows flows to live (a straight-through estimate)."""
+        """The same values; the gradient of some rows flows to `live` (straight-through)."""
         pairs = zip(self, live, strict=True)
         return Nodes(
             *(
@@ -30,7 +37,13 @@ class Nodes(NamedTuple):
 
 @dataclass
 class EmbeddingCache:
-    """The latest vectors, without gradient: of the distinct texts (U, D), and of a world's items and users."""
+    """The latest vectors, without gradient.
+
+    Attributes:
+        text: (U, D) of the distinct texts.
+        items: Of a snapshot's items.
+        users: Of its users.
+    """
 
     text: Tensor
     items: Nodes

@@ -45,7 +45,7 @@ class Candidates(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What the model says of B queries: as Candidates, and (B, C) the score, -inf where there is no candidate."""
+    """As Candidates, and (B, C) the score, -inf where there is no candidate."""
 
     rows: Tensor
     score: Tensor

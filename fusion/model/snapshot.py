@@ -1,4 +1,4 @@
-"""World: a graph as it stood at one moment, ready for the model: messages, texts, degrees and metapath counts."""
+"""GraphSnapshot: a graph as it stood at one moment, ready for the model."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def message_edges(
 
 
 class GraphSnapshot:
-    """What the model looks at.
+    """What the model looks at: messages, texts, degrees and metapath features of one graph.
 
     Args:
         graph: Its rows number users, items and attributes.

@@ -1,4 +1,4 @@
-"""Facts: what is known of each item by name, for conditions: attributes that relations lead to, and properties."""
+"""Facts: what is known of each item by name, for constraints: its attributes and properties."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Values:
 
 
 class Facts:
-    """Looks facts up by the name of a relation, of the attribute type it leads to, or of a property.
+    """Looks facts up by the name of a relation, an attribute type, or a property.
 
     A type's name stands for all relations that lead to it; that of a relation for this one,
     but where the type it leads to has the same name.
@@ -119,7 +119,7 @@ class Facts:
 
     @property
     def kind(self) -> str:
-        """The name of what says which kind of thing an item is; "" where none of the usual names is there."""
+        """The name of what says which kind of thing an item is; "" where no usual one is there."""
         return next((name for name in KINDS if name in self.names), "")
 
     def values(self, name: str) -> Values:
@@ -201,7 +201,7 @@ class Facts:
         return out
 
     def find(self, words: str, name: str = "") -> tuple[str, tuple[str, ...]]:
-        """The name and the values that a word or two mean: a value, or else all values that hold the words.
+        """The name and the values that some words mean: a value, or else all that hold the words.
 
         Args:
             words: "cheese"; case and plural do not matter.
@@ -245,7 +245,11 @@ class Facts:
         return f"; did you mean {by_case[near[0]]!r}?" if near else ""
 
     def numbers(self, name: str) -> FloatArray:
-        """(I,) a numeric property, NaN where it is unknown or no number; DataError where it is never a number."""
+        """(I,) a numeric property, NaN where it is unknown or no number.
+
+        Raises:
+            DataError: It is never a number.
+        """
         if name not in self._numeric:
             self._numeric[name] = self._read_numbers(name)
         return self._numeric[name]

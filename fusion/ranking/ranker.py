@@ -1,4 +1,4 @@
-"""Ranker: the one object that is evaluated and served: vectors, counts and scores."""
+"""Ranker: the one object that is evaluated and served, from ids to answers."""
 
 from __future__ import annotations
 
@@ -143,12 +143,12 @@ class Ranker:
         return self._ranked(queries, self.scores(queries))
 
     def _ranked(self, queries: QueryBatch, found: Scores) -> FloatScores:
-        scores = self.score(queries, found)[0].astype(np.float64)
+        scores: FloatScores = self.score(queries, found)[0].astype(np.float64)
         scores[queries.excluded[0]] = -np.inf
         return scores
 
     def queries(self, queries: Sequence[Query]) -> QueryBatch:
-        """Ids to rows; what is unknown is left out, and what the constraints leave out is excluded."""
+        """Ids to rows; what is unknown is left out, what the constraints forbid is excluded."""
         users = [self._user(query.user) for query in queries]
         context = Ragged.of([self._known(query.items) for query in queries])
         texts = [query.text or "" for query in queries]
@@ -196,7 +196,7 @@ class Ranker:
     def score(
         self, queries: QueryBatch, found: Scores | None = None
     ) -> npt.NDArray[np.float32]:
-        """(B, I) a score for every item: candidates by the full score, below them the rest by vector."""
+        """(B, I) a score for every item: candidates in full, below them the rest by vector."""
         found = self.scores(queries) if found is None else found
         present = found.rows >= 0
         lowest = torch.where(present, found.score, torch.inf).amin(1, keepdim=True)

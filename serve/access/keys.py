@@ -44,24 +44,30 @@ class Key:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise InputError(
-                f"a key's name is up to 64 letters, digits, - and _, not {self.name!r}"
+                f"a key's name is up to 64 letters, digits, - and _, not {self.name!r}",
+                field="name",
             )
         if self.role not in ROLES:
             raise InputError(
-                f"key {self.name!r}: there is no role {self.role!r}; there are {', '.join(ROLES)}"
+                f"key {self.name!r}: there is no role {self.role!r}; there are {', '.join(ROLES)}",
+                field="role",
             )
         if self.rate is not None and not self.rate > 0:
-            raise InputError(f"key {self.name!r}: a rate is above 0, not {self.rate}")
+            raise InputError(
+                f"key {self.name!r}: a rate is above 0, not {self.rate}", field="rate"
+            )
         if self.quota is not None and self.quota < 0:
             raise InputError(
-                f"key {self.name!r}: a quota is at least 0, not {self.quota}"
+                f"key {self.name!r}: a quota is at least 0, not {self.quota}",
+                field="quota",
             )
         if self.expires:
             try:
                 date.fromisoformat(self.expires)
             except ValueError:
                 raise InputError(
-                    f"key {self.name!r}: {self.expires!r} is no date like 2027-01-31"
+                    f"key {self.name!r}: {self.expires!r} is no date like 2027-01-31",
+                    field="expires",
                 ) from None
 
 
@@ -128,7 +134,9 @@ def add_key(
 
     def change(keys: dict[str, Key]) -> None:
         if name in keys:
-            raise InputError(f"there is a key {name!r} already; revoke it first")
+            raise InputError(
+                f"there is a key {name!r} already; revoke it first", field="name"
+            )
         keys[name] = key
 
     change_keys(file, change)
@@ -140,7 +148,7 @@ def revoke_key(file: str | Path, name: str) -> None:
 
     def change(keys: dict[str, Key]) -> None:
         if keys.pop(name, None) is None:
-            raise InputError(f"there is no key {name!r}")
+            raise InputError(f"there is no key {name!r}", field="name")
 
     change_keys(file, change)
 

@@ -8,19 +8,20 @@ from serve.settings import Settings
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "field"),
     [
-        ({}, "who may query"),
-        ({"insecure": True, "host": "0.0.0.0"}, "127.0.0.1"),
-        ({"insecure": True, "host": "shop.example"}, "127.0.0.1"),
-        ({"insecure": True, "keys": "keys.toml"}, "one of them"),
-        ({"insecure": True, "cors": ["*"]}, "origins"),
-        ({"insecure": True, "fold_minutes": -1.0}, "minutes"),
+        ({}, "keys"),
+        ({"insecure": True, "host": "0.0.0.0"}, "host"),
+        ({"insecure": True, "host": "shop.example"}, "host"),
+        ({"insecure": True, "keys": "keys.toml"}, "insecure"),
+        ({"insecure": True, "cors": ["*"]}, "cors"),
+        ({"insecure": True, "fold_minutes": -1.0}, "fold_minutes"),
     ],
 )
-def test_what_would_let_everybody_in_does_not_start(settings, told):
-    with pytest.raises(InputError, match=told):
+def test_what_would_let_everybody_in_does_not_start(settings, field):
+    with pytest.raises(InputError) as refusal:
         Settings("run", **settings)
+    assert refusal.value.field == field
 
 
 def test_on_the_command_line(tmp_path, capsys, runs):

@@ -7,6 +7,7 @@ from torch_geometric.loader import NodeLoader
 from torch_geometric.sampler import EdgeSamplerInput
 
 from encoders.graph.sampler import CSRSampler
+from kg.errors import InputError
 
 BOUGHT, BACK, LIKE = (
     ("user", "bought", "item"),
@@ -165,8 +166,9 @@ def test_a_node_loader_can_use_it():
 def test_what_does_not_fit_is_named():
     edges = graph()
     for fanout in ([], [0], [3, -2]):
-        with pytest.raises(ValueError, match="fanout"):
+        with pytest.raises(InputError) as refusal:
             CSRSampler(edges, SIZES, fanout)
+        assert refusal.value.field == "fanout"
     with pytest.raises(ValueError, match="no size of 'item'"):
         CSRSampler(edges, {"user": 40}, [2])
     with pytest.raises(ValueError, match="'item' lies outside"):

@@ -188,15 +188,16 @@ def test_opening_makes_no_noise(folders, capfd):
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings):
-    with pytest.raises(InputError, match=next(iter(settings))):
+    with pytest.raises(InputError) as refusal:
         TextConfig(**settings)
+    assert refusal.value.field == next(iter(settings))
 
 
 def test_more_layers_or_tokens_than_there_are(folders):
-    with pytest.raises(InputError, match="has 3 layers"):
-        make(folders / "bert", tune="top:4")
-    with pytest.raises(InputError, match="at most 512"):
-        make(folders / "bert", max_tokens=513)
+    for settings in ({"tune": "top:4"}, {"max_tokens": 513}):
+        with pytest.raises(InputError) as refusal:
+            make(folders / "bert", **settings)
+        assert refusal.value.field == next(iter(settings))
 
 
 def test_a_model_that_is_not_there(monkeypatch, tmp_path):

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from fusion.explain.attribution import of_words, words_of
-from fusion.explain.occlusion import Case, Occlusion
+from fusion.explain.cases import Case
+from fusion.explain.occlusion import Occlusion
 from fusion.model.config import FusionConfig
 from fusion.model.features import ALIKE, WORDS, MetapathFeatures
 from fusion.model.hybrid import Hybrid
@@ -95,7 +96,7 @@ def test_a_score_without_edges_is_the_score_of_the_graph_without_them(made, quer
         cut = {name: rng.choice(len(edge), 2, replace=False)}
         apart = [
             e
-            for k, *e in occlusion._met(spot, cut)[1]
+            for k, *e in occlusion.features.without(spot, cut)[1]
             if k[1] == "together" and len(e[0])
         ]
         if not apart:
@@ -156,7 +157,7 @@ def test_two_relations_to_one_type_are_told_apart(shop):
     for item, (name, told) in product(range(5), paths.items()):
         occlusion = Occlusion(made)
         spot, cut = occlusion.spot(query, item), {name: np.arange(len(edges[name]))}
-        without = occlusion._met(spot, cut)[0]
+        without = occlusion.features.without(spot, cut)[0]
         for path in told:
             assert without[names.index(path)] == 0
             shown += [(name, path)] * int(spot.phi[names.index(path)] > 0)
@@ -219,7 +220,7 @@ def test_items_alike_by_their_words_are_language_and_not_paths(made, monkeypatch
     )  # the sum, the best, and lately
 
     def phi(case):
-        return occlusion._phi(spot, [case])[0]
+        return occlusion.features(spot, [case])[0]
 
     torch.testing.assert_close(
         phi(Case(asked="kind 2", text="thing of kind 2")), spot.phi

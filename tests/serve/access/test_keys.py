@@ -8,7 +8,7 @@ import pytest
 from kg.errors import InputError
 from serve.access.keys import add_key, change_keys, read_keys, revoke_key
 
-ASK = {"user": "u003", "k": 1}
+QUERY = {"user": "u003", "k": 1}
 
 
 def test_keys_are_kept_as_hashes_that_only_the_owner_reads(tmp_path):
@@ -19,8 +19,9 @@ def test_keys_are_kept_as_hashes_that_only_the_owner_reads(tmp_path):
         and secret.partition(".")[2] not in file.read_text()
     )
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    with pytest.raises(InputError, match="already"):
+    with pytest.raises(InputError) as refusal:
         add_key(file, "shop", "admin")
+    assert refusal.value.field == "name"
     revoke_key(file, "shop")
     assert read_keys(file) == {}
     for name, role, expires in (

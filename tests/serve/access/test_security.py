@@ -8,7 +8,7 @@ import pytest
 
 from serve.access.keys import add_key
 
-ASK = {"user": "u003", "k": 1}
+QUERY = {"user": "u003", "k": 1}
 
 
 def test_nobody_gets_in_without_a_key(serving, keys):
@@ -42,12 +42,12 @@ def test_nobody_gets_in_without_a_key(serving, keys):
                 method,
                 path,
                 headers=headers,
-                **({"json": ASK} if method == "POST" else {}),
+                **({"json": QUERY} if method == "POST" else {}),
             )
             assert answer.status_code == 401, (headers, path, answer.text)
             assert answer.headers["www-authenticate"] == "Bearer"
     assert (
-        api.post("/v1/recommend", json=ASK, headers={"X-API-Key": reader}).status_code
+        api.post("/v1/recommend", json=QUERY, headers={"X-API-Key": reader}).status_code
         == 200
     )
     for path in ("/", "/health/live", "/health/ready", "/docs", "/openapi.json"):
@@ -63,7 +63,7 @@ def test_roles(serving, keys, runs):
     api = serving(keys=keys.file)
     order = ("reader", "operator", "admin")
     for method, path, body, least in (
-        ("POST", "/v1/recommend", ASK, "reader"),
+        ("POST", "/v1/recommend", QUERY, "reader"),
         ("GET", "/metrics", None, "operator"),
         ("POST", "/v1/admin/reload", {"run": runs[0].name}, "operator"),
         ("DELETE", "/v1/admin/keys/nobody", None, "admin"),

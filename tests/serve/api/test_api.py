@@ -59,7 +59,7 @@ def test_answers_are_narrowed(api, trained):
     ]
 
 
-def test_what_of_an_ask_is_not_known_is_told(api):
+def test_what_of_a_query_is_not_known_is_told(api):
     user, nobody = (
         "There is no user 424242 in the graph",
         "the answer is what is popular",
@@ -90,7 +90,7 @@ def test_what_of_an_ask_is_not_known_is_told(api):
         assert "notes" not in schemas[name]["required"]
 
 
-def test_paths_come_when_they_are_asked_for(api):
+def test_paths_come_on_request(api):
     plain = query(api, "recommend", user="u003", k=2)
     assert all(item["paths"] is None for item in plain["items"])
     told = query(api, "recommend", user="u003", k=2, paths=2)
