@@ -141,7 +141,7 @@ def mrr(found: FloatArray, targets: Ragged) -> FloatArray:
 def average_precision(
     found: FloatArray, targets: Ragged, k: int | None = None
 ) -> FloatArray:
-    """(B,) the mean precision at each target's rank (its mean over asks is MAP); beyond k counts nothing."""
+    """(B,) the mean precision at each target's rank; beyond k counts nothing. Its mean is MAP."""
     owners, places, _ = _places(found, targets)
     position = np.arange(len(places)) - targets.offsets[owners] + 1
     ideal = targets.lengths if k is None else np.minimum(targets.lengths, k)
@@ -177,25 +177,30 @@ def ndcg(
     )
     if grades.shape != targets.rows.shape or not (grades > 0).all():
         raise InputError(
-            f"relevance of shape {grades.shape} for {len(targets.rows)} targets; each needs one above 0"
+            f"relevance of shape {grades.shape} for {len(targets.rows)} targets; "
+            "each needs one above 0"
         )
     gain, last = np.exp2(grades) - 1, np.inf if k is None else k
     owners, places, order = _places(found, targets, gain)
-    reached = _sum(
-        owners, gain[order] * (places <= last) / np.log2(places + 1), targets
-    )
-    best = gain[np.lexsort((-gain, targets.owners))]
-    position = np.arange(len(best)) - targets.offsets[owners] + 1
-    return _share(
-        reached,
-        _sum(owners, best * (position <= last) / np.log2(position + 1), targets),
-    )
+    reached = _discounted(gain[order], places, last)
+    ideal_order = np.lexsort((-gain, targets.owners))
+    position = np.arange(len(gain)) - targets.offsets[owners] + 1
+    ideal = _discounted(gain[ideal_order], position, last)
+    return _share(_sum(owners, reached, targets), _sum(owners, ideal, targets))
+
+
+def _discounted(
+    gain: FloatArray, places: FloatArray | IntArray, last: float
+) -> FloatArray:
+    """(T,) each gain by its place; 0 beyond the last."""
+    values: FloatArray = gain * (places <= last) / np.log2(places + 1)
+    return values
 
 
 def _places(
     found: FloatArray, targets: Ragged, gain: FloatArray | None = None
 ) -> tuple[IntArray, FloatArray, IntArray]:
-    """Owners (T,), places (T,) ascending by ask, and the order (T,) that sorts the targets so.
+    """Owners (T,), places (T,) ascending by query, and the order (T,) that sorts the targets so.
 
     Targets of one query that tie share a mid-rank, which must not be counted as one place taken
     twice (a precision above 1): they are set out one place apart around it, the least gain
@@ -205,15 +210,17 @@ def _places(
         raise InputError(
             f"ranks of shape {found.shape} for {len(targets.rows)} targets"
         )
-    order = np.lexsort(
-        (np.zeros(len(found)) if gain is None else gain, found, targets.owners)
-    )
+    if gain is None:
+        gain = np.zeros(len(found))
+    order = np.lexsort((gain, found, targets.owners))
     owners, places = targets.owners, found[order]
-    new = np.ones(len(places), bool)
-    new[1:] = (owners[1:] != owners[:-1]) | (places[1:] != places[:-1])
-    starts, group = np.flatnonzero(new), np.cumsum(new) - 1
+    first = np.ones(len(places), bool)  # of the targets of one query that tie
+    first[1:] = (owners[1:] != owners[:-1]) | (places[1:] != places[:-1])
+    starts = np.flatnonzero(first)
+    group = np.cumsum(first) - 1
     within = np.arange(len(places)) - starts[group]
-    return owners, places + within - (np.bincount(group)[group] - 1) / 2, order
+    sizes = np.bincount(group)[group]
+    return owners, places + within - (sizes - 1) / 2, order
 
 
 def _best(found: FloatArray, targets: Ragged) -> FloatArray:

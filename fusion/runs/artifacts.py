@@ -145,7 +145,8 @@ def load_parts(folder: str | Path) -> Parts:
         mixed = counted_as_one(tables.schema) & {*counts.user_item, *counts.item_item}
         if mixed:
             raise RunError(
-                f"{path}: {min(mixed)} holds the counts of one relation of several; train the run again"
+                f"{path}: {min(mixed)} holds the counts of one relation of several; "
+                "train the run again"
             )
         text = (
             TextEncoder.from_pretrained(path / "text") if recipe.fusion.text else None
@@ -162,10 +163,7 @@ def load_parts(folder: str | Path) -> Parts:
         missing, unknown = model.load_state_dict(
             load_file(path / "model.safetensors"), strict=False
         )
-        # Runs of before there was `kept` keep all of what vectors say.
-        missing = [
-            name for name in missing if not name.startswith("text.") and name != "kept"
-        ]
+        missing = [name for name in missing if not name.startswith("text.")]
         if missing or unknown:
             raise RunError(
                 f"{path}: the weights do not fit the recipe: {', '.join([*missing, *unknown][:3])}"
@@ -199,9 +197,6 @@ def load_parts(folder: str | Path) -> Parts:
             f"{path} cannot be opened by this version: {' '.join(str(error).split())}"
         ) from error
     texts = vectors.get("text", torch.zeros(0, recipe.fusion.embedding_dim))
-    seen_items = vectors.get(
-        "seen_items", torch.ones(len(items.fused), dtype=torch.bool)
-    )  # older runs did not keep it
     return Parts(
         model,
         tables,
@@ -209,5 +204,5 @@ def load_parts(folder: str | Path) -> Parts:
         EmbeddingCache(texts, items, users),
         recipe,
         shape.get("store", ""),
-        seen_items,
+        vectors["seen_items"],
     )

@@ -1,4 +1,4 @@
-"""Run folders: written whole or not at all, verified when opened, and the card that goes with one."""
+"""Run folders: written whole or not at all, verified when opened; and a run's model card."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 @contextmanager
 def new_run(out_dir: str | Path, name: str) -> Iterator[Path]:
-    """A folder to fill; it becomes `out_dir/YYYYMMDD-HHMMSS-name` (UTC) when the block ends, and vanishes if it fails.
+    """A folder to fill: `out_dir/YYYYMMDD-HHMMSS-name` (UTC) when the block ends, gone if it fails.
 
     The manifest is written last and every byte is on the disk before the folder gets its name,
     so that a folder that has its name is complete. `finished` tells that name while the block
@@ -88,7 +88,8 @@ def open_run(path: str | Path) -> Path:
         raise _damaged(folder, f"{MANIFEST} cannot be read") from None
     if version != FORMAT:
         raise RunError(
-            f"{folder} has format {version!r} and this version reads format {FORMAT}; retrain, or change versions"
+            f"{folder} has format {version!r} and this version reads format {FORMAT}; "
+            "retrain, or change versions"
         )
     for name, (size, digest) in files.items():
         file = folder / name
@@ -100,7 +101,7 @@ def open_run(path: str | Path) -> Path:
 
 
 def environment() -> dict[str, Any]:
-    """What a run was made with: Python, platform, CPU count, package versions, and the commit of a git checkout."""
+    """What a run was made with: Python, platform, CPUs, packages, and the git commit."""
     packages = {
         d.metadata["Name"]: d.version
         for d in metadata.distributions()
@@ -161,8 +162,8 @@ def model_card(
 
 # {name}
 
-A graph-and-language hybrid recommender: a graph neural network over a product knowledge graph and a BERT encoder of
-words, fused by a gate and scored together with counted paths.
+A graph-and-language hybrid recommender: a graph neural network over a product knowledge graph
+and a BERT encoder of words, fused by a gate and scored together with metapath features.
 
 ```python
 from fusion.recommender import Recommender
@@ -182,8 +183,8 @@ recommender = Recommender.load("{name}")
 
 ## Limits
 
-It has learned from what people did under the offers and placements of their time, and repeats those. The results hold
-for the data above; measure again on your own before you rely on them.
+It has learned from what people did under the offers and placements of their time, and repeats
+those. The results hold for the data above; measure again on your own before you rely on them.
 
 ## Recipe
 
@@ -196,7 +197,7 @@ Made with {", ".join(made)}.
 
 
 def _reserve(out_dir: Path, stem: str) -> Path:
-    """Make the unfinished folder of the first free id; two at once in one second get different ones."""
+    """Make the unfinished folder of the first free id; two in one second get different ones."""
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
         for number in range(1, 1000):
@@ -261,7 +262,7 @@ def _damaged(folder: Path, fault: str) -> RunError:
 
 
 def _commit(root: Path) -> str | None:
-    """The checked out commit, "-dirty" where files differ from it; None where the code is no git checkout."""
+    """The checked out commit, "-dirty" where files differ from it; None outside a git checkout."""
     if not (root / ".git").exists():
         return None  # an installed copy may lie inside somebody else's checkout
     describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]

@@ -1,4 +1,4 @@
-"""Words: a shopper names a kind of thing; which one is it? Keeps search in tune where no query log exists."""
+"""Attribute search: a shopper names a kind of thing; which item? For search without a query log."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ SENTENCES = (
 
 @dataclass(frozen=True)
 class AttributeSearch:
-    """The title of an attribute of a taken item is the query, and the item the target, with its taker where known.
+    """The title of an attribute of an interacted item is the query; the item is the target.
+
+    The user is part of the query where known.
 
     The protocol of personalised product search where no queries are logged (Ai et al. 2017,
     "Learning a Hierarchical Embedding Model for Personalized Product Search", section 5.1: the
@@ -58,34 +60,33 @@ class AttributeSearch:
 
     def __post_init__(self) -> None:
         if self.limit < 0:
-            raise InputError(f"words: limit {self.limit} must not be negative")
+            raise InputError(f"words: limit {self.limit} must not be negative", "limit")
         for name in ("anonymous", "sentences"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"words: {name} {getattr(self, name)} must be in 0..1")
 
     def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
-        """Queries about the events' items, drawn as often as they were taken."""
+        """Queries about the events' items, drawn as often as they were interacted with."""
         rng = np.random.default_rng(seed)
         order = np.lexsort((events.item, events.user))
-        drawn = events.take(
-            order[
-                rng.integers(0, max(len(events), 1), self.limit if len(events) else 0)
-            ]
-        )
+        count = self.limit if len(events) else 0
+        drawn = events.take(order[rng.integers(0, max(len(events), 1), count)])
         users = np.where(rng.random(len(drawn)) < self.anonymous, -1, drawn.user)
         queries = self._queries(graph, users, drawn.item, rng)
         if not self.sentences:
             return queries
-        said = rng.choice(SENTENCES, len(queries))
+        sentences = rng.choice(SENTENCES, len(queries))
         whole = rng.random(len(queries)) < self.sentences
         texts = tuple(
-            s.format(t) if w else t
-            for s, t, w in zip(said, queries.texts, whole, strict=True)
+            sentence.format(text) if is_whole else text
+            for sentence, text, is_whole in zip(
+                sentences, queries.texts, whole, strict=True
+            )
         )
         return replace(queries, texts=texts)
 
     def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
-        """One query for every held-out bundle, or for every event outside one, about one of its items at random."""
+        """One query for every held-out bundle, about a random item, and every event outside one."""
         rng = np.random.default_rng(seed)
         events = events.take(np.lexsort((events.item, events.user, events.bundle)))
         inside = np.flatnonzero(events.bundle >= 0)
@@ -106,7 +107,7 @@ class AttributeSearch:
         if unknown := set(self.relations) - {name for _, name, _ in graph.edges}:
             raise DataError(f"words: the graph has no relation {min(unknown)!r}")
         phrases = np.full(len(items), "", object)
-        # Every relation is offered in turn and taken by half of what is left over or named already.
+        # Each relation in turn names half of the items that have a name already, and all others.
         for source, name, target in sorted(graph.edges):
             node = graph.schema.node(target)
             if source != graph.item or node.role != "attribute" or not node.text:

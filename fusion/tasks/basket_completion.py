@@ -15,7 +15,7 @@ from kg.graph import Events, Graph
 
 @dataclass(frozen=True)
 class BasketCompletion:
-    """One item of every basket is the target, drawn at random, or each in turn; the others are at hand.
+    """One item of every basket is the target, at random or each in turn; the others are context.
 
     Attributes:
         min_items: Baskets with fewer distinct items are left out.
@@ -85,11 +85,11 @@ class BasketCompletion:
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         flat = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
         rest = flat[flat != np.repeat(target, counts)]
-        hand = Ragged(offsets - np.arange(len(offsets)), inside.item[rest])
+        context = Ragged(offsets - np.arange(len(offsets)), inside.item[rest])
         owner = inside.user[target] if len(target) else np.zeros(0, np.int64)
         return QueryBatch(
             owner if self.user else np.full(len(owner), -1),
-            hand,
+            context,
             bundle_words(inside, inside.bundle[target])
             if self.text
             else ("",) * len(target),

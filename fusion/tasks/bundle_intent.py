@@ -15,9 +15,9 @@ from kg.tables import IntArray
 
 @dataclass(frozen=True)
 class BundleIntent:
-    """What people called a bundle is the query; nobody is known to ask, and nothing is at hand.
+    """What people called a bundle is the query; the user is anonymous, and there is no context.
 
-    Training asks have one item of the bundle as their target, held-out queries all of them.
+    Training queries have one item of the bundle as their target, held-out queries all of them.
     Bundles without words are left out.
 
     Attributes:
@@ -56,17 +56,17 @@ def bundle_words(events: Events, bundles: IntArray) -> tuple[str, ...]:
 
 
 def _pairs(events: Events) -> Events:
-    """Each item of each bundle with words once, with its first owner, sorted: however a store orders the edges."""
+    """Each item of each bundle with words once, with its first owner; sorted."""
     inside = events.take(events.bundle >= 0)
     inside = inside.take(np.lexsort((inside.user, inside.item, inside.bundle)))
     first = np.unique(
         np.stack([inside.bundle, inside.item]), axis=1, return_index=True
     )[1]
-    spoken = np.array(
+    has_words = np.array(
         [bool(text.strip()) for text in bundle_words(inside, inside.bundle[first])],
         bool,
     )
-    return inside.take(first[spoken])
+    return inside.take(first[has_words])
 
 
 def _queries(pairs: Events, starts: IntArray) -> QueryBatch:

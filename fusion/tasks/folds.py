@@ -16,26 +16,26 @@ from kg.graph import Events, Graph
 class FoldConfig:
     """How training events are set aside to be asked about.
 
-    Either way an query's own basket cannot be in its counts or its messages;
+    Either way a query's own basket cannot be in its counts or its messages;
     `fusion.tasks.leaks` holds that.
 
     - time: fold i asks about a window and looks at the graph before it, as serving will: the
-      windows are the last `count * length` of the training time. Bundles without a taker and a
+      windows are the last `count * length` of the training time. Bundles without a user and a
       time stand in every fold's graph.
     - last: fold i asks about what every user took last but i, alone and not in a bundle, and
       looks at the graph without what they took from then on.
     - bundle: the events are dealt into `count` folds, bundles whole, and each fold looks at
-      the graph without itself, and without its users' other takings of the same items: where
-      bundles are drawn from what users took, those would give them away.
+      the graph without itself, and without its users' other interactions with the same items: where
+      bundles are drawn from these, those would give them away.
     - user: the same, users whole, for a split that holds out whole users: a user's bundles
     share items.
 
     Attributes:
         count: How many folds; every one costs a pass over the graph for its counts.
         length: A window's length in the graph's time units.
-        cold: Share of the items, another draw each fold, that the fold's graph forgets were
-            ever taken, so that the
-            model learns what to make of new items: without it, that no count means no.
+        cold: Share of the items, another draw each fold, whose interactions the fold's graph
+            forgets, so that the model learns what to make of cold items: without it, that no
+            count means no.
         by: What the folds are cut by; where empty, time where events have times that differ,
             else bundle.
     """
@@ -113,8 +113,9 @@ def _windows(graph: Graph, config: FoldConfig) -> list[Fold]:
         fold = Fold(graph.until(early), asked, number == config.count - 1)
         if fold.graph.events.lasting.all() or not len(fold.asked):
             raise DataError(
-                f"folds: window {number + 1} of {config.count} asks about {early:g}..{late:g}, but training runs from "
-                f"{dated.min():g} to {end:g}; lower folds.count or folds.length"
+                f"folds: window {number + 1} of {config.count} asks about {early:g}..{late:g}, "
+                f"but training runs from {dated.min():g} to {end:g}; "
+                "lower folds.count or folds.length"
             )
         folds.append(fold)
     return folds
@@ -132,7 +133,8 @@ def _dealt(graph: Graph, config: FoldConfig, seed: int, users: bool) -> list[Fol
     groups, group = np.unique(key, return_inverse=True)
     if len(groups) < config.count:
         raise DataError(
-            f"folds: {len(groups)} bundles and single items cannot be dealt into {config.count} folds"
+            f"folds: {len(groups)} bundles and single items "
+            f"cannot be dealt into {config.count} folds"
         )
     dealt = np.random.default_rng(seed).permutation(len(groups)) % config.count
     folds, pair = [], events.user * graph.size(graph.item) + events.item
@@ -175,9 +177,10 @@ def _last(graph: Graph, config: FoldConfig) -> list[Fold]:
 
 
 def held_events(graph: Graph, held: pa.Table) -> Events:
-    """Held-out events in the graph's rows; held-out bundles, which it does not have, are numbered among themselves.
+    """Held-out events in the graph's rows.
 
-    Events of items that the graph does not have are left out.
+    Held-out bundles, which it does not have, are numbered among themselves. Events of items
+    that the graph does not have are left out.
     """
     items = graph.vocabs[graph.item].rows(held["item"])
     count = len(items)

@@ -1,4 +1,4 @@
-"""Leaks: what is asked about must not stand in the graph that it is asked of. Checked before every training."""
+"""Leaks: no graph holds what is asked of it. Checked before every training."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ def check_fold(fold: Fold, counts: PathCounts) -> None:
     counted = counts.item["popularity"].sum()
     if counted != len(graph.events):
         raise DataError(
-            f"leak: {counted:g} events are counted, but the graph of the asks has {len(graph.events)}"
+            f"leak: {counted:g} events are counted, "
+            f"but the graph of the queries has {len(graph.events)}"
         )
 
 
@@ -82,7 +83,8 @@ def _check_bundles(graph: Graph, bundles: IntArray, what: str) -> None:
     if len(leaked):
         name = graph.vocabs[node.name].key(int(leaked[0]))
         raise DataError(
-            f"leak: {len(leaked)} bundles {what} have edges or events in the graph, one of them {name!r}"
+            f"leak: {len(leaked)} bundles {what} have edges or events in the graph, "
+            f"one of them {name!r}"
         )
 
 

@@ -1,4 +1,4 @@
-"""The next new item: a user, or what the user took lately, to an item that the user has not taken before."""
+"""The next item: a user, or what the user took lately, to an item new to the user."""
 
 from __future__ import annotations
 
@@ -17,18 +17,17 @@ from kg.tables import IntArray
 class NextItem:
     """One query a user and window: the user, to one item at random of those taken in the window.
 
-    With a history, what the user took before stands at hand, oldest first, and is not ranked:
+    With a history, what the user took before is the context, oldest first, and is not ranked:
     the protocol of sequential recommendation (Kang and McAuley 2018, "Self-attentive
-    sequential recommendation"). What stands there is
-    not asked for either, though it be taken again: a history that lacked the target alone
-    would give it away.
+    sequential recommendation"). What stands there is not asked for either, though it come
+    again: a history that lacked the target alone would give it away.
 
     Attributes:
         exclude_seen: Only items that the user has not taken in the graph before.
         limit: Most queries a fold in training, 0 for no limit.
         draws: Queries made of a user in training; held-out users give one each.
-        history: How many of the user's latest distinct items in the graph are at hand. 0 asks
-            by the user alone; what is then asked with context items, by nobody known above
+        history: How many of the user's latest distinct items are context. 0 asks by the
+            user alone; what is then asked with context items, by nobody known above
             all, is answered by weights that never saw any.
     """
 
@@ -86,7 +85,7 @@ class NextItem:
 
 
 def _latest(graph: Graph, most: int) -> tuple[IntArray, IntArray]:
-    """The users, ascending, and their latest items: of each the oldest first, each once and where it was taken last."""
+    """(users, items): each user's latest items, the oldest first, each once, where it came last."""
     events = graph.events.take(graph.events.user >= 0)
     order = np.lexsort((events.item, events.time, events.user))
     user, item = events.user[order], events.item[order]

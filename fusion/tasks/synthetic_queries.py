@@ -1,4 +1,4 @@
-"""Catalogue queries: words that somebody who wants an item might type, made up from what the catalogue says of it."""
+"""Synthetic queries: words that somebody might type, made of what the catalogue says of an item."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _WORD = re.compile(r"\w+(?:[-'./]\w+)*")
 
 @dataclass(frozen=True)
 class SyntheticQueries:
-    """Queries where no query was ever logged: an item is drawn, then words of it are, and the item is the target.
+    """Queries where none was logged: an item is drawn, then words of it; the item is the target.
 
     Items that have the same words get the same query, so each of them is its target as often
     as any other. A query is made of the titles of one to three attributes of the item, each of
@@ -101,7 +101,7 @@ class SyntheticQueries:
         """By relation, by item row, the titles of its values, in an order that no store decides."""
         if unknown := set(self.relations) - {name for _, name, _ in graph.edges}:
             raise DataError(
-                f"catalogue queries: the graph has no relation {min(unknown)!r}"
+                f"synthetic queries: the graph has no relation {min(unknown)!r}"
             )
         found = []
         for source, name, target in sorted(graph.edges):
@@ -143,7 +143,7 @@ class SyntheticQueries:
 
 
 def _plain(parts: list[str], rng: np.random.Generator) -> str:
-    """As people type: mostly in small letters, now and then one thing where the catalogue names many."""
+    """As people type: mostly in small letters, at times the singular of the catalogue's plural."""
     query = " ".join(parts).strip()
     if rng.random() < 0.8:
         query = query.lower()

@@ -1,4 +1,4 @@
-"""Collections: a user and all that the user has, to what the user takes next to it."""
+"""User history: a user and all items so far, to what comes next."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from kg.tables import IntArray
 
 @dataclass(frozen=True)
 class UserHistory:
-    """One query a user: the user, and at hand every item that the user has in the graph, to all the user's new items.
+    """One query a user: the user and, as context, all items so far, to all the user's new items.
 
-    Items at hand are never ranked, so this is the usual protocol of recommendation from
+    Context items are never ranked, so this is the usual protocol of recommendation from
     implicit feedback (He et al. 2020, "LightGCN", section 4.1): all items ranked, those of
-    training masked. Training asks have one target each.
+    training excluded. Training queries have one target each.
 
     Attributes:
-        in_context: Whether what the user has stands at hand; else it is masked, and the user
+        in_context: Whether what the user has is the context; else it is excluded, and the user
             alone is asked, which costs less where it is hundreds of items.
         limit: Most queries a fold in training, 0 for no limit.
         draws: Most queries a user and fold in training, 0 for one for each new item.
