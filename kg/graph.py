@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from kg.ragged import owners, pair_key, ranges, split_pairs
 from kg.schema import GraphSchema
 from kg.tables import FloatArray, IntArray, Tables, Vocab
 
@@ -158,10 +159,9 @@ class Graph:
                 for e in self.schema.edges
                 if e.role in {"interaction", "membership"}
             )
-            pairs = np.unique(
-                events.user[owned] * self.size(self.item) + events.item[owned]
-            )
-            source, target = np.divmod(pairs, self.size(self.item))
+            items = self.size(self.item)
+            pairs = np.unique(pair_key(events.user[owned], events.item[owned], items))
+            source, target = split_pairs(pairs, items)
             blank = np.full(len(pairs), np.nan)
             edges[(user, name, self.item)] = EdgeList(
                 source, target, np.ones(len(pairs)), blank
@@ -249,9 +249,8 @@ class Graph:
 def event_keys(events: Events, items: int) -> npt.NDArray[np.complex128]:
     """(E,) what tells the events of users and items apart: user, item and time, an unknown time equal to itself."""
     # A complex number is a pair that numpy sorts and compares: (user and item, time).
-    return (
-        events.user * items + events.item + 1j * np.nan_to_num(events.time, nan=-1e300)
-    )
+    time = np.nan_to_num(events.time, nan=-1e300)
+    return pair_key(events.user, events.item, items) + 1j * time
 
 
 def build_graph(tables: Tables) -> Graph:
@@ -311,26 +310,9 @@ def events_of(
         for (_, name, _), edge in edges.items():
             if roles[name] == "membership":
                 repeats = np.maximum(count[edge.source], 1)
-                nth = np.arange(repeats.sum()) - np.repeat(
-                    np.cumsum(repeats) - repeats, repeats
-                )
-                rows = (
-                    np.repeat(
-                        np.where(count[edge.source] > 0, start[edge.source], -1),
-                        repeats,
-                    )
-                    + nth
-                )
-                source, target = (
-                    np.repeat(edge.source, repeats),
-                    np.repeat(edge.target, repeats),
-                )
-                parts.append(
-                    Events(
-                        user[rows],
-                        source,
-                        target,
-                        np.fmax(np.repeat(edge.time, repeats), time[rows]),
-                    )
-                )
+                owned_from = np.where(count[edge.source] > 0, start[edge.source], -1)
+                rows = ranges(owned_from, repeats)
+                member = edge.take(owners(repeats))
+                later = np.fmax(member.time, time[rows])
+                parts.append(Events(user[rows], member.source, member.target, later))
     return Events.join(parts, words)

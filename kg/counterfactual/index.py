@@ -23,6 +23,7 @@ from kg.metapaths.knn import nearest
 from kg.metapaths.relations import transitions
 from kg.metapaths.sparse import Matrix, matrix_of, unit_rows
 from kg.metapaths.svd import Factors, item_factors
+from kg.ragged import pair_key, split_pairs
 from kg.tables import FloatArray, IntArray
 
 
@@ -160,20 +161,18 @@ class CountIndex:
         maybe = np.flatnonzero(
             (both > 0) & (both <= fewer[pairs[:, 0]] + fewer[pairs[:, 1]])
         )
-        keys = np.sort(pairs[maybe], 1) @ np.array([self.items, 1])
+        low, high = np.sort(pairs[maybe], 1).T
+        keys = pair_key(low, high, self.items)
         wanted = distinct(keys)
         owner, place = entries(sets.rows, lost[:, 0])
-        ends = np.sort(
-            np.stack([lost[owner, 1], sets.rows.indices[place]], 1), 1
-        ) @ np.array([self.items, 1])
+        here, there = lost[owner, 1], sets.rows.indices[place]
+        low, high = np.minimum(here, there), np.maximum(here, there)
+        ends = pair_key(low, high, self.items)
         ours = among(ends, wanted)
         groups = sets.rows.shape[0]
-        parted = (
-            distinct(
-                np.searchsorted(wanted, ends[ours]) * groups + lost[owner[ours], 0]
-            )
-            // groups
-        )
+        joined = np.searchsorted(wanted, ends[ours])
+        parting = distinct(pair_key(joined, lost[owner[ours], 0], groups))
+        parted, _ = split_pairs(parting, groups)
         out[maybe] = (
             np.bincount(parted, minlength=len(wanted))[np.searchsorted(wanted, keys)]
             >= both[maybe]

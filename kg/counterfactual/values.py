@@ -10,6 +10,7 @@ from kg.counterfactual.index import CountIndex, QueryItemPair
 from kg.graph import EdgeKey
 from kg.metapaths.count import AttributePaths
 from kg.metapaths.sparse import Matrix
+from kg.ragged import pair_key, split_pairs
 from kg.tables import FloatArray, IntArray
 
 
@@ -152,9 +153,9 @@ class Values:
             np.searchsorted(bundles, told[:, 0]),
             self._chosen[told[:, 1]].toarray(),
         )
-        gone = np.sort(change.held[:, 0] * items + change.held[:, 1])
+        gone = np.sort(pair_key(change.held[:, 0], change.held[:, 1], items))
         for item, value in ours.tolist():
-            still = holding[item][~among(holding[item] * items + item, gone)]
+            still = holding[item][~among(pair_key(holding[item], item, items), gone)]
             after[
                 np.searchsorted(bundles, still), np.searchsorted(self._wanted, value)
             ] -= 1
@@ -176,12 +177,14 @@ def lost_ends(recount: CountIndex, key: EdgeKey, cut: Cut) -> IntArray:
     if rows is None or not len(rows):
         return np.zeros((0, 2), np.int64)
     edge, size = recount.graph.edges[key], recount.graph.size(key[2])
-    gone = distinct(edge.source[rows] * size + edge.target[rows])
+    gone = distinct(pair_key(edge.source[rows], edge.target[rows], size))
     if recount.graph.schema.edge(key[1]).time:
         left: npt.NDArray[np.bool_] = np.ones(len(edge), bool)
         left[rows] = False
-        gone = gone[~np.isin(gone, (edge.source * size + edge.target)[left])]
-    return np.stack(np.divmod(gone, size), 1)
+        gone = gone[
+            ~np.isin(gone, pair_key(edge.source[left], edge.target[left], size))
+        ]
+    return np.stack(split_pairs(gone, size), 1)
 
 
 def _row(matrix: Matrix, row: int) -> IntArray:

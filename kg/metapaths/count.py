@@ -21,6 +21,7 @@ from kg.metapaths.relations import (
 )
 from kg.metapaths.sparse import BLOCK, Matrix, matrix_of, product, top
 from kg.metapaths.svd import PURESVD, item_factors, rebuilt
+from kg.ragged import pair_key
 from kg.tables import FloatArray, IntArray
 
 
@@ -193,7 +194,7 @@ def _recent(events: Events, window: float, items: int) -> FloatArray:
 def _last(events: Events, decay: FloatArray, shape: tuple[int, int]) -> Matrix:
     """(U, I) the decayed weight of the latest event alone: how fresh the habit is."""
     order = np.argsort(decay, kind="stable")
-    pair = events.user[order] * shape[1] + events.item[order]
+    pair = pair_key(events.user[order], events.item[order], shape[1])
     _, last = np.unique(pair[::-1], return_index=True)
     chosen = order[::-1][last]
     return matrix_of(decay[chosen], (events.user[chosen], events.item[chosen]), shape)

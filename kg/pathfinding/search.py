@@ -11,6 +11,7 @@ import numpy.typing as npt
 from kg.errors import InputError
 from kg.graph import Graph
 from kg.pathfinding.half_paths import HalfPath, Hop, best, cheapest
+from kg.ragged import owners, ranges
 from kg.tables import IntArray
 
 Node = tuple[str, int]
@@ -225,9 +226,7 @@ class PathSearch:
         """Whole paths of halves that meet; the forward ones are in the order of where, and begin there at `starts`."""
         kind = forward.kind
         n = starts[backward.m + 1] - starts[backward.m]
-        right = np.repeat(np.arange(len(backward.m)), n)
-        first = np.repeat(starts[backward.m] - np.cumsum(n) + n, n)
-        left = first + np.arange(len(first))
+        right, left = owners(n), ranges(starts[backward.m], n)
         if (
             len(forward.steps) == len(backward.steps) == 2
             and forward.steps[0].target == backward.steps[0].target

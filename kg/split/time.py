@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from kg.errors import DataError, InputError
 from kg.graph import Graph, build_graph
+from kg.ragged import pair_key
 from kg.split.held import BoolArray, Held, Split, events_table, named
 from kg.tables import FloatArray, IntArray, Tables
 from kg.times import Moment, dates_of
@@ -315,7 +316,9 @@ def _times(config: TimeSplit | LeaveLast, graph: Graph) -> FloatArray:
         raise DataError(
             f"{config}: {len(lost)} of {len(events)} events have no time, one of them of {_lost(graph, lost)}"
         )
-    pairs = (events.user + 1) * (events.bundle.max(initial=0) + 2) + events.bundle
+    # Row -1 stands for nobody and for no bundle: both are counted from 0 here.
+    bundles = int(events.bundle.max(initial=0)) + 2
+    pairs = pair_key(events.user + 1, events.bundle + 1, bundles)
     _, taking = np.unique(pairs, return_inverse=True)
     latest = np.full(taking.max(initial=0) + 1, -np.inf)
     np.maximum.at(latest, taking, np.where(lasting, -np.inf, events.time))
