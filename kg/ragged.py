@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from kg.tables import IntArray
+IntArray = npt.NDArray[np.int64]
 
 
 def ranges(starts: IntArray, lengths: IntArray) -> IntArray:

@@ -6,8 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 
-from kg.tables import FloatArray
+FloatArray = npt.NDArray[np.float64]
 
 MOMENT = "moment"
 Moment = Annotated[float, MOMENT]

@@ -91,14 +91,14 @@ class Change:
         come: Events that are there in their stead: those of a bundle that lost an owner, or
             one of two equal edges.
         held: (n, 2) bundles and the items that they no longer hold.
-        taken: (n, 2) users and the items that they no longer take.
+        interacted: (n, 2) users and the items that they no longer take.
         owned: (n, 2) users and the items that they no longer take in bundles.
     """
 
     gone: Events
     come: Events
     held: IntArray
-    taken: IntArray
+    interacted: IntArray
     owned: IntArray
 
 
@@ -152,10 +152,10 @@ class Changes:
         self._members = held
         events = graph.events
         known = events.take(events.user >= 0)
-        self._taken = _Counts(known.user, known.item, self.items)
+        self._interactions = _Counts(known.user, known.item, self.items)
         inside = known.take(known.bundle >= 0)
         self._owned = (
-            self._taken
+            self._interactions
             if len(inside) == len(known)
             else _Counts(inside.user, inside.item, self.items)
         )
@@ -227,9 +227,9 @@ class Changes:
         )
         by_users = [events.take(events.user >= 0) for events in (old, new)]
         in_bundles = [events.take(events.bundle >= 0) for events in by_users]
-        lost = self._taken.lost(*by_users)
+        lost = self._interactions.lost(*by_users)
         owned_lost = (
-            lost if self._owned is self._taken else self._owned.lost(*in_bundles)
+            lost if self._owned is self._interactions else self._owned.lost(*in_bundles)
         )
         return Change(old, new, self._lost_held(cut), lost, owned_lost)
 
@@ -279,10 +279,10 @@ def among(values: IntArray, ordered: IntArray) -> npt.NDArray[np.bool_]:
 
 def column(matrix: Matrix, rows: IntArray, at: int) -> FloatArray:
     """(len(rows),) one column of some rows of a sparse matrix."""
-    owner, place = entries(matrix, rows)
-    hit = matrix.indices[place] == at
+    owner, position = entries(matrix, rows)
+    hit = matrix.indices[position] == at
     return np.asarray(
-        np.bincount(owner[hit], matrix.data[place[hit]], minlength=len(rows)), float
+        np.bincount(owner[hit], matrix.data[position[hit]], minlength=len(rows)), float
     )
 
 

@@ -32,13 +32,13 @@ class QueryItemPair:
     """A query and an item in rows: user (-1 where nobody is known), the context items, and the item asked about."""
 
     user: int
-    hand: IntArray
+    context: IntArray
     item: int
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The counts of one place, named as those of PathCounts.
+    """The counts of one (query, item) pair, named as those of PathCounts.
 
     Attributes:
         user_item: From the user to the item.
@@ -46,7 +46,7 @@ class Counted:
         item: Of the item alone.
         user: Of the user alone.
         values: By relation, (H,) how many values each context item shares with the item.
-        together: By relation, how much likelier the values at hand and the item's are in one
+        together: By relation, how much likelier the context items' values and the item's are in one
             bundle than by chance.
         of_user: By relation, how often the user took the item's values.
     """
@@ -82,7 +82,7 @@ class CountIndex:
         self._near: dict[int, IntArray] = {}
 
     @cached_property
-    def taken(self) -> Sets | None:
+    def interactions(self) -> Sets | None:
         """Users and the items that they took."""
         counts = self.counts.user_item.get("user-item")
         return None if counts is None else Sets(counts)
@@ -139,10 +139,10 @@ class CountIndex:
 
     def joined(self, pairs: IntArray) -> IntArray:
         """(n,) how many bundles (users, where there are none) hold both of (n, 2) items, as they were counted."""
-        sets = self.changes.held if self.changes.held is not None else self.taken
+        sets = self.changes.held if self.changes.held is not None else self.interactions
         if sets is None or not len(pairs):
             return np.zeros(len(pairs), np.int64)
-        path = f"item-{'user' if sets is self.taken else 'bundle'}-item"
+        path = f"item-{'user' if sets is self.interactions else 'bundle'}-item"
         both = np.asarray(self.counts.item_item[path][pairs[:, 0], pairs[:, 1]])
         return np.round(both).ravel().astype(np.int64)
 
@@ -152,7 +152,7 @@ class CountIndex:
         """(n,) of (n, 2) items that are joined, whether no bundle (or user) joins them any longer."""
         sets, lost = self.changes.held, change.held
         if sets is None:
-            sets, lost = self.taken, change.taken
+            sets, lost = self.interactions, change.interacted
         out = np.zeros(len(pairs), bool)
         if sets is None or not len(lost) or not len(pairs):
             return out
@@ -164,8 +164,8 @@ class CountIndex:
         low, high = np.sort(pairs[maybe], 1).T
         keys = pair_key(low, high, self.items)
         wanted = distinct(keys)
-        owner, place = entries(sets.rows, lost[:, 0])
-        here, there = lost[owner, 1], sets.rows.indices[place]
+        owner, position = entries(sets.rows, lost[:, 0])
+        here, there = lost[owner, 1], sets.rows.indices[position]
         low, high = np.minimum(here, there), np.maximum(here, there)
         ends = pair_key(low, high, self.items)
         ours = among(ends, wanted)

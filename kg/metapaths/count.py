@@ -100,7 +100,7 @@ class PathCounts:
     attributes: list[AttributePaths] = field(default_factory=list)
     config: PathConfig = PathConfig()
 
-    def taken(self, user: int) -> IntArray:
+    def interacted(self, user: int) -> IntArray:
         """Rows of the items that a user (a row) took; none of nobody, -1."""
         counts = self.user_item.get("user-item")
         if user < 0 or counts is None:
