@@ -49,7 +49,7 @@ class Beauty:
 
     The data have no timestamps: the time of an interaction is its place in the user's own
     sequence, 0, 1, 2, ..., so that times of different users do not compare. Split it with
-    `kg.split.time:LeaveLast`, never with `TimeSplit`.
+    `kg.split.last:LeaveLast`, never with `TimeSplit`.
 
     Attributes:
         path: The folder of sequential_data.txt, items.csv and triples.tsv.gz.

@@ -43,7 +43,7 @@ _Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class BundleRec:
-    """The bundles of one domain, their makers and their items. Split it with `kg.split.time:GroupedSplit` by user.
+    """The bundles of one domain, their makers and their items. Split it with `kg.split.grouped:GroupedSplit` by user.
 
     What a user took is exactly the union of the user's bundles, and each bundle has one maker:
     an edge from user to item completes bundles with a recall@10 of 0.99 and says nothing. The

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from kg.errors import DataError, InputError
 from kg.graph import build_graph
-from kg.split.time import Held, Split
+from kg.split.held import Held, Split
 from kg.tables import Tables
 
 
@@ -46,7 +46,7 @@ class CatalogueSplit:
         events = len(build_graph(tables).events)
         if events:
             raise DataError(
-                f"{self}: the graph has {events} events of items taken; use one of the splits in kg.split.time"
+                f"{self}: the graph has {events} events of items taken; use TimeSplit, LeaveLast or GroupedSplit"
             )
         ids = tables.vocab(tables.schema.item.name).ids
         # Sorted, so that the draw does not depend on the order of rows.
@@ -67,7 +67,7 @@ class CatalogueSplit:
 
 
 def pseudo_events(items: pa.Array) -> pa.Table:
-    """An event of nobody, at no time, for each item id; columns as `kg.split.time.events_table` gives them."""
+    """An event of nobody, at no time, for each item id; columns as `kg.split.held.events_table` gives them."""
     nobody = pa.nulls(len(items), pa.string())
     return pa.table(
         {

@@ -12,7 +12,7 @@ from fusion.experiment import Recipe
 from kg.config import load
 from kg.errors import DataError
 from kg.sources.beauty import Beauty, parse
-from kg.split.time import LeaveLast
+from kg.split.last import LeaveLast
 
 RECIPE = Path(__file__).parents[3] / "fusion" / "recipes" / "beauty.toml"
 DATA = Path(os.environ.get("TROUSSEAU_DATA", "nowhere")) / "amazon_beauty_kg"

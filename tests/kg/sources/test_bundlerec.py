@@ -11,7 +11,8 @@ from fusion.experiment import Recipe
 from kg.config import load
 from kg.errors import DataError
 from kg.sources.bundlerec import _FILES, BundleRec, levels, parse
-from kg.split.time import GroupedSplit, events_table
+from kg.split.grouped import GroupedSplit
+from kg.split.held import events_table
 
 RECIPES = Path(__file__).parents[3] / "fusion" / "recipes"
 DATA = Path(os.environ.get("TROUSSEAU_DATA", "nowhere")) / "bundlerec"

@@ -18,7 +18,7 @@ from kg.sources import completejourney
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.completejourney import CompleteJourney, parse
 from kg.sources.folder import Folder, write_example
-from kg.split.time import events_table
+from kg.split.held import events_table
 from kg.stores.base import read_tables, write_tables
 from kg.stores.embedded import EmbeddedStore
 from kg.tables import Tables
