@@ -17,6 +17,7 @@ NODES_A_LINE = 6.0  # LensKit has 4.8
 ROOMS = {
     "kg": (
         ("errors", "ragged", "progress", "times"),
+        ("scalars",),
         ("schema", "config"),
         ("tables",),
         ("graph", "prices"),
