@@ -49,7 +49,9 @@ class EdgeList:
 
 @dataclass(frozen=True)
 class Events:
-    """Who took which item, when, together with what: the interactions with bundles resolved to items.
+    """Who took which item, when, together with what.
+
+    The interactions with bundles resolved to items.
 
     The items taken alone come first, in the order of the interaction edges. A bundle that
     several users took stands here once for each; where both the taking and the membership have
@@ -91,7 +93,10 @@ class Events:
 
     @property
     def lasting(self) -> npt.NDArray[np.bool_]:
-        """(E,) whether it is of a bundle without a taker and a time, as an editor's outfit: a fact, not an act."""
+        """(E,) whether it is of a bundle without a taker and a time, as an editor's outfit.
+
+        A fact, not an act.
+        """
         acts = np.zeros(
             self.bundle.max(initial=-1) + 2, bool
         )  # by bundle, and nothing for -1
@@ -171,7 +176,10 @@ class Graph:
         return edges
 
     def until(self, time: float) -> Self:
-        """The graph as it stood at a time: every edge and event later than it is gone, nodes and rows stay."""
+        """The graph as it stood at a time.
+
+        Every edge and event later than it is gone, nodes and rows stay.
+        """
         edges = {key: e.take(~(e.time > time)) for key, e in self.edges.items()}
         kept = replace(
             self, edges=edges, events=self.events.take(~(self.events.time > time))
@@ -202,7 +210,10 @@ class Graph:
         return replace(self, edges=edges, events=events)
 
     def without_items(self, items: IntArray) -> Self:
-        """The graph as if these items had never been taken: no event, interaction or membership; relations stay."""
+        """The graph as if these items had never been taken: no event, interaction or membership.
+
+        Relations stay.
+        """
         gone = np.zeros(self.size(self.item), bool)
         gone[items] = True
         edges = {}
@@ -216,7 +227,10 @@ class Graph:
         )
 
     def without_events(self, gone: npt.NDArray[np.bool_]) -> Self:
-        """The graph without the (user, item) interactions of these events, (len(events),) bool; bundles whole."""
+        """The graph without the (user, item) interactions of these events, (len(events),) bool.
+
+        Bundles whole.
+        """
         lost = self.events.take(gone)
         kept = self.without_bundles(np.unique(lost.bundle[lost.bundle >= 0]))
         direct = lost.take(lost.bundle < 0)
@@ -247,7 +261,10 @@ class Graph:
 
 
 def event_keys(events: Events, items: int) -> npt.NDArray[np.complex128]:
-    """(E,) what tells the events of users and items apart: user, item and time, an unknown time equal to itself."""
+    """(E,) what tells the events of users and items apart.
+
+    User, item and time, an unknown time equal to itself.
+    """
     # A complex number is a pair that numpy sorts and compares: (user and item, time).
     time = np.nan_to_num(events.time, nan=-1e300)
     return pair_key(events.user, events.item, items) + 1j * time

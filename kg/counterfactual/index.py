@@ -29,7 +29,13 @@ from kg.tables import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class QueryItemPair:
-    """A query and an item in rows: user (-1 where nobody is known), the context items, and the item asked about."""
+    """A query and an item in rows.
+
+    Attributes:
+        user: -1 where nobody is known.
+        context: (H,) the context items.
+        item: The item that is asked about.
+    """
 
     user: int
     context: IntArray
@@ -138,7 +144,7 @@ class CountIndex:
         return self.graph.events.take(self._of_item.of(np.array([item])))
 
     def joined(self, pairs: IntArray) -> IntArray:
-        """(n,) how many bundles (users, where there are none) hold both of (n, 2) items, as they were counted."""
+        """(n,) how many bundles, or users without any, hold both of (n, 2) items, as counted."""
         sets = self.changes.held if self.changes.held is not None else self.interactions
         if sets is None or not len(pairs):
             return np.zeros(len(pairs), np.int64)
@@ -149,7 +155,7 @@ class CountIndex:
     def lost_pairs(
         self, change: Change, pairs: IntArray, both: IntArray
     ) -> npt.NDArray[np.bool_]:
-        """(n,) of (n, 2) items that are joined, whether no bundle (or user) joins them any longer."""
+        """(n,) whether no bundle (or user) joins (n, 2) items that it joined any longer."""
         sets, lost = self.changes.held, change.held
         if sets is None:
             sets, lost = self.interactions, change.interacted

@@ -1,4 +1,4 @@
-"""Recount: what the metapath counts between a query and an item would be, had some edges never been there."""
+"""Recount: the metapath counts between a query and an item, had some edges never been there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Recounting the paths of kg.metapaths.relations: in the order taken, from item to item, and over what users are related to."""
+"""Recounting the paths of kg.metapaths.relations.
+
+In the order taken, from item to item, and over what users are related to.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ _NONE = np.zeros(0, np.int64)
 def order(
     index: CountIndex, pair: QueryItemPair, change: Change
 ) -> dict[str, FloatArray]:
-    """item-next-item (H,) and its cosine; nothing where the cut touches no taking that has an order."""
+    """item-next-item (H,) and its cosine.
+
+    Nothing where the cut touches no taking that has an order.
+    """
     counts, items = index.counts.item_item, index.items
     users = np.unique(
         change.gone.user[(change.gone.bundle < 0) & (change.gone.user >= 0)]
@@ -96,7 +102,10 @@ def kin(
     stored: dict[str, FloatArray],
     parts: Sequence[Values],
 ) -> dict[str, FloatArray]:
-    """item-attributes-item (H,): what items share, by the relations' parts, and how the item sells."""
+    """item-attributes-item (H,).
+
+    What items share, by the relations' parts, and how the item sells.
+    """
     counts = index.counts
     if "item-attributes-item" not in counts.item_item:
         return {}
@@ -157,7 +166,10 @@ def user_to_item(
 def of_neighbours(
     index: CountIndex, pair: QueryItemPair, change: Change
 ) -> dict[str, float]:
-    """user-item-user-item over the users that were counted as near; how near they are is counted anew."""
+    """user-item-user-item over the users that were counted as near.
+
+    How near they are is counted anew.
+    """
     counts = index.counts.user_item
     if NEAR not in counts or pair.user < 0:
         return {NEAR: 0.0} if NEAR in counts else {}

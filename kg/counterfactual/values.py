@@ -1,4 +1,7 @@
-"""Recounting the paths over what items are: the values of a relation that items share, and that go together."""
+"""Recounting the paths over what items are.
+
+The values of a relation that items share, and that go together.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +58,7 @@ class Values:
     def count(
         self, cut: Cut, change: Change, own: IntArray, decay: FloatArray
     ) -> tuple[FloatArray, float, float]:
-        """(H,) shared values, how the values go together, and how often the user took the item's."""
+        """(H,) shared values, how they go together, and how often the user took the item's."""
         lost = lost_ends(self._index, self.key, cut)
         sets, shared, held = self._left(lost), self._shared, self.held
         if len(lost):
@@ -82,7 +85,7 @@ class Values:
         )
 
     def kin(self, cut: Cut) -> FloatArray:
-        """(H,) the shared values without a cut's edges, each weighed as kg.metapaths.relations.kin does."""
+        """(H,) the shared values without the cut, weighed as in kg.metapaths.relations.kin."""
         lost = lost_ends(self._index, self.key, cut)
         sets, items = self._left(lost), self._index.items
         mine = sets[self.pair.item]
@@ -135,7 +138,10 @@ class Values:
         return shared
 
     def _lifted(self, change: Change, lost: IntArray) -> FloatArray:
-        """As _lift, where bundles have lost items, and items values: in each bundle, how many items have a value."""
+        """As _lift, where bundles have lost items, and items values.
+
+        In each bundle, how many items have a value.
+        """
         sets, items = self._index.changes.held, self._index.items
         assert sets is not None
         full, degrees = self._index.degrees(self.path)

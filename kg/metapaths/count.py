@@ -1,4 +1,7 @@
-"""Typed paths of one or two hops, counted: sparse matrices read off the schema and the training graph."""
+"""Typed paths of one or two hops, counted.
+
+Sparse matrices read off the schema and the training graph.
+"""
 
 from __future__ import annotations
 
@@ -111,7 +114,10 @@ class PathCounts:
 
 
 def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
-    """Count every typed path of the graph; nothing but the graph's own events and edges is looked at."""
+    """Count every typed path of the graph.
+
+    Nothing but the graph's own events and edges is looked at.
+    """
     config = config or PathConfig()
     events, items = graph.events, graph.size(graph.item)
     users = graph.size(graph.user) if graph.user else 0
@@ -211,7 +217,10 @@ def _groups(events: Events, items: int) -> Matrix | None:
 
 
 def _together(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
-    """Item to item through groups (rows of a 0/1 matrix): count, share of the target's groups, and cosine."""
+    """Item to item through groups (rows of a 0/1 matrix).
+
+    Count, share of the target's groups, and cosine.
+    """
     groups = groups.astype(np.float32)
     degree = np.maximum(np.asarray(groups.sum(0)).ravel(), 1)
     transposed = groups.T.tocsr()
@@ -271,7 +280,9 @@ def _attributes(
 
 
 def widen(counts: PathCounts, graph: Graph) -> PathCounts:
-    """The same counts for a graph with more items, attribute values or users at the end: the new ones count nothing.
+    """The same counts for a graph with more items, attribute values or users at the end.
+
+    The new ones count nothing.
 
     What the graph says of the new items' attributes is taken up, and with it what they share
     with others.

@@ -1,4 +1,4 @@
-"""Halves: the paths of one or two hops from an end to where it may meet the other end, and which of them are kept."""
+"""Half-paths: one or two hops from an end to where it may meet the other, and which are kept."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class Hop:
 
 @dataclass(frozen=True)
 class HalfPath:
-    """Paths of one kind from an end to nodes m, dearest first; `over` stands between, -1 where nothing does.
+    """Paths of one kind from an end to nodes m, dearest first.
+
+    `over` stands between, -1 where nothing does.
 
     `ends` are the distinct rows of the ends, ascending, and `end` says which of them a path has.
     """
@@ -85,7 +87,9 @@ class HalfPath:
 
 
 def cheapest(half: HalfPath, size: int, blank: bool) -> HalfPath:
-    """Of the paths from an end to a node the last two, over different nodes; where those are blank, they count for all.
+    """Of the paths from an end to a node the last two, over different nodes.
+
+    Where those are blank, they count for all.
 
     Two are enough: the cheapest whole path of a kind takes the first from one side and at
     worst the second from the other, where both first would go over one node.
@@ -116,7 +120,9 @@ def cheapest(half: HalfPath, size: int, blank: bool) -> HalfPath:
 def best(
     named: Sequence[tuple[IntArray, int]], cost: FloatArray, times: IntArray, each: int
 ) -> tuple[IntArray, IntArray]:
-    """The best few of N paths, and how many each stands for: all that are named alike, of which it is the cheapest.
+    """The best few of N paths, and how many each stands for.
+
+    All that are named alike, of which it is the cheapest.
 
     Args:
         named: (N,) what names a path, and how many values that has.

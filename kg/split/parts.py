@@ -1,4 +1,7 @@
-"""What the splits of events share: each event has a part, and nothing held out is left to train on."""
+"""What the splits of events share.
+
+Each event has a part, and nothing held out is left to train on.
+"""
 
 from __future__ import annotations
 
@@ -117,13 +120,17 @@ def refitted(
 
 
 def event_times(config: object, graph: Graph) -> FloatArray:
-    """When each event's thing was taken: a bundle's items all at the latest time that its taker has for them."""
+    """When each event's thing was taken.
+
+    A bundle's items all at the latest time that its taker has for them.
+    """
     events = graph.events
     lasting = events.lasting
     lost = np.flatnonzero(np.isnan(events.time) & ~(lasting & ~lasting.all()))
     if len(lost):
         raise DataError(
-            f"{config}: {len(lost)} of {len(events)} events have no time, one of them of {_lost(graph, lost)}"
+            f"{config}: {len(lost)} of {len(events)} events have no time, one of them of "
+            f"{_lost(graph, lost)}"
         )
     # Row -1 stands for nobody and for no bundle: both are counted from 0 here.
     bundles = int(events.bundle.max(initial=0)) + 2
@@ -149,9 +156,10 @@ def _lost(graph: Graph, lost: IntArray) -> str:
         for e in schema.edges
         if e.role != "relation" and e.target in reach and not e.time
     ]
-    return f"{what}; name the time of {' or '.join(untimed)} in the schema, or take kg.split.grouped:GroupedSplit"
+    remedy = f"name the time of {' or '.join(untimed)} in the schema"
+    return f"{what}; {remedy}, or take kg.split.grouped:GroupedSplit"
 
 
 def ranks(ids: pa.Array) -> IntArray:
-    """The place of each id among all in sorted order, so that no draw depends on the order of rows."""
+    """The place of each id in sorted order, so that no draw depends on the order of rows."""
     return np.asarray(pc.rank(ids, tiebreaker="first"), np.int64) - 1

@@ -31,7 +31,10 @@ def without(graph: Graph, cut) -> Graph:
 
 
 def wider(tables: Tables, seed: int, twice: bool = False) -> Tables:
-    """With relations between items and from users to brands; users and items have another to brands if twice."""
+    """With relations between items and from users to brands.
+
+    Users and items have another to brands if twice.
+    """
     rng = np.random.default_rng(seed)
     schema = tables.schema.to_dict()
     more = [

@@ -166,7 +166,9 @@ def test_files_are_read_as_they_are_and_faults_are_named(tmp_path):
     with pytest.raises(DataError, match=r"items\.csv: no such file"):
         Beauty(str(tmp_path)).load()
     (tmp_path / "items.csv").write_text(
-        'item,asin,title,brand,categories\n1,0012,"Comb, ""fine""",007,Beauty|Combs\n2,A2,,,Beauty\n'
+        "item,asin,title,brand,categories\n"
+        '1,0012,"Comb, ""fine""",007,Beauty|Combs\n'
+        "2,A2,,,Beauty\n"
     )
     tables = Beauty(str(tmp_path)).load()
     assert tables.nodes["product"].to_pylist()[0] == {

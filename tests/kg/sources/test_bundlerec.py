@@ -1,4 +1,4 @@
-"""BundleRec: categories with commas in their names, the leak's model case, and the counts of the real files."""
+"""BundleRec: categories with commas in their names, the leak's model case, the real counts."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Folds of a grouped split, what is refitted, and what a split's events say of bundles that have words."""
+"""Folds of a grouped split, what is refitted, and the words of a split's bundles."""
 
 from dataclasses import replace
 
