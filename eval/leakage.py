@@ -20,7 +20,9 @@ from fusion.experiment import Splitter, Task
 from fusion.query_batch import QueryBatch
 from fusion.tasks.folds import held_events
 from kg.graph import Events, Graph
-from kg.split.time import GroupedSplit, LeaveLast, Split
+from kg.split.grouped import GroupedSplit
+from kg.split.held import Split
+from kg.split.last import LeaveLast
 from kg.tables import IntArray, Tables
 
 TOP = 10

@@ -17,7 +17,8 @@ from kg.config import Component
 from kg.errors import InputError
 from kg.graph import Events, Graph
 from kg.metapaths.count import PathConfig
-from kg.split.time import Split, TimeSplit
+from kg.split.held import Split
+from kg.split.time import TimeSplit
 from kg.tables import Tables
 
 

@@ -19,7 +19,7 @@ from kg.errors import DataError, InputError
 from kg.graph import Events, Graph, build_graph
 from kg.metapaths.count import PathCounts, count_paths
 from kg.progress import tqdm
-from kg.split.time import Held, Split
+from kg.split.held import Held, Split
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,7 @@
-"""python -m kg: load a data set into a store, export it, check it, and draft a schema for a database you have."""
+"""python -m kg: load a data set into a store, export it, check it, or draft a schema.
+
+A schema is drafted for a database that was there before us.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,17 @@ from kg.stores.parquet import save_tables
 from kg.tables import Tables
 from kg.times import span_of
 
-_STORE = "a path, or the address of a Neo4j (neo4j://, bolt://; NEO4J_USERNAME, NEO4J_PASSWORD, NEO4J_DATABASE)"
+_STORE = (
+    "a path, or the address of a Neo4j (neo4j://, bolt://; "
+    "NEO4J_USERNAME, NEO4J_PASSWORD, NEO4J_DATABASE)"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 where all is well, 1 where a check fails, 2 on bad input, told in one line on stderr."""
+    """Run one command.
+
+    0 where all is well, 1 where a check fails, 2 on bad input, told in one line on stderr.
+    """
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
@@ -39,7 +48,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load(options: argparse.Namespace) -> int:
-    """Write a source's tables into a store; what is there already stays, but for what has the same id."""
+    """Write a source's tables into a store.
+
+    What is there already stays, but for what has the same id.
+    """
     tables = make_source(options.source, options.set).load()
     with open_store(options.store, create=True) as store:
         write_tables(store, tables)
@@ -54,7 +66,8 @@ def load(options: argparse.Namespace) -> int:
         )
     if any(count > written[name] for name, count in held.items()):
         print(
-            f"warning: {options.store} held more before, and still does; load into an empty one to be rid of it"
+            f"warning: {options.store} held more before, and still does; load into an "
+            "empty one to be rid of it"
         )
     return 0
 
@@ -69,7 +82,10 @@ def export(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Read and validate a store; 1 where its data break the schema or an item has neither edges nor words."""
+    """Read and validate a store.
+
+    1 where its data break the schema or an item has neither edges nor words.
+    """
     schema = _schema(options)
     with open_store(options.store) as store:
         try:
@@ -107,7 +123,8 @@ def check(options: argparse.Namespace) -> int:
             )
     if len(unknown):
         print(
-            f"FAILED: {len(unknown):,} items have neither edges nor text, such as {vocab.key(int(unknown[0]))!r}"
+            f"FAILED: {len(unknown):,} items have neither edges nor text, such as "
+            f"{vocab.key(int(unknown[0]))!r}"
         )
     return int(len(unknown) > 0)
 

@@ -1,4 +1,4 @@
-"""Recipes: TOML laid over frozen, typed dataclasses; a mistake is one clear error before any work starts."""
+"""Recipes: TOML laid over frozen, typed dataclasses; a mistake is one clear error at the start."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date
-from difflib import get_close_matches
 from pathlib import Path
 from typing import (
     Annotated,
@@ -23,28 +22,26 @@ from typing import (
     get_type_hints,
 )
 
-from kg.errors import InputError
+from kg.errors import InputError, field_error, near_miss
+from kg.scalars import TYPE_NAMES, choice, scalar, wrong_type
 from kg.times import MOMENT, days_of
 
 T = TypeVar("T")
 
 COMPONENT = "component"
 Component = Annotated[T, COMPONENT]
-"""A field whose class the recipe names: `split: Component[Splitter]` reads `class = "kg.split.time:TimeSplit"` and then that
-class's own fields. The class must be a dataclass; its instance must be a Splitter, a class or a runtime-checkable
-protocol (`Component[Any]`: anything)."""
+"""A field whose class the recipe names.
+
+`split: Component[Splitter]` reads `class = "kg.split.time:TimeSplit"`, then that class's own
+fields. The class must be a dataclass; its instance must be a Splitter, a class or a
+runtime-checkable protocol (`Component[Any]`: anything).
+"""
 
 _CLASS = re.compile(r"(kg|encoders|fusion|eval)(\.\w+)*:\w+")
-_WORDS: dict[Any, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a string",
-}
 
 
 class _Overrides(dict[str, Any]):
-    """A table that no file has, only overrides: it alters a default's tables where a file's table replaces them."""
+    """A table of overrides alone: it alters a default's tables where a file's replaces them."""
 
 
 def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
@@ -62,16 +59,17 @@ def build(kind: type[T], data: Mapping[str, Any], where: str) -> T:
 
     Raises:
         InputError: A key is unknown or missing, a value has the wrong type, or a class
-            refuses its values.
+            refuses its values; `field` is the dotted key.
     """
     try:
         return _build(kind, data, "", None)
     except InputError as error:
-        raise InputError(f"{where}: {error}") from error.__cause__
+        message = f"{where}: {error}"
+        raise InputError(message, field=error.field) from error.__cause__
 
 
 def load(kind: type[T], path: str | Path | None, overrides: Sequence[str] = ()) -> T:
-    """Read a recipe file, or the defaults alone where path is None, and lay `key.key=value` overrides over it.
+    """Read a recipe file and lay `key.key=value` overrides over it; without a path, over defaults.
 
     An override's value is written as in TOML; a bare word is a string: `text.tune=lora`,
     `training.epochs=3`.
@@ -96,7 +94,7 @@ def load(kind: type[T], path: str | Path | None, overrides: Sequence[str] = ()) 
 
 
 def to_dict(recipe: Any) -> dict[str, Any]:
-    """Every value of a recipe, defaults included, as plain JSON values; components carry their "class"."""
+    """Every value of a recipe, defaults included, as JSON has them; components with a "class"."""
     hints = get_type_hints(type(recipe), include_extras=True)
     return {
         f.name: _plain(getattr(recipe, f.name), hints[f.name])
@@ -106,14 +104,14 @@ def to_dict(recipe: Any) -> dict[str, Any]:
 
 
 def _build(kind: type[T], data: Any, path: str, base: Any) -> T:
-    """Fill `kind`; fields that data leaves out come from `base`, an instance of `kind`, where there is one."""
+    """Fill `kind`; what data leaves out comes from `base`, an instance of it, if any."""
     if not isinstance(data, Mapping):
-        raise _wrong(path, "a table", data)
+        raise wrong_type(path, "a table", data)
     hints = get_type_hints(kind, include_extras=True)
     known = {f.name: f for f in fields(cast(Any, kind)) if f.init}
     for key in data:
         if key not in known:
-            raise _fault(_join(path, key), f"unknown key{_guess(key, known)}")
+            raise field_error(_join(path, key), f"unknown key{near_miss(key, known)}")
     values: dict[str, Any] = {}
     for name, spec in known.items():
         default = _default(spec) if base is None else getattr(base, name)
@@ -121,64 +119,69 @@ def _build(kind: type[T], data: Any, path: str, base: Any) -> T:
             inner = None if default is MISSING else default
             values[name] = _convert(data[name], hints[name], _join(path, name), inner)
         elif default is MISSING:
-            raise _fault(_join(path, name), "missing; it has no default")
+            raise field_error(_join(path, name), "missing; it has no default")
         else:
             values[name] = default
     try:
         return kind(**values)
     except (ValueError, TypeError) as error:
-        raise _fault(path, str(error)) from error
+        inner = getattr(error, "field", "")
+        message = f"{path}: {error}" if path else str(error)
+        field = _join(path, inner) if inner else path
+        raise InputError(message, field=field) from error
 
 
 def _convert(value: Any, hint: Any, path: str, base: Any) -> Any:
+    """A value as its field's type wants it; `base` is the field's default, if any."""
     origin, args = get_origin(hint), get_args(hint)
     if origin is Annotated:
-        if MOMENT in args[1:] and isinstance(value, date):
-            return days_of(value)
-        return (
-            _component(value, args[0], path, base)
-            if COMPONENT in args[1:]
-            else _convert(value, args[0], path, base)
-        )
+        return _annotated(value, args, path, base)
     if origin in (Union, types.UnionType):
         return _union(value, args, path, base)
     if origin is Literal:
-        if not any(value == choice and type(value) is type(choice) for choice in args):
-            raise _fault(
-                path, f"must be one of {', '.join(map(repr, args))}, not {value!r}"
-            )
-        return value
+        return choice(value, args, path)
     if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise _wrong(path, "an array", value)
-        if args[-1] is not Ellipsis and len(value) != len(args):
-            raise _fault(path, f"must have {len(args)} elements, not {len(value)}")
-        kinds = args[:1] * len(value) if args[-1] is Ellipsis else args
-        pairs = enumerate(zip(value, kinds, strict=True))
-        return tuple(_convert(v, kind, f"{path}[{i}]", None) for i, (v, kind) in pairs)
+        return _tuple(value, args, path)
     if origin in (dict, Mapping):
-        if not isinstance(value, Mapping):
-            raise _wrong(path, "a table", value)
-        old = dict(base or {})
-        return (old if isinstance(value, _Overrides) else {}) | {
-            k: _convert(v, args[1], _join(path, k), old.get(k))
-            for k, v in value.items()
-        }
+        return _table(value, args[1], path, base)
     if is_dataclass(hint):
-        return _build(
-            cast(type[Any], hint), value, path, base if type(base) is hint else None
-        )
-    if hint is Any:
-        return value
-    if hint is float and type(value) is int:
-        return float(value)
-    if hint not in _WORDS:
-        raise InputError(f"{path}: a recipe cannot fill a field of type {hint}")
-    if (
-        type(value) is not hint or value != value
-    ):  # NaN passes every check that a class makes
-        raise _wrong(path, _WORDS[hint], value)
-    return value
+        kind = cast(type[Any], hint)
+        return _build(kind, value, path, base if type(base) is hint else None)
+    return value if hint is Any else scalar(value, hint, path)
+
+
+def _annotated(value: Any, args: tuple[Any, ...], path: str, base: Any) -> Any:
+    kind, *marks = args
+    if MOMENT in marks and isinstance(value, date):
+        return days_of(value)
+    if COMPONENT in marks:
+        return _component(value, kind, path, base)
+    return _convert(value, kind, path, base)
+
+
+def _tuple(value: Any, args: tuple[Any, ...], path: str) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise wrong_type(path, "an array", value)
+    kinds = args
+    if args[-1] is Ellipsis:
+        kinds = args[:1] * len(value)
+    if len(value) != len(kinds):
+        raise field_error(path, f"must have {len(kinds)} elements, not {len(value)}")
+    return tuple(
+        _convert(element, kind, f"{path}[{at}]", None)
+        for at, (element, kind) in enumerate(zip(value, kinds, strict=True))
+    )
+
+
+def _table(value: Any, kind: Any, path: str, base: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise wrong_type(path, "a table", value)
+    usual = dict(base or {})
+    given = {
+        key: _convert(inner, kind, _join(path, key), usual.get(key))
+        for key, inner in value.items()
+    }
+    return {**usual, **given} if isinstance(value, _Overrides) else given
 
 
 def _union(value: Any, args: tuple[Any, ...], path: str, base: Any) -> Any:
@@ -193,20 +196,20 @@ def _union(value: Any, args: tuple[Any, ...], path: str, base: Any) -> Any:
             errors.append(error)
     if len(errors) == 1:
         raise errors[0]
-    raise _wrong(
-        path, " or ".join(_WORDS.get(kind, str(kind)) for kind in kinds), value
+    raise wrong_type(
+        path, " or ".join(TYPE_NAMES.get(kind, str(kind)) for kind in kinds), value
     )
 
 
 def _component(value: Any, expected: Any, path: str, base: Any) -> Any:
     if not isinstance(value, Mapping):
-        raise _wrong(path, 'a table with class = "module:Class"', value)
+        raise wrong_type(path, 'a table with class = "module:Class"', value)
     rest = dict(value)
     # A default without keys is none that the given keys could be laid over.
     usual = None if base is None or (rest and not fields(base)) else class_name(base)
     name = rest.pop("class", usual)
     if name is None:
-        raise _fault(_join(path, "class"), 'missing; write class = "module:Class"')
+        raise field_error(_join(path, "class"), 'missing; write class = "module:Class"')
     kind = _find(name, _join(path, "class"))
     made = _build(kind, rest, path, base if type(base) is kind else None)
     if (
@@ -214,14 +217,14 @@ def _component(value: Any, expected: Any, path: str, base: Any) -> Any:
         and expected is not Any
         and not isinstance(made, expected)
     ):
-        raise _fault(_join(path, "class"), f"{name} is no {expected.__name__}")
+        raise field_error(_join(path, "class"), f"{name} is no {expected.__name__}")
     return made
 
 
 def _find(name: Any, path: str) -> type[Any]:
-    """The dataclass that "module:Class" names. Only this project's own modules are ever imported."""
+    """The dataclass that "module:Class" names; only this project's own modules are imported."""
     if not isinstance(name, str) or not _CLASS.fullmatch(name):
-        raise _fault(
+        raise field_error(
             path,
             f'must be "module:Class" in kg, encoders, fusion or eval, not {name!r}',
         )
@@ -229,7 +232,7 @@ def _find(name: Any, path: str) -> type[Any]:
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise _fault(path, f"cannot import {module_name}: {error}") from error
+        raise field_error(path, f"cannot import {module_name}: {error}") from error
     found = getattr(module, attribute, None)
     if not (isinstance(found, type) and is_dataclass(found)):
         ours = [
@@ -237,9 +240,9 @@ def _find(name: Any, path: str) -> type[Any]:
             for n, v in vars(module).items()
             if isinstance(v, type) and is_dataclass(v)
         ]
-        raise _fault(
+        raise field_error(
             path,
-            f"{module_name} has no dataclass {attribute!r}{_guess(attribute, ours)}",
+            f"{module_name} has no dataclass {attribute!r}{near_miss(attribute, ours)}",
         )
     return found
 
@@ -295,22 +298,3 @@ def _default(spec: Field[Any]) -> Any:
 
 def _join(path: str, key: str) -> str:
     return f"{path}.{key}" if path else str(key)
-
-
-def _fault(path: str, message: str) -> InputError:
-    return InputError(f"{path}: {message}" if path else message)
-
-
-def _wrong(path: str, wanted: str, value: Any) -> InputError:
-    return _fault(path, f"must be {wanted}, not the {type(value).__name__} {value!r}")
-
-
-def _guess(word: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = get_close_matches(word, known, 1)
-    return (
-        f"; did you mean {near[0]!r}?"
-        if near
-        else f"; there are {', '.join(known)}"
-        if known
-        else ""
-    )

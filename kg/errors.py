@@ -6,6 +6,9 @@ another class keeps its traceback: it is a fault of ours.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from difflib import get_close_matches
+
 
 class TrousseauError(Exception):
     """What was given cannot be used.
@@ -35,3 +38,16 @@ class StoreError(TrousseauError, RuntimeError):
 
 class RunError(TrousseauError, RuntimeError):
     """A run cannot be written or opened; the message names the folder, the fault and the remedy."""
+
+
+def field_error(field: str, message: str) -> InputError:
+    """What is wrong with a field, named by its dotted key; "" for the whole."""
+    return InputError(f"{field}: {message}" if field else message, field=field)
+
+
+def near_miss(word: str, known: Collection[str]) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    near = get_close_matches(word, known, 1)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; there are {', '.join(known)}" if known else ""

@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from kg.ragged import owners, pair_key, ranges, split_pairs
 from kg.schema import GraphSchema
 from kg.tables import FloatArray, IntArray, Tables, Vocab
 
@@ -48,7 +49,9 @@ class EdgeList:
 
 @dataclass(frozen=True)
 class Events:
-    """Who took which item, when, together with what: the interactions with bundles resolved to items.
+    """Who took which item, when, together with what.
+
+    The interactions with bundles resolved to items.
 
     The items taken alone come first, in the order of the interaction edges. A bundle that
     several users took stands here once for each; where both the taking and the membership have
@@ -90,7 +93,10 @@ class Events:
 
     @property
     def lasting(self) -> npt.NDArray[np.bool_]:
-        """(E,) whether it is of a bundle without a taker and a time, as an editor's outfit: a fact, not an act."""
+        """(E,) whether it is of a bundle without a taker and a time, as an editor's outfit.
+
+        A fact, not an act.
+        """
         acts = np.zeros(
             self.bundle.max(initial=-1) + 2, bool
         )  # by bundle, and nothing for -1
@@ -158,10 +164,9 @@ class Graph:
                 for e in self.schema.edges
                 if e.role in {"interaction", "membership"}
             )
-            pairs = np.unique(
-                events.user[owned] * self.size(self.item) + events.item[owned]
-            )
-            source, target = np.divmod(pairs, self.size(self.item))
+            items = self.size(self.item)
+            pairs = np.unique(pair_key(events.user[owned], events.item[owned], items))
+            source, target = split_pairs(pairs, items)
             blank = np.full(len(pairs), np.nan)
             edges[(user, name, self.item)] = EdgeList(
                 source, target, np.ones(len(pairs)), blank
@@ -171,7 +176,10 @@ class Graph:
         return edges
 
     def until(self, time: float) -> Self:
-        """The graph as it stood at a time: every edge and event later than it is gone, nodes and rows stay."""
+        """The graph as it stood at a time.
+
+        Every edge and event later than it is gone, nodes and rows stay.
+        """
         edges = {key: e.take(~(e.time > time)) for key, e in self.edges.items()}
         kept = replace(
             self, edges=edges, events=self.events.take(~(self.events.time > time))
@@ -202,7 +210,10 @@ class Graph:
         return replace(self, edges=edges, events=events)
 
     def without_items(self, items: IntArray) -> Self:
-        """The graph as if these items had never been taken: no event, interaction or membership; relations stay."""
+        """The graph as if these items had never been taken: no event, interaction or membership.
+
+        Relations stay.
+        """
         gone = np.zeros(self.size(self.item), bool)
         gone[items] = True
         edges = {}
@@ -216,7 +227,10 @@ class Graph:
         )
 
     def without_events(self, gone: npt.NDArray[np.bool_]) -> Self:
-        """The graph without the (user, item) interactions of these events, (len(events),) bool; bundles whole."""
+        """The graph without the (user, item) interactions of these events, (len(events),) bool.
+
+        Bundles whole.
+        """
         lost = self.events.take(gone)
         kept = self.without_bundles(np.unique(lost.bundle[lost.bundle >= 0]))
         direct = lost.take(lost.bundle < 0)
@@ -247,11 +261,13 @@ class Graph:
 
 
 def event_keys(events: Events, items: int) -> npt.NDArray[np.complex128]:
-    """(E,) what tells the events of users and items apart: user, item and time, an unknown time equal to itself."""
+    """(E,) what tells the events of users and items apart.
+
+    User, item and time, an unknown time equal to itself.
+    """
     # A complex number is a pair that numpy sorts and compares: (user and item, time).
-    return (
-        events.user * items + events.item + 1j * np.nan_to_num(events.time, nan=-1e300)
-    )
+    time = np.nan_to_num(events.time, nan=-1e300)
+    return pair_key(events.user, events.item, items) + 1j * time
 
 
 def build_graph(tables: Tables) -> Graph:
@@ -311,26 +327,9 @@ def events_of(
         for (_, name, _), edge in edges.items():
             if roles[name] == "membership":
                 repeats = np.maximum(count[edge.source], 1)
-                nth = np.arange(repeats.sum()) - np.repeat(
-                    np.cumsum(repeats) - repeats, repeats
-                )
-                rows = (
-                    np.repeat(
-                        np.where(count[edge.source] > 0, start[edge.source], -1),
-                        repeats,
-                    )
-                    + nth
-                )
-                source, target = (
-                    np.repeat(edge.source, repeats),
-                    np.repeat(edge.target, repeats),
-                )
-                parts.append(
-                    Events(
-                        user[rows],
-                        source,
-                        target,
-                        np.fmax(np.repeat(edge.time, repeats), time[rows]),
-                    )
-                )
+                owned_from = np.where(count[edge.source] > 0, start[edge.source], -1)
+                rows = ranges(owned_from, repeats)
+                member = edge.take(owners(repeats))
+                later = np.fmax(member.time, time[rows])
+                parts.append(Events(user[rows], member.source, member.target, later))
     return Events.join(parts, words)

@@ -27,7 +27,9 @@ def median_prices(
     wanted: pa.ChunkedArray | pa.Array,
     digits: int,
 ) -> pa.Array:
-    """The median of what was paid for each wanted key, rounded; null where nothing is known, or nothing was paid.
+    """The median of what was paid for each wanted key, rounded.
+
+    Null where nothing is known, or nothing was paid.
 
     Args:
         keys: (N,) whose price each payment was.

@@ -127,7 +127,8 @@ class EdgeType:
             )
         if language not in LANGUAGES or form not in FORMS or not isinstance(text, str):
             raise DataError(
-                f"{what} is no text by language ({', '.join(LANGUAGES)}) and form ({', '.join(FORMS)})"
+                f"{what} is no text by language ({', '.join(LANGUAGES)}) and form "
+                f"({', '.join(FORMS)})"
             )
         unknown: set[str] = set()
         try:
@@ -236,7 +237,10 @@ class GraphSchema:
         )
 
     def to_toml(self, comments: Mapping[str, str] | None = None) -> str:
-        """The inverse of from_toml, as text; what is empty is left out, a comment stands above the type it names."""
+        """The inverse of from_toml, as text.
+
+        What is empty is left out, a comment stands above the type it names.
+        """
         lines = []
         for kind, rows in self.to_dict().items():
             for row in rows:
@@ -312,7 +316,8 @@ def _make(kind: type[T], row: dict[str, Any], what: str) -> T:
         )
         if not all(isinstance(v, str) for v in values):
             raise DataError(
-                f"{what} {row.get('name', '?')!r}: {key} must be {'a list of names' if many else 'a name'}"
+                f"{what} {row.get('name', '?')!r}: {key} must be "
+                f"{'a list of names' if many else 'a name'}"
             )
     try:
         return kind(**row)

@@ -1,4 +1,7 @@
-"""Tables: the graph's facts as frozen Arrow tables, one a type; Vocab: external id <-> dense row."""
+"""Tables: the graph's facts as frozen Arrow tables, one a type.
+
+Vocab: external id <-> dense row.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,10 @@ def node_schema(node: NodeType) -> tuple[str, ...]:
 
 
 def edge_schema(edge: EdgeType) -> pa.Schema:
-    """The columns of an edge table: source, target and, where the type has them, weight and time."""
+    """The columns of an edge table.
+
+    They are source, target and, where the type has them, weight and time.
+    """
     columns = [pa.field("source", pa.string()), pa.field("target", pa.string())]
     columns += [pa.field("weight", pa.float64())] if edge.weight else []
     columns += [pa.field("time", pa.float64())] if edge.time else []
@@ -156,7 +162,7 @@ class Tables:
         )
 
     def in_order(self) -> Self:
-        """The same rows sorted by id, as every store gives them, so that no draw hangs on where they came from."""
+        """The same rows sorted by id, as every store gives them, whatever store they came from."""
         nodes = {name: table.sort_by("id") for name, table in self.nodes.items()}
         edges = {
             name: t.sort_by([(c, "ascending") for c in t.column_names])
@@ -165,7 +171,10 @@ class Tables:
         return replace(self, nodes=nodes, edges=edges)
 
     def fingerprint(self) -> str:
-        """SHA-256 of schema and contents; the same whatever the order of rows or the store they came from."""
+        """SHA-256 of schema and contents.
+
+        The same whatever the order of rows or the store they came from.
+        """
         digest = hashlib.sha256(repr(sorted(self.schema.to_dict().items())).encode())
         for kind, tables in (("node", self.nodes), ("edge", self.edges)):
             for name, table in sorted(tables.items()):
@@ -194,7 +203,9 @@ def _canonical(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """A property in one of the types that every store keeps: string, int64, float64, bool, date32, timestamp[us].
+    """A property in one of the types that every store keeps.
+
+    String, int64, float64, bool, date32, timestamp[us].
 
     Lists of scalars are joined by ", ", timestamps are turned to UTC, a column of nulls is one
     of strings.
@@ -226,7 +237,8 @@ def plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
         raise DataError(f"{where}: {error}") from error
     raise DataError(
-        f"{where}: {kind} is no type of a property; text, numbers, booleans, dates and lists of these are"
+        f"{where}: {kind} is no type of a property; text, numbers, booleans, dates and "
+        "lists of these are"
     )
 
 
@@ -290,7 +302,10 @@ def plain_edges(edge: EdgeType, table: pa.Table) -> pa.Table:
 
 
 def in_days(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Dates and timestamps as days since 1970-01-01, to the microsecond until 2255; anything else as it is."""
+    """Dates and timestamps as days since 1970-01-01, to the microsecond until 2255.
+
+    Anything else as it is.
+    """
     if not (pa.types.is_timestamp(values.type) or pa.types.is_date(values.type)):
         return values
     micros = values.cast(pa.timestamp("us"), safe=False).cast(pa.int64())
@@ -325,6 +340,7 @@ def _check_edges(
             lost = table[end].filter(pc.invert(known))
             example = lost[0].as_py()
             raise DataError(
-                f"edge type {edge.name!r}: {len(lost)} edges have a {end} that is no {name}: {example!r}"
+                f"edge type {edge.name!r}: {len(lost)} edges have a {end} that is no "
+                f"{name}: {example!r}"
             )
     return table

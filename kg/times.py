@@ -6,12 +6,16 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import numpy as np
+import numpy.typing as npt
 
-from kg.tables import FloatArray
+FloatArray = npt.NDArray[np.float64]
 
 MOMENT = "moment"
 Moment = Annotated[float, MOMENT]
-"""A setting that is a time of the graph: a number in its unit, or in a recipe a date or a moment, counted in days."""
+"""A setting that is a time of the graph.
+
+A number in its unit, or in a recipe a date or a moment, counted in days.
+"""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WRITTEN = ", dates written as numbers, which are no days: make them dates (2024-12-31)"
@@ -22,7 +26,10 @@ _DAYS = (
 
 
 def days_of(when: date) -> float:
-    """Days since 1970 of a date's first moment, or of a moment, in UTC where it has no zone; as an edge's are."""
+    """Days since 1970 of a date's first moment, or of a moment, in UTC where it has no zone.
+
+    As an edge's are.
+    """
     if not isinstance(when, datetime):
         when = datetime(when.year, when.month, when.day, tzinfo=UTC)
     return ((when if when.tzinfo else when.replace(tzinfo=UTC)) - _EPOCH) / timedelta(
@@ -31,7 +38,7 @@ def days_of(when: date) -> float:
 
 
 def dates_of(times: FloatArray) -> str:
-    """The first and the last of some times as dates in brackets, "" where they cannot be days since 1970."""
+    """The first and the last of some times as dates in brackets, "" where they can be no days."""
     if not len(times) or times.min() <= _DAYS[0] or times.max() >= _DAYS[1]:
         return ""
     first, last = (
@@ -51,7 +58,7 @@ def span_of(times: FloatArray) -> str:
 
 
 def _written(times: FloatArray) -> bool:
-    """Whether all are dates written as one number, 20241231, between which one cannot count days."""
+    """Whether all are dates written as one number, 20241231, which counts no days."""
     if times.min() < 19000101 or times.max() > 21991231 or (times % 1).any():
         return False
     months, days = times // 100 % 100, times % 100

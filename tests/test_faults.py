@@ -33,10 +33,10 @@ FAULTS = [
     ),
     Fault(
         "held-out bundles stay in the training tables",
-        "kg/split/time.py",
-        "kept_nodes[bundle.name] = bundle_part == _TRAIN",
-        "kept_nodes[bundle.name] = bundle_part >= _TRAIN",
-        "tests/kg/split/test_time.py::TestEverySplit::test_leaks_nothing",
+        "kg/split/parts.py",
+        "kept_nodes[bundle.name] = bundle_part == TRAIN",
+        "kept_nodes[bundle.name] = bundle_part >= TRAIN",
+        "tests/kg/split/test_parts.py::TestEverySplit::test_leaks_nothing",
     ),
     Fault(
         "a fold's graph holds what is asked about",

@@ -16,9 +16,10 @@ NODES_A_LINE = 6.0  # LensKit has 4.8
 # Rooms in one line do not know each other. A file that is not named stands above all rooms.
 ROOMS = {
     "kg": (
-        ("errors", "ragged", "progress"),
+        ("errors", "ragged", "progress", "times"),
+        ("scalars",),
         ("schema", "config"),
-        ("times", "tables"),
+        ("tables",),
         ("graph", "prices"),
         ("split", "metapaths", "pathfinding"),
         ("counterfactual",),

@@ -75,7 +75,7 @@ class ExplanationTarget:
     @cached_property
     def ground(self) -> LocalCounts:
         """What its counts are made of."""
-        return self.recount.ground(self.place)
+        return self.recount.local_counts(self.place)
 
     @cached_property
     def whole(self) -> Counted:

@@ -257,7 +257,9 @@ class Explainer:
 
     def sources(self, spot: ExplanationTarget) -> list[Node]:
         """The query's items and user as nodes."""
-        sources: list[Node] = [(self.graph.item, int(row)) for row in spot.place.hand]
+        sources: list[Node] = [
+            (self.graph.item, int(row)) for row in spot.place.context
+        ]
         if spot.place.user >= 0 and self.graph.user:
             sources.append((self.graph.user, spot.place.user))
         return sources
@@ -373,7 +375,7 @@ class Explainer:
         )
         return (
             said.at_hand(name)
-            if kind == self.graph.item and row in spot.place.hand
+            if kind == self.graph.item and row in spot.place.context
             else name
         )
 

@@ -116,7 +116,11 @@ class Segmenter:
         return own
 
     def _common(self, kind: str, a: int, b: int) -> IntArray:
-        sets = self.recount.changes.held if kind == "together" else self.recount.taken
+        sets = (
+            self.recount.changes.held
+            if kind == "together"
+            else self.recount.interactions
+        )
         if sets is None:
             return _NONE
         of_a = sets.holding(a)

@@ -285,5 +285,5 @@ class Ranker:
         """
         allowed = self.facts.allowed(where)
         if where.exclude_seen:
-            allowed[self.counts.taken(self._user(user))] = False
+            allowed[self.counts.interacted(self._user(user))] = False
         return allowed

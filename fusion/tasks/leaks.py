@@ -48,7 +48,7 @@ def check_held(graph: Graph, held: pa.Table) -> None:
 
     Args:
         graph: Of the training tables.
-        held: As kg.split.time.events_table gives them.
+        held: As kg.split.held.events_table gives them.
 
     Raises:
         DataError: A held-out bundle has an edge or event in the graph, or a held-out taking of

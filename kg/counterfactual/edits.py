@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from kg.graph import EdgeKey, Events, Graph, event_keys, events_of
 from kg.metapaths.sparse import Matrix, matrix_of
+from kg.ragged import owners, pair_key, ranges, split_pairs
 from kg.tables import FloatArray, IntArray
 
 Cut = Mapping[
@@ -41,9 +42,7 @@ class Index:
         start, stop = (
             np.searchsorted(self._sorted, values, side) for side in ("left", "right")
         )
-        count = stop - start
-        first = np.repeat(start - np.cumsum(count) + count, count)
-        return np.sort(self._order[first + np.arange(int(count.sum()))])
+        return np.sort(self._order[ranges(start, stop - start)])
 
 
 class Sets:
@@ -92,14 +91,14 @@ class Change:
         come: Events that are there in their stead: those of a bundle that lost an owner, or
             one of two equal edges.
         held: (n, 2) bundles and the items that they no longer hold.
-        taken: (n, 2) users and the items that they no longer take.
+        interacted: (n, 2) users and the items that they no longer take.
         owned: (n, 2) users and the items that they no longer take in bundles.
     """
 
     gone: Events
     come: Events
     held: IntArray
-    taken: IntArray
+    interacted: IntArray
     owned: IntArray
 
 
@@ -108,20 +107,24 @@ class _Counts:
 
     def __init__(self, user: IntArray, item: IntArray, items: int) -> None:
         self.items = items
-        self.keys, self.counts = np.unique(user * items + item, return_counts=True)
+        self.keys, self.counts = np.unique(
+            pair_key(user, item, items), return_counts=True
+        )
 
     def lost(self, gone: Events, come: Events) -> IntArray:
         """(n, 2) pairs of which nothing is left."""
-        keys, fewer = np.unique(gone.user * self.items + gone.item, return_counts=True)
+        keys, fewer = np.unique(
+            pair_key(gone.user, gone.item, self.items), return_counts=True
+        )
         if len(come) and len(keys):
             again, more = np.unique(
-                come.user * self.items + come.item, return_counts=True
+                pair_key(come.user, come.item, self.items), return_counts=True
             )
             at = np.minimum(np.searchsorted(keys, again), len(keys) - 1)
             same = keys[at] == again
             fewer[at[same]] -= more[same]
         left = self.counts[np.searchsorted(self.keys, keys)] - fewer
-        return np.stack(np.divmod(keys[left <= 0], self.items), 1).astype(np.int64)
+        return np.stack(split_pairs(keys[left <= 0], self.items), 1)
 
 
 class Changes:
@@ -149,10 +152,10 @@ class Changes:
         self._members = held
         events = graph.events
         known = events.take(events.user >= 0)
-        self._taken = _Counts(known.user, known.item, self.items)
+        self._interactions = _Counts(known.user, known.item, self.items)
         inside = known.take(known.bundle >= 0)
         self._owned = (
-            self._taken
+            self._interactions
             if len(inside) == len(known)
             else _Counts(inside.user, inside.item, self.items)
         )
@@ -164,7 +167,7 @@ class Changes:
     def _pairs(self, key: EdgeKey, rows: IntArray | None) -> IntArray:
         edge = self.graph.edges[key]
         edge = edge if rows is None else edge.take(rows)
-        return edge.source * self.items + edge.target
+        return pair_key(edge.source, edge.target, self.items)
 
     @cached_property
     def held(self) -> Sets | None:
@@ -224,9 +227,9 @@ class Changes:
         )
         by_users = [events.take(events.user >= 0) for events in (old, new)]
         in_bundles = [events.take(events.bundle >= 0) for events in by_users]
-        lost = self._taken.lost(*by_users)
+        lost = self._interactions.lost(*by_users)
         owned_lost = (
-            lost if self._owned is self._taken else self._owned.lost(*in_bundles)
+            lost if self._owned is self._interactions else self._owned.lost(*in_bundles)
         )
         return Change(old, new, self._lost_held(cut), lost, owned_lost)
 
@@ -241,11 +244,11 @@ class Changes:
         )
         if self._parallel and len(gone):
             for key in self._members:
-                rows = self._index[key].of(distinct(gone // self.items))
+                rows = self._index[key].of(distinct(split_pairs(gone, self.items)[0]))
                 gone = np.setdiff1d(
                     gone, self._pairs(key, np.setdiff1d(rows, cut.get(key[1], _NONE)))
                 )
-        return np.stack(np.divmod(gone, self.items), 1).astype(np.int64)
+        return np.stack(split_pairs(gone, self.items), 1)
 
 
 def remaining(events: Events, change: Change, items: int) -> npt.NDArray[np.bool_]:
@@ -258,8 +261,8 @@ def remaining(events: Events, change: Change, items: int) -> npt.NDArray[np.bool
             alone & np.isin(event_keys(events, items), event_keys(direct, items))
         )
     if len(direct) < len(change.gone):
-        held = change.gone.bundle * items + change.gone.item
-        stays &= alone | ~np.isin(events.bundle * items + events.item, held)
+        held = pair_key(change.gone.bundle, change.gone.item, items)
+        stays &= alone | ~np.isin(pair_key(events.bundle, events.item, items), held)
     return stays
 
 
@@ -276,10 +279,10 @@ def among(values: IntArray, ordered: IntArray) -> npt.NDArray[np.bool_]:
 
 def column(matrix: Matrix, rows: IntArray, at: int) -> FloatArray:
     """(len(rows),) one column of some rows of a sparse matrix."""
-    owner, place = entries(matrix, rows)
-    hit = matrix.indices[place] == at
+    owner, position = entries(matrix, rows)
+    hit = matrix.indices[position] == at
     return np.asarray(
-        np.bincount(owner[hit], matrix.data[place[hit]], minlength=len(rows)), float
+        np.bincount(owner[hit], matrix.data[position[hit]], minlength=len(rows)), float
     )
 
 
@@ -287,5 +290,4 @@ def entries(matrix: Matrix, rows: IntArray) -> tuple[IntArray, IntArray]:
     """For every entry of some rows of a sparse matrix: which of these rows, and where it stands."""
     starts = matrix.indptr[rows].astype(np.int64)
     count = matrix.indptr[rows + 1] - starts
-    first = np.repeat(starts - np.cumsum(count) + count, count)
-    return np.repeat(np.arange(len(rows)), count), first + np.arange(len(first))
+    return owners(count), ranges(starts, count)

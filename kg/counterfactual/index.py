@@ -23,21 +23,28 @@ from kg.metapaths.knn import nearest
 from kg.metapaths.relations import transitions
 from kg.metapaths.sparse import Matrix, matrix_of, unit_rows
 from kg.metapaths.svd import Factors, item_factors
+from kg.ragged import pair_key, split_pairs
 from kg.tables import FloatArray, IntArray
 
 
 @dataclass(frozen=True)
 class QueryItemPair:
-    """A query and an item in rows: user (-1 where nobody is known), the context items, and the item asked about."""
+    """A query and an item in rows.
+
+    Attributes:
+        user: -1 where nobody is known.
+        context: (H,) the context items.
+        item: The item that is asked about.
+    """
 
     user: int
-    hand: IntArray
+    context: IntArray
     item: int
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The counts of one place, named as those of PathCounts.
+    """The counts of one (query, item) pair, named as those of PathCounts.
 
     Attributes:
         user_item: From the user to the item.
@@ -45,7 +52,7 @@ class Counted:
         item: Of the item alone.
         user: Of the user alone.
         values: By relation, (H,) how many values each context item shares with the item.
-        together: By relation, how much likelier the values at hand and the item's are in one
+        together: By relation, how much likelier the context items' values and the item's are in one
             bundle than by chance.
         of_user: By relation, how often the user took the item's values.
     """
@@ -81,7 +88,7 @@ class CountIndex:
         self._near: dict[int, IntArray] = {}
 
     @cached_property
-    def taken(self) -> Sets | None:
+    def interactions(self) -> Sets | None:
         """Users and the items that they took."""
         counts = self.counts.user_item.get("user-item")
         return None if counts is None else Sets(counts)
@@ -137,21 +144,21 @@ class CountIndex:
         return self.graph.events.take(self._of_item.of(np.array([item])))
 
     def joined(self, pairs: IntArray) -> IntArray:
-        """(n,) how many bundles (users, where there are none) hold both of (n, 2) items, as they were counted."""
-        sets = self.changes.held if self.changes.held is not None else self.taken
+        """(n,) how many bundles, or users without any, hold both of (n, 2) items, as counted."""
+        sets = self.changes.held if self.changes.held is not None else self.interactions
         if sets is None or not len(pairs):
             return np.zeros(len(pairs), np.int64)
-        path = f"item-{'user' if sets is self.taken else 'bundle'}-item"
+        path = f"item-{'user' if sets is self.interactions else 'bundle'}-item"
         both = np.asarray(self.counts.item_item[path][pairs[:, 0], pairs[:, 1]])
         return np.round(both).ravel().astype(np.int64)
 
     def lost_pairs(
         self, change: Change, pairs: IntArray, both: IntArray
     ) -> npt.NDArray[np.bool_]:
-        """(n,) of (n, 2) items that are joined, whether no bundle (or user) joins them any longer."""
+        """(n,) whether no bundle (or user) joins (n, 2) items that it joined any longer."""
         sets, lost = self.changes.held, change.held
         if sets is None:
-            sets, lost = self.taken, change.taken
+            sets, lost = self.interactions, change.interacted
         out = np.zeros(len(pairs), bool)
         if sets is None or not len(lost) or not len(pairs):
             return out
@@ -160,20 +167,18 @@ class CountIndex:
         maybe = np.flatnonzero(
             (both > 0) & (both <= fewer[pairs[:, 0]] + fewer[pairs[:, 1]])
         )
-        keys = np.sort(pairs[maybe], 1) @ np.array([self.items, 1])
+        low, high = np.sort(pairs[maybe], 1).T
+        keys = pair_key(low, high, self.items)
         wanted = distinct(keys)
-        owner, place = entries(sets.rows, lost[:, 0])
-        ends = np.sort(
-            np.stack([lost[owner, 1], sets.rows.indices[place]], 1), 1
-        ) @ np.array([self.items, 1])
+        owner, position = entries(sets.rows, lost[:, 0])
+        here, there = lost[owner, 1], sets.rows.indices[position]
+        low, high = np.minimum(here, there), np.maximum(here, there)
+        ends = pair_key(low, high, self.items)
         ours = among(ends, wanted)
         groups = sets.rows.shape[0]
-        parted = (
-            distinct(
-                np.searchsorted(wanted, ends[ours]) * groups + lost[owner[ours], 0]
-            )
-            // groups
-        )
+        joined = np.searchsorted(wanted, ends[ours])
+        parting = distinct(pair_key(joined, lost[owner[ours], 0], groups))
+        parted, _ = split_pairs(parting, groups)
         out[maybe] = (
             np.bincount(parted, minlength=len(wanted))[np.searchsorted(wanted, keys)]
             >= both[maybe]

@@ -1,4 +1,4 @@
-"""Recount: what the metapath counts between a query and an item would be, had some edges never been there."""
+"""Recount: the metapath counts between a query and an item, had some edges never been there."""
 
 from __future__ import annotations
 
@@ -36,99 +36,99 @@ class Recount(CountIndex):
         counts: Its counts.
     """
 
-    def ground(self, place: QueryItemPair) -> LocalCounts:
-        """What all recounts of one place share."""
-        return LocalCounts(self, place)
+    def local_counts(self, pair: QueryItemPair) -> LocalCounts:
+        """What all recounts of one pair share."""
+        return LocalCounts(self, pair)
 
-    def count(self, place: QueryItemPair, cut: Cut) -> Counted:
-        """The counts of a place without the cut's edges."""
-        return self.ground(place).count(cut, self.changes.of(cut))
+    def count(self, pair: QueryItemPair, cut: Cut) -> Counted:
+        """The counts of a pair without the cut's edges."""
+        return self.local_counts(pair).count(cut, self.changes.of(cut))
 
 
 class LocalCounts:
-    """One place, and what its counts are made of.
+    """One pair, and what its counts are made of.
 
     Args:
-        recount: Of the graph.
-        place: Where.
+        index: Of the graph.
+        pair: Where.
     """
 
-    def __init__(self, recount: Recount, place: QueryItemPair) -> None:
-        self.recount, self.place = recount, place
-        graph, counts, none = recount.graph, recount.counts, np.zeros(0, np.int64)
+    def __init__(self, index: CountIndex, pair: QueryItemPair) -> None:
+        self.index, self.pair = index, pair
+        graph, counts, none = index.graph, index.counts, np.zeros(0, np.int64)
         self.own = graph.events.take(
-            recount.of_users(np.array([place.user])) if place.user >= 0 else none
+            index.of_users(np.array([pair.user])) if pair.user >= 0 else none
         )
-        self.at_item = recount.of_item(place.item)
+        self.at_item = index.of_item(pair.item)
         self.rows = distinct(self.own.item)
-        named = (("user", recount.taken), ("bundle", recount.changes.held))
+        named = (("user", index.interactions), ("bundle", index.changes.held))
         self._groups = [(name, sets) for name, sets in named if sets is not None]
         self._beside = {
-            name: sets.beside(sets.holding(place.item)) for name, sets in self._groups
+            name: sets.beside(sets.holding(pair.item)) for name, sets in self._groups
         }
         self.stored = {
-            name: column(m, place.hand, place.item)
+            name: column(m, pair.context, pair.item)
             for name, m in counts.item_item.items()
         }
         self._near = np.zeros(len(self.rows), bool)
         self._found = False
         if self._groups and "user-item-item" in counts.user_item:
             through = counts.item_item[f"item-{self._groups[-1][0]}-item cosine"]
-            self._near = column(through, self.rows, place.item) > 0
+            self._near = column(through, self.rows, pair.item) > 0
             whole = counts.user_item["user-item-item"]
             self._found = (
-                place.user >= 0
-                and column(whole, np.array([place.user]), place.item)[0] > 0
+                pair.user >= 0
+                and column(whole, np.array([pair.user]), pair.item)[0] > 0
             )
         self._factored = False
         if (
-            PURESVD in counts.user_item and place.user >= 0
+            PURESVD in counts.user_item and pair.user >= 0
         ):  # what the user has has no score, but may lose its takings
             stored = column(
-                counts.user_item[PURESVD], np.array([place.user]), place.item
+                counts.user_item[PURESVD], np.array([pair.user]), pair.item
             )[0]
-            self._factored = stored > 0 or place.item in self.rows
+            self._factored = stored > 0 or pair.item in self.rows
         self._values = [
-            Values(recount, path, place, self.own.item) for path in counts.attributes
+            Values(index, path, pair, self.own.item) for path in counts.attributes
         ]
 
     def count(self, cut: Cut, change: Change) -> Counted:
         """Its counts without the cut's edges."""
-        recount, place = self.recount, self.place
-        newest = recount.newest(change)
+        index, pair = self.index, self.pair
+        newest = index.newest(change)
         own = (
-            self.own.take(remaining(self.own, change, recount.items))
+            self.own.take(remaining(self.own, change, index.items))
             if len(self.own)
             else self.own
         )
         if len(self.own) and len(change.come):
-            own = Events.join([own, change.come.take(change.come.user == place.user)])
+            own = Events.join([own, change.come.take(change.come.user == pair.user)])
         decay = np.exp2(
-            -np.nan_to_num(newest - own.time) / recount.counts.config.half_life
+            -np.nan_to_num(newest - own.time) / index.counts.config.half_life
         )
         user_item: dict[str, float] = {}
-        if recount.taken is not None:
-            mine = own.item == place.item
+        if index.interactions is not None:
+            mine = own.item == pair.item
             user_item["user-item"] = float(mine.sum())
             user_item["user-item recent"] = float(decay[mine].sum())
             user_item["user-item last"] = float(decay[mine].max(initial=0))
-            if PURESVD in recount.counts.user_item:
+            if PURESVD in index.counts.user_item:
                 user_item[PURESVD] = 0.0
                 if self._factored and not mine.any():
                     items, times = np.unique(own.item, return_counts=True)
-                    near = recount.factors[items] @ recount.factors[place.item]
+                    near = index.factors[items] @ index.factors[pair.item]
                     user_item[PURESVD] = max(float(np.log1p(times) @ near), 0.0)
         item_item: dict[str, FloatArray] = {}
         near = np.zeros(len(self.rows))
         for name, sets in self._groups:
-            lost = change.taken if name == "user" else change.held
+            lost = change.interacted if name == "user" else change.held
             both, degree = self._beside[name], sets.sizes
             if len(lost):
-                both = both - sets.fewer_beside(place.item, lost)
-                degree = degree - np.bincount(lost[:, 1], minlength=recount.items)
-            mine, path = max(int(degree[place.item]), 1), f"item-{name}-item"
-            hand = both[place.hand].astype(float)
-            cosine = hand / np.sqrt(np.maximum(degree[place.hand], 1) * mine)
+                both = both - sets.fewer_beside(pair.item, lost)
+                degree = degree - np.bincount(lost[:, 1], minlength=index.items)
+            mine, path = max(int(degree[pair.item]), 1), f"item-{name}-item"
+            hand = both[pair.context].astype(float)
+            cosine = hand / np.sqrt(np.maximum(degree[pair.context], 1) * mine)
             for kind, values in (
                 (path, hand),
                 (f"{path} share", hand / mine),
@@ -138,21 +138,21 @@ class LocalCounts:
             near = both[self.rows] / np.sqrt(
                 np.maximum(degree[self.rows], 1) * mine
             )  # bundles come last
-        if "user-item-item" in recount.counts.user_item:
+        if "user-item-item" in index.counts.user_item:
             found = 0.0
             if self._found:
-                near = near * self._near * (self.rows != place.item)
+                near = near * self._near * (self.rows != pair.item)
                 found = float(decay @ near[np.searchsorted(self.rows, own.item)]) / max(
                     float(decay.sum()), 1e-9
                 )
             user_item["user-item-item"] = found
         facts = self._facts(change, newest)
-        item_item |= order(recount, place, change) | item_to_item(recount, place, cut)
+        item_item |= order(index, pair, change) | item_to_item(index, pair, cut)
         item_item |= kin(
-            recount, place, cut, facts["popularity"], self.stored, self._values
+            index, pair, cut, facts["popularity"], self.stored, self._values
         )
-        user_item |= user_to_item(recount, place, cut, change) | of_neighbours(
-            recount, place, change
+        user_item |= user_to_item(index, pair, cut, change) | of_neighbours(
+            index, pair, change
         )
         item_item = {**self.stored, **item_item}
         values, together, of_user = {}, {}, {}
@@ -163,24 +163,22 @@ class LocalCounts:
                 together[part.path.name],
                 of_user[part.path.name],
             ) = told
-        history = (
-            {"history": float(len(own))} if "history" in recount.counts.user else {}
-        )
+        history = {"history": float(len(own))} if "history" in index.counts.user else {}
         return Counted(user_item, item_item, facts, history, values, together, of_user)
 
     def _facts(self, change: Change, newest: float) -> dict[str, float]:
-        late = newest - self.recount.counts.config.recent
+        late = newest - self.index.counts.config.recent
         popular = recent = 0
         for events, sign in ((self.at_item, 1), (change.gone, -1), (change.come, 1)):
-            mine = events.item == self.place.item
+            mine = events.item == self.pair.item
             popular += sign * int(mine.sum())
             recent += sign * int(
                 (mine & (np.isnan(newest) | (events.time > late))).sum()
             )
         facts = {"popularity": float(popular), "recent popularity": float(recent)}
-        if "repeats" in self.recount.counts.item and self.recount.taken is not None:
-            fewer = int((change.taken[:, 1] == self.place.item).sum())
+        if "repeats" in self.index.counts.item and self.index.interactions is not None:
+            fewer = int((change.interacted[:, 1] == self.pair.item).sum())
             facts["repeats"] = popular / max(
-                int(self.recount.taken.sizes[self.place.item]) - fewer, 1
+                int(self.index.interactions.sizes[self.pair.item]) - fewer, 1
             )
         return facts

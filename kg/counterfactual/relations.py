@@ -1,4 +1,7 @@
-"""Recounting the paths of kg.metapaths.relations: in the order taken, from item to item, and over what users are related to."""
+"""Recounting the paths of kg.metapaths.relations.
+
+In the order taken, from item to item, and over what users are related to.
+"""
 
 from __future__ import annotations
 
@@ -25,24 +28,27 @@ _NONE = np.zeros(0, np.int64)
 
 
 def order(
-    recount: CountIndex, place: QueryItemPair, change: Change
+    index: CountIndex, pair: QueryItemPair, change: Change
 ) -> dict[str, FloatArray]:
-    """item-next-item (H,) and its cosine; nothing where the cut touches no taking that has an order."""
-    counts, items = recount.counts.item_item, recount.items
+    """item-next-item (H,) and its cosine.
+
+    Nothing where the cut touches no taking that has an order.
+    """
+    counts, items = index.counts.item_item, index.items
     users = np.unique(
         change.gone.user[(change.gone.bundle < 0) & (change.gone.user >= 0)]
     )
     if "item-next-item" not in counts or not len(users):
         return {}
-    whole = recount.followed
-    before = recount.graph.events.take(recount.of_users(users))
+    whole = index.followed
+    before = index.graph.events.take(index.of_users(users))
     after = before.take(remaining(before, change, items))
     delta = followed(after, items) - followed(before, items)
-    out = np.maximum(_sums(whole, 1) + _sums(delta, 1), 1)[place.hand]
-    into = np.maximum(_sums(whole, 0) + _sums(delta, 0), 1)[place.item]
-    found = column(whole + delta, place.hand, place.item)
+    out = np.maximum(_sums(whole, 1) + _sums(delta, 1), 1)[pair.context]
+    into = np.maximum(_sums(whole, 0) + _sums(delta, 0), 1)[pair.item]
+    found = column(whole + delta, pair.context, pair.item)
     kept = [
-        column(counts[name], place.hand, place.item) > 0
+        column(counts[name], pair.context, pair.item) > 0
         for name in ("item-next-item", "item-next-item cosine")
     ]
     return {
@@ -52,10 +58,10 @@ def order(
 
 
 def item_to_item(
-    recount: CountIndex, place: QueryItemPair, cut: Cut
+    index: CountIndex, pair: QueryItemPair, cut: Cut
 ) -> dict[str, FloatArray]:
     """(H,) over the relations of items that the cut touches."""
-    graph, counts = recount.graph, recount.counts.item_item
+    graph, counts = index.graph, index.counts.item_item
     found: dict[str, FloatArray] = {}
     for key, edge in graph.edges.items():
         source, name, target = key
@@ -71,52 +77,55 @@ def item_to_item(
                 (related_path(name), left.source, left.target),
                 (f"{related_path(name)} reverse", left.target, left.source),
             ):
-                into = there == place.item
+                into = there == pair.item
                 weight = np.asarray(
-                    np.bincount(here[into], left.weight[into], recount.items), float
+                    np.bincount(here[into], left.weight[into], index.items), float
                 )
-                found[path] = weight[place.hand] * (
-                    column(counts[path], place.hand, place.item) > 0
+                found[path] = weight[pair.context] * (
+                    column(counts[path], pair.context, pair.item) > 0
                 )
         elif is_wide(graph, name):
             path = wide_path(graph, key)
-            values = _values(left, recount.items, graph.size(target))
+            values = _values(left, index.items, graph.size(target))
             size = np.sqrt(np.maximum(np.diff(values.indptr), 1e-18))
-            both = (values[place.hand] @ values[[place.item]].T).toarray().ravel()
-            near = both / np.maximum(size[place.hand] * size[place.item], 1e-9)
-            found[path] = near * (column(counts[path], place.hand, place.item) > 0)
+            both = (values[pair.context] @ values[[pair.item]].T).toarray().ravel()
+            near = both / np.maximum(size[pair.context] * size[pair.item], 1e-9)
+            found[path] = near * (column(counts[path], pair.context, pair.item) > 0)
     return found
 
 
 def kin(
-    recount: CountIndex,
-    place: QueryItemPair,
+    index: CountIndex,
+    pair: QueryItemPair,
     cut: Cut,
     popularity: float,
     stored: dict[str, FloatArray],
     parts: Sequence[Values],
 ) -> dict[str, FloatArray]:
-    """item-attributes-item (H,): what items share, by the relations' parts, and how the item sells."""
-    counts = recount.counts
+    """item-attributes-item (H,).
+
+    What items share, by the relations' parts, and how the item sells.
+    """
+    counts = index.counts
     if "item-attributes-item" not in counts.item_item:
         return {}
     selling = 0.5 + np.log1p(popularity)
-    if not any(recount.graph.schema.edge(name).role == "relation" for name in cut):
-        before = 0.5 + np.log1p(counts.item["popularity"][place.item])
+    if not any(index.graph.schema.edge(name).role == "relation" for name in cut):
+        before = 0.5 + np.log1p(counts.item["popularity"][pair.item])
         return {
             "item-attributes-item": stored["item-attributes-item"] * selling / before
         }
-    total = sum((part.kin(cut) for part in parts), start=np.zeros(len(place.hand)))
+    total = sum((part.kin(cut) for part in parts), start=np.zeros(len(pair.context)))
     return {
         "item-attributes-item": total * selling * (stored["item-attributes-item"] > 0)
     }
 
 
 def user_to_item(
-    recount: CountIndex, place: QueryItemPair, cut: Cut, change: Change
+    index: CountIndex, pair: QueryItemPair, cut: Cut, change: Change
 ) -> dict[str, float]:
     """Over relations from users to attributes that items have, too."""
-    graph, counts = recount.graph, recount.counts.user_item
+    graph, counts = index.graph, index.counts.user_item
     found: dict[str, float] = {}
     for key, edge in graph.edges.items():
         if key[0] != graph.user or graph.schema.node(key[2]).role != "attribute":
@@ -125,22 +134,22 @@ def user_to_item(
         own = _values(_left(edge, cut.get(key[1], _NONE)), users, size)
         rare = np.log1p(users / np.maximum(np.bincount(own.indices, minlength=size), 1))
         mine = np.zeros(size)
-        if place.user >= 0:
-            mine[own.indices[own.indptr[place.user] : own.indptr[place.user + 1]]] = 1
+        if pair.user >= 0:
+            mine[own.indices[own.indptr[pair.user] : own.indptr[pair.user + 1]]] = 1
         for other, link in graph.edges.items():
             if other[0] == graph.item and other[2] == key[2]:
                 left = _left(link, cut.get(other[1], _NONE))
-                values = np.unique(left.target[left.source == place.item])
+                values = np.unique(left.target[left.source == pair.item])
                 path = user_path(graph, key, other)
                 found[path] = float(mine[values].sum())
                 found[f"{path} cosine"] = float((mine * rare)[values].sum()) / max(
                     float(np.sqrt(len(values))), 1e-9
                 )
         path = alike_path(graph, key)
-        if path in counts and recount.taken is not None:
-            takers = recount.taken.holding(place.item)
+        if path in counts and index.interactions is not None:
+            takers = index.interactions.holding(pair.item)
             takers = np.setdiff1d(
-                takers, change.taken[change.taken[:, 1] == place.item, 0]
+                takers, change.interacted[change.interacted[:, 1] == pair.item, 0]
             )
             like = own[takers].multiply(rare).tocsr()
             length = np.sqrt(np.asarray(like.multiply(like).sum(1)).ravel())
@@ -149,23 +158,26 @@ def user_to_item(
                 ((like @ unit) / np.maximum(length, 1e-9)).sum()
             ) / np.sqrt(max(len(takers), 1))
     for path in found:
-        kept = place.user >= 0 and counts[path][place.user, place.item] > 0
+        kept = pair.user >= 0 and counts[path][pair.user, pair.item] > 0
         found[path] *= kept
     return found
 
 
 def of_neighbours(
-    recount: CountIndex, place: QueryItemPair, change: Change
+    index: CountIndex, pair: QueryItemPair, change: Change
 ) -> dict[str, float]:
-    """user-item-user-item over the users that were counted as near; how near they are is counted anew."""
-    counts = recount.counts.user_item
-    if NEAR not in counts or place.user < 0:
+    """user-item-user-item over the users that were counted as near.
+
+    How near they are is counted anew.
+    """
+    counts = index.counts.user_item
+    if NEAR not in counts or pair.user < 0:
         return {NEAR: 0.0} if NEAR in counts else {}
-    here = np.array([place.user])
+    here = np.array([pair.user])
     stored, taken = (
-        float(column(counts[path], here, place.item)[0]) for path in (NEAR, "user-item")
+        float(column(counts[path], here, pair.item)[0]) for path in (NEAR, "user-item")
     )
-    users = recount.near(place.user)
+    users = index.near(pair.user)
     moved = [
         events.take(np.isin(events.user, users))
         for events in (change.gone, change.come)
@@ -180,11 +192,11 @@ def of_neighbours(
             np.full(len(rows), sign), (rows, events.item), times.shape
         )
     ratings = times.log1p().tocsr()
-    if ratings[0, place.item]:
+    if ratings[0, pair.item]:
         return {NEAR: 0.0}
     unit = unit_rows(ratings)
     near = (unit[1:] @ unit[[0]].T).toarray().ravel()
-    found = near @ ratings[1:][:, [place.item]].toarray().ravel()
+    found = near @ ratings[1:][:, [pair.item]].toarray().ravel()
     return {NEAR: float(found) / max(float(near.sum()), 1e-9)}
 
 

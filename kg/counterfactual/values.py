@@ -1,4 +1,7 @@
-"""Recounting the paths over what items are: the values of a relation that items share, and that go together."""
+"""Recounting the paths over what items are.
+
+The values of a relation that items share, and that go together.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +13,35 @@ from kg.counterfactual.index import CountIndex, QueryItemPair
 from kg.graph import EdgeKey
 from kg.metapaths.count import AttributePaths
 from kg.metapaths.sparse import Matrix
+from kg.ragged import pair_key, split_pairs
 from kg.tables import FloatArray, IntArray
 
 
 class Values:
-    """One relation from items to attributes, at one place.
+    """One relation from items to attributes, at one pair.
 
     Args:
-        recount: Of the graph.
+        index: Of the graph.
         path: The relation's counts.
-        place: Where.
+        pair: Where.
         own: (E,) the items of the user's events.
     """
 
     def __init__(
         self,
-        recount: CountIndex,
+        index: CountIndex,
         path: AttributePaths,
-        place: QueryItemPair,
+        pair: QueryItemPair,
         own: IntArray,
     ) -> None:
-        self.path, self.place = path, place
-        (self.key,) = [key for key in recount.graph.edges if key[1] == path.name]
-        self._recount = recount
-        self._items = distinct(np.concatenate([place.hand, own, [place.item]]))
+        self.path, self.pair = path, pair
+        (self.key,) = [key for key in index.graph.edges if key[1] == path.name]
+        self._index = index
+        self._items = distinct(np.concatenate([pair.context, own, [pair.item]]))
         self._rows: Matrix = path.items[self._items]
-        self._sets = {int(i): _row(path.items, i) for i in (*place.hand, place.item)}
+        self._sets = {int(i): _row(path.items, i) for i in (*pair.context, pair.item)}
         self.held = self._values(self._sets)
-        self.of_item = self._sets[place.item]
+        self.of_item = self._sets[pair.item]
         self._lift = np.expm1(
             path.together[self.held][:, self.of_item].toarray().astype(float)
         )
@@ -54,19 +58,19 @@ class Values:
     def count(
         self, cut: Cut, change: Change, own: IntArray, decay: FloatArray
     ) -> tuple[FloatArray, float, float]:
-        """(H,) shared values, how the values go together, and how often the user took the item's."""
-        lost = lost_ends(self._recount, self.key, cut)
+        """(H,) shared values, how they go together, and how often the user took the item's."""
+        lost = lost_ends(self._index, self.key, cut)
         sets, shared, held = self._left(lost), self._shared, self.held
         if len(lost):
             shared, held = (
-                self._sharing(sets[self.place.item], lost),
+                self._sharing(sets[self.pair.item], lost),
                 self._values(sets),
             )
         of_user = float(decay @ shared[np.searchsorted(self._items, own)])
         together = 0.0
         if self._telling:
             alive = np.isin(self.held, held)[:, None] & np.isin(
-                self.of_item, sets[self.place.item]
+                self.of_item, sets[self.pair.item]
             )
             lift = (
                 self._lifted(change, lost)
@@ -74,17 +78,21 @@ class Values:
                 else self._lift
             )
             together = float(np.log1p(np.where(alive, lift, 0)).sum())
-        return shared[np.searchsorted(self._items, self.place.hand)], together, of_user
+        return (
+            shared[np.searchsorted(self._items, self.pair.context)],
+            together,
+            of_user,
+        )
 
     def kin(self, cut: Cut) -> FloatArray:
-        """(H,) the shared values without a cut's edges, each weighed as kg.metapaths.relations.kin does."""
-        lost = lost_ends(self._recount, self.key, cut)
-        sets, items = self._left(lost), self._recount.items
-        mine = sets[self.place.item]
+        """(H,) the shared values without the cut, weighed as in kg.metapaths.relations.kin."""
+        lost = lost_ends(self._index, self.key, cut)
+        sets, items = self._left(lost), self._index.items
+        mine = sets[self.pair.item]
         size = self.path.items.shape[1]
-        have = (
-            self._recount.have(self.path) - np.bincount(lost[:, 1], minlength=size)
-        )[mine]
+        have = (self._index.have(self.path) - np.bincount(lost[:, 1], minlength=size))[
+            mine
+        ]
         weight = np.where(
             (have > 1) & (have <= max(items / 10, 2)),
             np.log(items / np.maximum(have, 1)),
@@ -94,7 +102,7 @@ class Values:
         return np.array(
             [
                 sum(of_value.get(v, 0) for v in sets[int(i)].tolist())
-                for i in self.place.hand
+                for i in self.pair.context
             ],
             float,
         )
@@ -111,7 +119,7 @@ class Values:
         """The values at hand, ascending."""
         return distinct(
             np.concatenate(
-                [np.zeros(0, np.int64), *(sets[int(i)] for i in self.place.hand)]
+                [np.zeros(0, np.int64), *(sets[int(i)] for i in self.pair.context)]
             )
         )
 
@@ -123,17 +131,20 @@ class Values:
         gone = lost[
             (has[lost[:, 1]] > 0)
             & among(lost[:, 0], self._items)
-            & (lost[:, 0] != self.place.item),
+            & (lost[:, 0] != self.pair.item),
             0,
         ]
         np.subtract.at(shared, np.searchsorted(self._items, gone), 1)
         return shared
 
     def _lifted(self, change: Change, lost: IntArray) -> FloatArray:
-        """As _lift, where bundles have lost items, and items values: in each bundle, how many items have a value."""
-        sets, items = self._recount.changes.held, self._recount.items
+        """As _lift, where bundles have lost items, and items values.
+
+        In each bundle, how many items have a value.
+        """
+        sets, items = self._index.changes.held, self._index.items
         assert sets is not None
-        full, degrees = self._recount.degrees(self.path)
+        full, degrees = self._index.degrees(self.path)
         degree = degrees[self._wanted]
         a, b = (
             np.searchsorted(self._wanted, part) for part in (self.held, self.of_item)
@@ -152,9 +163,9 @@ class Values:
             np.searchsorted(bundles, told[:, 0]),
             self._chosen[told[:, 1]].toarray(),
         )
-        gone = np.sort(change.held[:, 0] * items + change.held[:, 1])
+        gone = np.sort(pair_key(change.held[:, 0], change.held[:, 1], items))
         for item, value in ours.tolist():
-            still = holding[item][~among(holding[item] * items + item, gone)]
+            still = holding[item][~among(pair_key(holding[item], item, items), gone)]
             after[
                 np.searchsorted(bundles, still), np.searchsorted(self._wanted, value)
             ] -= 1
@@ -170,18 +181,20 @@ class Values:
         )
 
 
-def lost_ends(recount: CountIndex, key: EdgeKey, cut: Cut) -> IntArray:
+def lost_ends(index: CountIndex, key: EdgeKey, cut: Cut) -> IntArray:
     """(n, 2) the ends that no edge of a type joins any longer."""
     rows = cut.get(key[1])
     if rows is None or not len(rows):
         return np.zeros((0, 2), np.int64)
-    edge, size = recount.graph.edges[key], recount.graph.size(key[2])
-    gone = distinct(edge.source[rows] * size + edge.target[rows])
-    if recount.graph.schema.edge(key[1]).time:
+    edge, size = index.graph.edges[key], index.graph.size(key[2])
+    gone = distinct(pair_key(edge.source[rows], edge.target[rows], size))
+    if index.graph.schema.edge(key[1]).time:
         left: npt.NDArray[np.bool_] = np.ones(len(edge), bool)
         left[rows] = False
-        gone = gone[~np.isin(gone, (edge.source * size + edge.target)[left])]
-    return np.stack(np.divmod(gone, size), 1)
+        gone = gone[
+            ~np.isin(gone, pair_key(edge.source[left], edge.target[left], size))
+        ]
+    return np.stack(split_pairs(gone, size), 1)
 
 
 def _row(matrix: Matrix, row: int) -> IntArray:

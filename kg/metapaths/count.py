@@ -1,4 +1,7 @@
-"""Typed paths of one or two hops, counted: sparse matrices read off the schema and the training graph."""
+"""Typed paths of one or two hops, counted.
+
+Sparse matrices read off the schema and the training graph.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from kg.metapaths.relations import (
 )
 from kg.metapaths.sparse import BLOCK, Matrix, matrix_of, product, top
 from kg.metapaths.svd import PURESVD, item_factors, rebuilt
+from kg.ragged import pair_key
 from kg.tables import FloatArray, IntArray
 
 
@@ -99,7 +103,7 @@ class PathCounts:
     attributes: list[AttributePaths] = field(default_factory=list)
     config: PathConfig = PathConfig()
 
-    def taken(self, user: int) -> IntArray:
+    def interacted(self, user: int) -> IntArray:
         """Rows of the items that a user (a row) took; none of nobody, -1."""
         counts = self.user_item.get("user-item")
         if user < 0 or counts is None:
@@ -110,7 +114,10 @@ class PathCounts:
 
 
 def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
-    """Count every typed path of the graph; nothing but the graph's own events and edges is looked at."""
+    """Count every typed path of the graph.
+
+    Nothing but the graph's own events and edges is looked at.
+    """
     config = config or PathConfig()
     events, items = graph.events, graph.size(graph.item)
     users = graph.size(graph.user) if graph.user else 0
@@ -193,7 +200,7 @@ def _recent(events: Events, window: float, items: int) -> FloatArray:
 def _last(events: Events, decay: FloatArray, shape: tuple[int, int]) -> Matrix:
     """(U, I) the decayed weight of the latest event alone: how fresh the habit is."""
     order = np.argsort(decay, kind="stable")
-    pair = events.user[order] * shape[1] + events.item[order]
+    pair = pair_key(events.user[order], events.item[order], shape[1])
     _, last = np.unique(pair[::-1], return_index=True)
     chosen = order[::-1][last]
     return matrix_of(decay[chosen], (events.user[chosen], events.item[chosen]), shape)
@@ -210,7 +217,10 @@ def _groups(events: Events, items: int) -> Matrix | None:
 
 
 def _together(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
-    """Item to item through groups (rows of a 0/1 matrix): count, share of the target's groups, and cosine."""
+    """Item to item through groups (rows of a 0/1 matrix).
+
+    Count, share of the target's groups, and cosine.
+    """
     groups = groups.astype(np.float32)
     degree = np.maximum(np.asarray(groups.sum(0)).ravel(), 1)
     transposed = groups.T.tocsr()
@@ -270,7 +280,9 @@ def _attributes(
 
 
 def widen(counts: PathCounts, graph: Graph) -> PathCounts:
-    """The same counts for a graph with more items, attribute values or users at the end: the new ones count nothing.
+    """The same counts for a graph with more items, attribute values or users at the end.
+
+    The new ones count nothing.
 
     What the graph says of the new items' attributes is taken up, and with it what they share
     with others.

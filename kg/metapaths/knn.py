@@ -12,14 +12,19 @@ NEAR = "user-item-user-item"
 
 
 def nearest(unit: Matrix, users: IntArray, most: int) -> Matrix:
-    """(B, U) the cosines of some users with the `most` nearest others; unit (U, I) has rows of length 1 or 0."""
+    """(B, U) the cosines of some users with the `most` nearest others.
+
+    The rows of unit, (U, I), have length 1 or 0.
+    """
     near = (unit[users] @ unit.T).tocsr()
     near.data[near.indices == np.repeat(users, np.diff(near.indptr))] = 0
     return top(near, most)
 
 
 def by_neighbours(counts: Matrix, most: int, keep: int) -> Matrix:
-    """(U, I) what a user's nearest users take, of what the user has not taken: the mean of log(1 + counts) by nearness.
+    """(U, I) what a user's nearest users take, of what the user has not taken.
+
+    The mean of log(1 + counts) by nearness.
 
     User-based collaborative filtering (Resnick et al., GroupLens, 1994) without means: a count
     of 0 is no low opinion.

@@ -1,4 +1,7 @@
-"""Metapath counts beside those of events alone: through what users and items are related to, and in the order taken."""
+"""Metapath counts beside those of events alone.
+
+Through what users and items are related to, and in the order taken.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from kg.schema import GraphSchema
 from kg.tables import FloatArray, IntArray
 
 Matrix: TypeAlias = sp.csr_matrix
-WIDE = 16  # values an item; a relation with more is counted from item to item, no longer value by value
+# Values an item; a relation with more is counted from item to item, not value by value.
+WIDE = 16
 _OWN = {
     "item",
     "user",
@@ -26,7 +30,9 @@ _REACH = 3  # how far apart two takings may be to count as one after the other
 
 
 def transitions(events: Events, items: int, keep: int) -> dict[str, Matrix]:
-    """item-next-item: (I, I) how often the column was taken soon after the row, a place further counting 1 / distance.
+    """item-next-item: (I, I) how often the column was taken soon after the row.
+
+    A place further counts 1 / distance.
 
     First-order transitions with a window, as in the session-based literature (Ludewig and
     Jannach 2018, "Evaluation of session-based recommendation algorithms", sequential rules).
@@ -68,7 +74,7 @@ def transitions(events: Events, items: int, keep: int) -> dict[str, Matrix]:
 
 
 def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
-    """item-R-item for relations between items, both ways, and item-A-item through attributes of many values."""
+    """item-R-item both ways, and item-A-item through attributes A of many values."""
     items, found = graph.size(graph.item), {}
     for (source, name, target), edge in graph.edges.items():
         if source != graph.item or graph.schema.edge(name).role != "relation":
@@ -89,7 +95,7 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
 
 
 def kin(graph: Graph, popularity: FloatArray, keep: int) -> dict[str, Matrix]:
-    """item-attributes-item: (I, I) how much two items share, a rare value counting more, times the column's log popularity.
+    """item-attributes-item: (I, I) how much two items share, times the column's log popularity.
 
     What is alike in colour, make and kind, and sells: few other paths bring an item that was
     never taken together with what is at hand. Each shared value counts log(items / items that
@@ -193,7 +199,7 @@ def alike_path(graph: Graph, key: EdgeKey) -> str:
 
 
 def counted_as_one(schema: GraphSchema) -> set[str]:
-    """What earlier versions called the paths of which they kept the last relation's counts alone."""
+    """Names of paths that once held the last relation's counts alone."""
     ends = [(edge.source, edge.target) for edge in schema.edges]
     user = schema.of_role("user")
     found = set()

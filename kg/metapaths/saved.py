@@ -42,7 +42,10 @@ def save_counts(counts: PathCounts) -> dict[str, npt.NDArray[np.generic]]:
 def load_counts(
     arrays: Mapping[str, npt.NDArray[np.generic]], config: PathConfig
 ) -> PathCounts:
-    """From what save_counts gave, in any order of names, and how it was counted; the paths come back in theirs."""
+    """From what save_counts gave, in any order of names, and how it was counted.
+
+    The paths come back in theirs.
+    """
     matrices: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
     facts: dict[str, dict[str, FloatArray]] = {"item": {}, "user": {}}
     for name, array in arrays.items():

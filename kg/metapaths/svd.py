@@ -16,7 +16,9 @@ PURESVD = "user-item PureSVD"
 
 
 def item_factors(counts: Matrix, rank: int) -> Factors:
-    """(I, at most rank) the right singular vectors of log(1 + counts), counts (U, I): how often users took items.
+    """(I, at most rank) the right singular vectors of log(1 + counts), counts (U, I).
+
+    How often users took items.
 
     Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation
     tasks, 2010. A user's score for an item is then <log(1 + the user's counts) V, V_item>:
@@ -51,7 +53,7 @@ def _largest(ratings: Matrix, rank: int) -> tuple[Float64s, Float64s]:
 
 
 def rebuilt(counts: Matrix, factors: Factors, keep: int) -> Matrix:
-    """(U, I) the `keep` largest positive scores of each user, for items that the user has not taken."""
+    """(U, I) each user's `keep` largest positive scores, of items not interacted with."""
     asked, blocks = counts.log1p() @ factors, []
     step = max(1, BLOCK // max(counts.shape[1], 1))
     for start in range(0, counts.shape[0], step):

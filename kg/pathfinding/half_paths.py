@@ -1,4 +1,4 @@
-"""Halves: the paths of one or two hops from an end to where it may meet the other end, and which of them are kept."""
+"""Half-paths: one or two hops from an end to where it may meet the other, and which are kept."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kg.graph import EdgeKey, EdgeList
+from kg.ragged import owners, pair_key, ranges
 from kg.tables import FloatArray, IntArray
 
 DENSE = 2**23  # entries of a table over middles and sources; beyond, over middles alone
@@ -40,7 +41,7 @@ class Hop:
         order = np.lexsort((late, there, here))
         if source == target:
             order = order[here[order] != there[order]]
-        pair = here[order] * sizes[target] + there[order]
+        pair = pair_key(here[order], there[order], sizes[target])
         order = order[
             np.append(pair[1:] != pair[:-1], True)[: len(order)]
         ]  # the latest of parallel edges
@@ -52,15 +53,14 @@ class Hop:
     def expand(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         """(place in rows, place in ends) of every edge that leaves these rows."""
         count = self.starts[rows + 1] - self.starts[rows]
-        first = np.repeat(self.starts[rows] - np.cumsum(count) + count, count)
-        return np.repeat(np.arange(len(rows)), count), np.arange(
-            int(count.sum())
-        ) + first
+        return owners(count), ranges(self.starts[rows], count)
 
 
 @dataclass(frozen=True)
 class HalfPath:
-    """Paths of one kind from an end to nodes m, dearest first; `over` stands between, -1 where nothing does.
+    """Paths of one kind from an end to nodes m, dearest first.
+
+    `over` stands between, -1 where nothing does.
 
     `ends` are the distinct rows of the ends, ascending, and `end` says which of them a path has.
     """
@@ -87,14 +87,17 @@ class HalfPath:
 
 
 def cheapest(half: HalfPath, size: int, blank: bool) -> HalfPath:
-    """Of the paths from an end to a node the last two, over different nodes; where those are blank, they count for all.
+    """Of the paths from an end to a node the last two, over different nodes.
+
+    Where those are blank, they count for all.
 
     Two are enough: the cheapest whole path of a kind takes the first from one side and at
     worst the second from the other, where both first would go over one node.
     """
     count = len(half.ends)
-    key = half.m * count + half.end if size * count <= DENSE else half.m
-    size = size * count if size * count <= DENSE else size
+    key = half.m
+    if size * count <= DENSE:
+        key, size = pair_key(half.m, half.end, count), size * count
     last = np.full(size, -1, np.int32)  # tables of this size are dear to fill
     last[key] = np.arange(len(key))  # of equal keys numpy keeps the last
     best = last[key]
@@ -117,7 +120,9 @@ def cheapest(half: HalfPath, size: int, blank: bool) -> HalfPath:
 def best(
     named: Sequence[tuple[IntArray, int]], cost: FloatArray, times: IntArray, each: int
 ) -> tuple[IntArray, IntArray]:
-    """The best few of N paths, and how many each stands for: all that are named alike, of which it is the cheapest.
+    """The best few of N paths, and how many each stands for.
+
+    All that are named alike, of which it is the cheapest.
 
     Args:
         named: (N,) what names a path, and how many values that has.
@@ -130,7 +135,7 @@ def best(
         if wide * size >= 2**62:
             distinct, key = np.unique(key, return_inverse=True)
             wide = len(distinct)
-        key, wide = key * size + nodes, wide * size
+        key, wide = pair_key(key, nodes, size), wide * size
     order = np.argsort(key)
     key = key[order]
     starts = np.flatnonzero(np.append(True, key[1:] != key[:-1]))

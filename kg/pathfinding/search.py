@@ -1,4 +1,4 @@
-"""Walks: simple typed paths of at most four hops between sets of nodes, found from both ends on CSR arrays."""
+"""Simple typed paths of at most four hops between nodes, found from both ends on CSR arrays."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from kg.errors import InputError
 from kg.graph import Graph
 from kg.pathfinding.half_paths import HalfPath, Hop, best, cheapest
+from kg.ragged import owners, ranges
 from kg.tables import IntArray
 
 Node = tuple[str, int]
@@ -23,7 +24,7 @@ class NodePath:
 
     Attributes:
         nodes: (type, row) of each node, in order.
-        steps: (edge name, whether it is walked against its direction) between them.
+        steps: (edge name, whether it is followed against its direction) between them.
         edges: The row of each edge in its edge list; of parallel edges the latest.
         times: Paths of the same steps that differ in blank inner nodes alone, this one
             included; where one of two inner ends is blank, those that meet themselves are
@@ -99,7 +100,7 @@ class PathSearch:
             for kind, rows in starts.items()
             for h in self._first(kind, np.unique(rows))
         ]
-        found = [walk for h in near for walk in self._direct(h, target)]
+        found = [path for h in near for path in self._direct(h, target)]
         for kind, rows in starts.items():
             barred[kind][rows] = True
         near = [h.take(~barred[h.kind][h.m]) for h in near]
@@ -147,13 +148,13 @@ class PathSearch:
                     backward for backward in backwards if backward.kind == forward.kind
                 ]
                 found += [
-                    walk
+                    path
                     for backward in alike
-                    for walk in self._join(forward, first, backward, target, each)
+                    for path in self._join(forward, first, backward, target, each)
                 ]
         once = {
-            (walk.nodes, walk.steps): walk
-            for walk in sorted(found, key=lambda w: w.times)
+            (path.nodes, path.steps): path
+            for path in sorted(found, key=lambda w: w.times)
         }
         return sorted(
             once.values(), key=lambda w: (w.cost - np.log(w.times), w.nodes, w.steps)
@@ -176,19 +177,22 @@ class PathSearch:
             if hop.target == target[0]
             else []
         ):
-            yield self._walk(
+            yield self._path(
                 ((hop.source, row), target), ((hop.name, hop.back),), 1, 1.0
             )
 
     def _second(
         self,
-        halves: Sequence[HalfPath],
+        half_paths: Sequence[HalfPath],
         barred: Flags,
         wanted: Flags | None,
         each: int | None,
     ) -> Iterator[HalfPath]:
-        """A hop further, to nodes that are not barred, and wanted; to each through its two cheapest neighbours."""
-        for half in halves:
+        """A hop further, to nodes that are not barred, and wanted.
+
+        To each through its two cheapest neighbours.
+        """
+        for half in half_paths:
             half = half.take(self.degree[half.kind][half.m] <= self.widest)
             dear = half.cost + self._dear[half.kind][half.m] + 1
             for hop in self._hops[half.kind] if len(half.m) else []:
@@ -222,12 +226,13 @@ class PathSearch:
         target: Node,
         each: int | None,
     ) -> list[NodePath]:
-        """Whole paths of halves that meet; the forward ones are in the order of where, and begin there at `starts`."""
+        """Whole paths of half-paths that meet.
+
+        The forward ones are in the order of where they meet, and begin there at `starts`.
+        """
         kind = forward.kind
         n = starts[backward.m + 1] - starts[backward.m]
-        right = np.repeat(np.arange(len(backward.m)), n)
-        first = np.repeat(starts[backward.m] - np.cumsum(n) + n, n)
-        left = first + np.arange(len(first))
+        right, left = owners(n), ranges(starts[backward.m], n)
         if (
             len(forward.steps) == len(backward.steps) == 2
             and forward.steps[0].target == backward.steps[0].target
@@ -266,10 +271,10 @@ class PathSearch:
             ]
             inner += [(b.steps[0].target, int(b.over[at]))] * (len(b.steps) == 2)
             stops = ((f.steps[0].source, int(f.ends[f.end[at]])), *inner, target)
-            found.append(self._walk(stops, tuple(steps), many, float(cost[order[at]])))
+            found.append(self._path(stops, tuple(steps), many, float(cost[order[at]])))
         return found
 
-    def _walk(
+    def _path(
         self,
         nodes: tuple[Node, ...],
         steps: tuple[tuple[str, bool], ...],
@@ -286,8 +291,8 @@ class PathSearch:
         return NodePath(nodes, steps, tuple(edges), times, cost)
 
 
-def _reached(halves: Sequence[HalfPath], sizes: Mapping[str, int]) -> Flags:
+def _reached(half_paths: Sequence[HalfPath], sizes: Mapping[str, int]) -> Flags:
     flags = {name: np.zeros(size, bool) for name, size in sizes.items()}
-    for half in halves:
+    for half in half_paths:
         flags[half.kind][half.m] = True
     return flags

@@ -1,1 +1,4 @@
-"""Data sources, one file each: a frozen config whose load() returns Tables and whose example() is a small instance."""
+"""Data sources, one file each.
+
+A frozen config whose load() returns Tables and whose example() is a small instance.
+"""

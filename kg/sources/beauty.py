@@ -1,4 +1,7 @@
-"""Amazon Beauty, 5-core: 22,363 users' reviews in order, and the knowledge graph of PGPR (research use)."""
+"""Amazon Beauty, 5-core.
+
+22,363 users' reviews in order, and the knowledge graph of PGPR (research use).
+"""
 
 from __future__ import annotations
 
@@ -49,7 +52,7 @@ class Beauty:
 
     The data have no timestamps: the time of an interaction is its place in the user's own
     sequence, 0, 1, 2, ..., so that times of different users do not compare. Split it with
-    `kg.split.time:LeaveLast`, never with `TimeSplit`.
+    `kg.split.last:LeaveLast`, never with `TimeSplit`.
 
     Attributes:
         path: The folder of sequential_data.txt, items.csv and triples.tsv.gz.
@@ -85,7 +88,7 @@ class Beauty:
 
     @classmethod
     def example(cls) -> Tables:
-        """Four users, five reviews each of six products, with the relations that Amazon computed."""
+        """Four users, five reviews each of six products, with Amazon's computed relations."""
         names = (
             "Red lacquer",
             "Blue lacquer",
@@ -126,7 +129,7 @@ class Beauty:
 def parse(
     sequences: Iterable[str], items: pa.Table, triples: pa.Table | None = None
 ) -> Tables:
-    """The sequences and the catalogue as tables, with Amazon's own relations where triples are given.
+    """The sequences and the catalogue as tables, with Amazon's relations where triples are given.
 
     Args:
         sequences: "user item item ..." a line, in time order; items by their number, each once
@@ -209,7 +212,8 @@ def _reviews(
         user, *taken = line.split() or [""]
         if not re.fullmatch("[0-9]+", user) or user in users:
             raise DataError(
-                f"{where}: column user: {user!r} {'is there twice' if user in users else 'is no number'}"
+                f"{where}: column user: {user!r} "
+                f"{'is there twice' if user in users else 'is no number'}"
             )
         if lost := [item for item in taken if item not in asins]:
             raise DataError(f"{where}: column item: {lost[0]!r} is not in items.csv")

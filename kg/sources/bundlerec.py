@@ -1,4 +1,4 @@
-"""BundleRec: Amazon bundles put together by people, with their intents in words (Sun et al., SIGIR 2022)."""
+"""BundleRec: Amazon bundles that people made, with their intents (Sun et al., SIGIR 2022)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ _Rows = list[tuple[str, str]]
 
 @dataclass(frozen=True)
 class BundleRec:
-    """The bundles of one domain, their makers and their items. Split it with `kg.split.time:GroupedSplit` by user.
+    """The bundles of one domain, their makers and their items.
+
+    Split it with `kg.split.grouped:GroupedSplit` by user.
 
     What a user took is exactly the union of the user's bundles, and each bundle has one maker:
     an edge from user to item completes bundles with a recall@10 of 0.99 and says nothing. The
@@ -85,7 +87,9 @@ class BundleRec:
         return products(tables) if self.catalogue else tables
 
     def judgments(self) -> pa.Table:
-        """Each intent and the items of all bundles called so: query, item (an id) and rating, which is 1.
+        """Each intent and the items of all bundles called so.
+
+        Query, item (an id) and rating, which is 1.
 
         Raises:
             DataError: A file is missing or broken, or lacks a column.

@@ -1,4 +1,4 @@
-"""Checkerboard: a small world with a known right answer (after the data set of the same name in `implicit`)."""
+"""Checkerboard: a small graph with a known right answer, after the one in `implicit`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _THINGS = (
 
 @dataclass(frozen=True)
 class Checkerboard:
-    """Black users take black items, white users white ones, and each user takes all of them but one.
+    """Black users take black items, white users white ones, and each takes all of them but one.
 
     The item withheld from a user (`withheld`) is in none of their baskets, while the others of
     their colour take it: among the items that the user has not taken, it must come first.

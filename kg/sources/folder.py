@@ -1,4 +1,4 @@
-"""Folder: your own data as files, one a node type and one an edge type, beside their schema.toml."""
+"""Folder: your own data, a file for each node and edge type, beside their schema.toml."""
 
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ role = "relation"
 weight = "share"
 """,
     "nodes/customer.csv": "id\nann\nbob\ncyd\n",
-    "nodes/garment.csv": 'sku,name,description\n007,Scarf,"warm, soft"\n008,Gloves,\n009,Sandals,open\n010,Hat,straw\n',
+    "nodes/garment.csv": (
+        "sku,name,description\n"
+        '007,Scarf,"warm, soft"\n'
+        "008,Gloves,\n"
+        "009,Sandals,open\n"
+        "010,Hat,straw\n"
+    ),
     "nodes/season.csv": "id\nwinter\nsummer\n",
     "edges/bought.csv": "source,target,day\n"
     + "".join(
@@ -56,7 +62,13 @@ weight = "share"
         )
         for month, sku in enumerate(skus, start=1)
     ),
-    "edges/worn_in.csv": "source,target,share\n007,winter,1\n008,winter,0.9\n009,summer,1\n010,summer,0.8\n",
+    "edges/worn_in.csv": (
+        "source,target,share\n"
+        "007,winter,1\n"
+        "008,winter,0.9\n"
+        "009,summer,1\n"
+        "010,summer,0.8\n"
+    ),
 }
 
 
@@ -95,7 +107,7 @@ class Folder:
 
     @classmethod
     def example(cls) -> Tables:
-        """Three customers, four garments, two seasons, written to a temporary folder and read back."""
+        """Three customers, four garments, two seasons, written to a folder and read back."""
         with TemporaryDirectory() as folder:
             write_example(Path(folder))
             return cls(folder).load()
@@ -173,7 +185,8 @@ def _column(path: Path, table: pa.Table, *names: str) -> pa.ChunkedArray:
         if name in table.column_names:
             return table[name]
     raise DataError(
-        f"{path}: no column {' or '.join(dict.fromkeys(names))}; it has {', '.join(table.column_names)}"
+        f"{path}: no column {' or '.join(dict.fromkeys(names))}; it has "
+        f"{', '.join(table.column_names)}"
     )
 
 

@@ -1,4 +1,4 @@
-"""H&M: a week of fashion, 16 to 22 September 2020 (Kaggle's H&M Personalized Fashion Recommendations)."""
+"""H&M: a week of fashion, 16 to 22 September 2020, from Kaggle's H&M competition."""
 
 from __future__ import annotations
 
@@ -82,7 +82,9 @@ _MAY_BE_NULL = {*_ARTICLES, "price"} - {"article_id"}
 
 @dataclass(frozen=True)
 class HM:
-    """The articles that were bought in the period, and the baskets: what a customer bought in a day.
+    """The articles that were bought in the period, and the baskets.
+
+    What a customer bought in a day.
 
     An article counts once a basket. Its price is the median of what was paid in the whole
     period, in the units of the
@@ -153,7 +155,9 @@ class HM:
 
 
 def parse(articles: pa.Table, purchases: pa.Table) -> Tables:
-    """The catalogue and its purchases as tables; article ids are padded to ten digits, "Unknown" is no value.
+    """The catalogue and its purchases as tables.
+
+    Article ids are padded to ten digits, "Unknown" is no value.
 
     Args:
         articles: article_id, prod_name, detail_desc and the columns of the attributes.

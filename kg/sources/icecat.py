@@ -1,4 +1,4 @@
-"""Icecat: a catalogue of electronics without shoppers, and people's grades of what a search should find in it."""
+"""Icecat: a catalogue of electronics without shoppers, and people's grades of searches in it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ _DESCRIBING = {
 
 @dataclass(frozen=True)
 class Icecat:
-    """The catalogue of the search demo "Chorus": products with title, description, supplier and attributes.
+    """The catalogue of the search demo "Chorus".
+
+    Products with title, description, supplier and attributes.
 
     A product's kind is read off its title, which Icecat makes of supplier, name, kind and
     values of attributes: "Xerox 006R90321 toner cartridge Original Black". Terms: Open Content
@@ -90,7 +92,8 @@ class Icecat:
         files = sorted(Path(self.path).glob("products_*.json.gz"))
         if not files:
             raise DataError(
-                f"{self.path}: there is no products_*.json.gz; get them from github.com/querqy/chorus"
+                f"{self.path}: there is no products_*.json.gz; get them from "
+                "github.com/querqy/chorus"
             )
         products: list[dict[str, Any]] = []
         for file in files:
@@ -102,7 +105,7 @@ class Icecat:
         return parse(products, self)
 
     def judgments(self) -> pa.Table:
-        """The grades: query, item (an id) and rating, 0 useless to 3 perfect. They are no part of the graph.
+        """The grades: query, item (an id) and rating, 0 useless to 3 perfect; no part of the graph.
 
         Raises:
             DataError: The file is not there or lacks a column.
@@ -242,7 +245,7 @@ def _kinds(products: Sequence[Mapping[str, Any]], least: int) -> list[list[str]]
 
 
 def _behind_name(product: Mapping[str, Any]) -> str:
-    """The words behind a product's name in its title, up to the first that is a value of an attribute."""
+    """The words behind a product's name in its title, up to an attribute's value."""
     title, name = product["title"].lower().split(), product["name"].lower().split()
     for start in range(len(title) - len(name) + 1):
         if name and title[start : start + len(name)] == name:
@@ -274,7 +277,7 @@ def _parts(value: str) -> list[str]:
 
 
 def _features(products: Sequence[Mapping[str, Any]], config: Icecat) -> list[list[str]]:
-    """Of every product "name: value" for the attributes in words that have few values, all of them shared."""
+    """Of every product "name: value" for attributes of words with few values, all shared."""
     distinct: dict[str, set[str]] = {}
     for product in products:
         for name, value in _strings(product):

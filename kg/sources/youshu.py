@@ -1,4 +1,7 @@
-"""Youshu: book lists and who took them; ids only, no words (Chen et al., 2019, "Matching User with Item Set")."""
+"""Youshu: book lists and who took them.
+
+Ids only, no words (Chen et al., 2019, "Matching User with Item Set").
+"""
 
 from __future__ import annotations
 

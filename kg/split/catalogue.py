@@ -1,4 +1,7 @@
-"""The split of a catalogue that nobody has taken anything from: items are held out of what is asked about."""
+"""The split of a catalogue that nobody has taken anything from.
+
+Items are held out of what is asked about.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,15 @@ import pyarrow.compute as pc
 
 from kg.errors import DataError, InputError
 from kg.graph import build_graph
-from kg.split.time import Held, Split
+from kg.split.held import Held, Split
 from kg.tables import Tables
 
 
 @dataclass(frozen=True)
 class CatalogueSplit:
-    """For graphs without interactions: all facts are for training, and a random share of the items is held out.
+    """For graphs without interactions.
+
+    All facts are for training, and a random share of the items is held out.
 
     No training query may be about a held-out item; it stays in the catalogue, and can be found,
     with all that is known of it. `valid` and `test` hold an event of nobody, in no bundle and
@@ -42,11 +47,15 @@ class CatalogueSplit:
             )
 
     def __call__(self, tables: Tables) -> Split:
-        """Split the tables; DataError where there are interactions, or too few items for every part to have one."""
+        """Split the tables.
+
+        DataError where there are interactions, or too few items for every part to have one.
+        """
         events = len(build_graph(tables).events)
         if events:
             raise DataError(
-                f"{self}: the graph has {events} events of items taken; use one of the splits in kg.split.time"
+                f"{self}: the graph has {events} events of items taken; use TimeSplit, "
+                "LeaveLast or GroupedSplit"
             )
         ids = tables.vocab(tables.schema.item.name).ids
         # Sorted, so that the draw does not depend on the order of rows.
@@ -67,7 +76,10 @@ class CatalogueSplit:
 
 
 def pseudo_events(items: pa.Array) -> pa.Table:
-    """An event of nobody, at no time, for each item id; columns as `kg.split.time.events_table` gives them."""
+    """An event of nobody, at no time, for each item id.
+
+    Columns as `kg.split.held.events_table` gives them.
+    """
     nobody = pa.nulls(len(items), pa.string())
     return pa.table(
         {

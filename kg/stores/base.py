@@ -27,7 +27,10 @@ class GraphStore(Protocol):
         """Save the schema beside the data."""
 
     def write_nodes(self, node: NodeType, batches: Iterable[pa.RecordBatch]) -> int:
-        """Upsert nodes keyed by id (columns as kg.tables.node_schema); returns how many rows were sent."""
+        """Upsert nodes keyed by id (columns as kg.tables.node_schema).
+
+        Returns how many rows were sent.
+        """
 
     def write_edges(
         self, edge: EdgeType, schema: GraphSchema, batches: Iterable[pa.RecordBatch]

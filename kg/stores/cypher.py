@@ -80,8 +80,10 @@ def listed(kinds: set[str]) -> str:
 def micros(time: str) -> str:
     """Microseconds since 1970-01-01 in UTC of a date or time."""
     zoned = f"WHEN 'DATE NOT NULL' THEN datetime({{date: {time}, timezone: 'Z'}}) "
-    zoned += f"WHEN 'LOCAL DATETIME NOT NULL' THEN datetime({{datetime: {time}, timezone: 'Z'}}) ELSE {time}"
-    return f"[t IN [CASE valueType({time}) {zoned} END] | t.epochSeconds * 1000000 + t.nanosecond / 1000][0]"
+    utc = f"datetime({{datetime: {time}, timezone: 'Z'}})"
+    zoned += f"WHEN 'LOCAL DATETIME NOT NULL' THEN {utc} ELSE {time}"
+    moment = f"CASE valueType({time}) {zoned} END"
+    return f"[t IN [{moment}] | t.epochSeconds * 1000000 + t.nanosecond / 1000][0]"
 
 
 def reader(name: str, kinds: set[str], where: str) -> Reader:
@@ -109,5 +111,6 @@ def reader(name: str, kinds: set[str], where: str) -> Reader:
             *([pa.date32()] if kinds == {"DATE"} else []),
         )
     raise DataError(
-        f"{where} is {listed(kinds)}; make it one of text, numbers, booleans, dates or lists, or leave it out"
+        f"{where} is {listed(kinds)}; make it one of text, numbers, booleans, dates or "
+        "lists, or leave it out"
     )

@@ -92,7 +92,9 @@ class EmbeddedStore:
             )
 
     def write_nodes(self, node: NodeType, batches: Iterable[pa.RecordBatch]) -> int:
-        """Upsert nodes keyed by id (columns as kg.tables.node_schema); returns how many rows were sent.
+        """Upsert nodes keyed by id (columns as kg.tables.node_schema).
+
+        Returns how many rows were sent.
 
         Raises:
             DataError: A column is missing or changes its type, or an id is null.
@@ -144,7 +146,9 @@ class EmbeddedStore:
     def read_edges(
         self, edge: EdgeType, schema: GraphSchema
     ) -> Iterator[pa.RecordBatch]:
-        """All edges of a type; where several have the same key, they are one and their weights add up.
+        """All edges of a type.
+
+        Where several have the same key, they are one and their weights add up.
 
         Raises:
             DataError: An edge has no time though its type has one.
@@ -215,7 +219,10 @@ class EmbeddedStore:
             return self._connection.cursor().execute(query, list(values)).fetchall()
 
     def _columns(self, table: str) -> dict[str, str]:
-        query = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
+        query = (
+            "SELECT column_name, data_type FROM duckdb_columns() "
+            "WHERE table_name = ? ORDER BY column_index"
+        )
         return dict(self._query(query, table))
 
     def _read(self, query: str) -> Iterator[pa.RecordBatch]:
@@ -297,7 +304,8 @@ class EmbeddedStore:
         rest = ", ".join(f"{_quote(n)} = s.{_quote(n)}" for n in staged if n not in key)
         update = f"WHEN MATCHED THEN UPDATE SET {rest}" if rest else ""
         values = ", ".join(f"s.{_quote(n)}" for n in staged)
-        latest = f"SELECT DISTINCT ON ({', '.join(key)}) * FROM {stage} ORDER BY {_quote(_ROW)} DESC"
+        first = f"SELECT DISTINCT ON ({', '.join(key)}) * FROM {stage}"
+        latest = f"{first} ORDER BY {_quote(_ROW)} DESC"
         insert = f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
         cursor.execute(
             f"MERGE INTO {into} t USING ({latest}) s ON {on} {update} {insert}"
@@ -352,7 +360,8 @@ def _fit(
             same = [n for n in there if n.lower() == name.lower()]
             if same:
                 raise DataError(
-                    f"{where}: the properties {name!r} and {same[0]!r} differ only in case; rename one"
+                    f"{where}: the properties {name!r} and {same[0]!r} differ only in "
+                    "case; rename one"
                 )
             cursor.execute(f"{alter} ADD COLUMN {column} {kind}")
         elif have != kind and (have, kind) != ("DOUBLE", "BIGINT"):
@@ -366,7 +375,8 @@ def _fit(
                 cursor.execute(f"{alter} ALTER COLUMN {column} TYPE {kind}")
             elif used[_STAGE]:
                 raise DataError(
-                    f"{where}: the property {name!r} is {have} in the store and {kind} in the rows sent"
+                    f"{where}: the property {name!r} is {have} in the store and {kind} "
+                    "in the rows sent"
                 )
 
 
@@ -406,5 +416,7 @@ def _remedy(error: duckdb.Error) -> str:
     if any(sign in text for sign in signs) or isinstance(
         error, duckdb.SerializationException | duckdb.InternalException
     ):
-        return f"damaged, or no graph file at all; name another, or delete it and load the graph again ({text})"
+        what = "damaged, or no graph file at all"
+        remedy = "name another, or delete it and load the graph again"
+        return f"{what}; {remedy} ({text})"
     return text

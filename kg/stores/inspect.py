@@ -1,4 +1,7 @@
-"""Inspect: draft a schema for a database that was there before us. Guesses, each with what to check."""
+"""Inspect: draft a schema for a database that was there before us.
+
+Its types are guesses, each with what to check.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,18 @@ from kg.stores.neo4j import Neo4jStore
 
 SAMPLE = 10_000
 _ROLES: dict[NodeRole, str] = {
-    "user": "user customer client person member shopper buyer household account visitor reviewer consumer",
-    "item": "item product article sku book movie film track song recipe game garment good variant asin",
-    "bundle": "bundle basket order outfit cart session playlist set kit box transaction receipt invoice",
+    "user": (
+        "user customer client person member shopper buyer household account visitor "
+        "reviewer consumer"
+    ),
+    "item": (
+        "item product article sku book movie film track song recipe game garment good "
+        "variant asin"
+    ),
+    "bundle": (
+        "bundle basket order outfit cart session playlist set kit box transaction "
+        "receipt invoice"
+    ),
 }
 _IDS = (
     "id",
@@ -126,7 +138,10 @@ def inspect(store: GraphStore) -> str:
 
 
 def survey(store: Neo4jStore) -> tuple[list[Label], list[Link]]:
-    """The labels and links of a database; properties from the first 10,000 nodes or relationships of each."""
+    """The labels and links of a database.
+
+    Properties from the first 10,000 nodes or relationships of each.
+    """
     labels = []
     for (name,) in list(
         store.rows("CALL db.labels() YIELD label RETURN label ORDER BY label")
@@ -137,7 +152,10 @@ def survey(store: Neo4jStore) -> tuple[list[Label], list[Link]]:
             labels.append(Label(name, count, _properties(store, match, count)))
     links = []
     ends = "UNWIND labels(a) AS source UNWIND labels(b) AS target"
-    query = f"MATCH (a)-[x]->(b) {ends} RETURN source, type(x) AS kind, target, count(*) ORDER BY kind, source, target"
+    query = (
+        f"MATCH (a)-[x]->(b) {ends} RETURN source, type(x) AS kind, target, count(*) "
+        "ORDER BY kind, source, target"
+    )
     for source, kind, target, count in list(store.rows(query)):
         match = f"MATCH (:{escape(source)})-[x:{escape(kind)}]->(:{escape(target)})"
         links.append(
@@ -160,8 +178,10 @@ def draft(labels: Sequence[Label], links: Sequence[Link]) -> str:
     for link in links:
         edges.append(_edge(link, names, roles, [e.name for e in edges], comments))
     head = (
-        "# A draft: check every role (one item type, at most one user and one bundle type), every id (unique, on all\n"
-        "# nodes), and what the language model reads (text). Delete the types that do not help a recommendation.\n\n"
+        "# A draft: check every role (one item type, at most one user and one bundle "
+        "type), every id (unique, on all\n"
+        "# nodes), and what the language model reads (text). Delete the types that do "
+        "not help a recommendation.\n\n"
     )
     return head + GraphSchema(nodes, tuple(edges)).to_toml(comments)
 
@@ -227,7 +247,8 @@ def _node(
     read = [p.name for p in texts if p.length >= 20 or p.name.lower() in _TEXTS]
     if role == "item" and not read:
         notes.append(
-            "CHECK text: no property looks like words; an item without words is known by its edges only"
+            "CHECK text: no property looks like words; an item without words is known by "
+            "its edges only"
         )
     read.sort(key=lambda n: n != title)
     mixed = [p.name for p in others if not _storable(p.kinds)]
@@ -260,7 +281,8 @@ def _edge(
         role = "membership"
     elif ends[::-1] in {("user", "item"), ("user", "bundle"), ("bundle", "item")}:
         notes.append(
-            f"CHECK direction: leads from {ends[0]} to {ends[1]}; turned round it could be more than a relation"
+            f"CHECK direction: leads from {ends[0]} to {ends[1]}; turned round it could "
+            "be more than a relation"
         )
     weight = _first(_WEIGHTS, [p for p in link.properties if p.kinds <= NUMBERS])
     times = [p for p in link.properties if p.kinds <= DATES or p.kinds <= NUMBERS]
@@ -313,7 +335,10 @@ def _first(wanted: Sequence[str], properties: Sequence[Property]) -> str:
 
 
 def _fresh(name: str, taken: Iterable[str], longer: str = "") -> str:
-    """An identifier from a name, of its words; the longer one, or a number behind, where it is taken."""
+    """An identifier from a name, of its words.
+
+    The longer one, or a number behind, where it is taken.
+    """
     used = set(taken)
     for candidate in (name, longer or name):
         word = "_".join(_words(candidate)) or "type"

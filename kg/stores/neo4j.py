@@ -1,4 +1,7 @@
-"""The Neo4j store: a graph in a Neo4j database, over Bolt. The only file that imports the driver."""
+"""The Neo4j store: a graph in a Neo4j database, over Bolt.
+
+The only file that imports the driver.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +69,8 @@ class Neo4jStore:
         if "@" in uri:
             address = re.sub("//.*@", "//", uri)
             raise StoreError(
-                f"{address}: user and password go in NEO4J_USERNAME and NEO4J_PASSWORD, not in the address"
+                f"{address}: user and password go in NEO4J_USERNAME and NEO4J_PASSWORD, "
+                "not in the address"
             )
         password = os.environ.get("NEO4J_PASSWORD")
         try:
@@ -137,7 +141,9 @@ class Neo4jStore:
     def write_edges(
         self, edge: EdgeType, schema: GraphSchema, batches: Iterable[pa.RecordBatch]
     ) -> int:
-        """Upsert edges keyed by their ends, and time where there is one; returns how many rows were sent.
+        """Upsert edges keyed by their ends, and time where there is one.
+
+        Returns how many rows were sent.
 
         Raises:
             DataError: As write_nodes; or an edge's end does not exist, and then nothing of its
@@ -152,7 +158,10 @@ class Neo4jStore:
         time = f" {{{escape(edge.time)}: row.time}}" if edge.time else ""
         merge = f"MERGE (`source`)-[r:{escape(edge.relationship)}{time}]->(`target`)"
         weigh = f" SET r.{escape(edge.weight)} = row.weight" if edge.weight else ""
-        query = f"UNWIND $rows AS row MATCH {match['source']} MATCH {match['target']} {merge}{weigh} RETURN count(*)"
+        query = (
+            f"UNWIND $rows AS row MATCH {match['source']} MATCH {match['target']} "
+            f"{merge}{weigh} RETURN count(*)"
+        )
 
         def work(
             transaction: neo4j.ManagedTransaction, rows: list[dict[str, Any]]
@@ -160,10 +169,14 @@ class Neo4jStore:
             if transaction.run(query, rows=rows).value()[0] >= len(rows):
                 return
             for end, node in ends.items():
-                find = f"UNWIND $rows AS row OPTIONAL MATCH {match[end]} WITH * WHERE `{end}` IS NULL RETURN row.{end}"
+                find = (
+                    f"UNWIND $rows AS row OPTIONAL MATCH {match[end]} "
+                    f"WITH * WHERE `{end}` IS NULL RETURN row.{end}"
+                )
                 for lost in transaction.run(f"{find} LIMIT 1", rows=rows).value():
                     raise DataError(
-                        f"edge type {edge.name!r}: an edge has a {end} that is no {node.name}: {lost!r}"
+                        f"edge type {edge.name!r}: an edge has a {end} that is no "
+                        f"{node.name}: {lost!r}"
                     )
 
         sent = 0
@@ -234,11 +247,14 @@ class Neo4jStore:
             f"toString({end}.{escape(node.id)})"
             for end, node in (("a", source), ("b", target))
         )
-        pattern = f"(a:{escape(source.label)})-[r:{escape(edge.relationship)}]->(b:{escape(target.label)})"
+        relationship = f"[r:{escape(edge.relationship)}]"
+        pattern = (
+            f"(a:{escape(source.label)})-{relationship}->(b:{escape(target.label)})"
+        )
         weight, time = self._weight_and_time(edge, pattern, a, b)
-        query = f"MATCH (a:{escape(source.label)}) WITH a, [{pattern} | [{b}, {weight}, {time}]] AS ends"
-        if not (edge.weight or edge.time):
-            query = query.replace(f"[{b}, {weight}, {time}]", b)
+        end = f"[{b}, {weight}, {time}]" if edge.weight or edge.time else b
+        adjacent = f"[{pattern} | {end}] AS ends"
+        query = f"MATCH (a:{escape(source.label)}) WITH a, {adjacent}"
         columns: list[list[Any]] = [[], [], [], []]
         for key, ends in self.rows(f"{query} WHERE size(ends) > 0 RETURN {a}, ends"):
             merged: dict[tuple[str, float], float] = {}
@@ -352,7 +368,8 @@ class Neo4jStore:
         weights, times = self._kinds(f"MATCH {pattern}", [weight, time])
         if weights - NUMBERS - {"NULL"}:
             raise DataError(
-                f"edge type {edge.name!r}: the property {edge.weight!r} is {listed(weights)}, which is no weight"
+                f"edge type {edge.name!r}: the property {edge.weight!r} is "
+                f"{listed(weights)}, which is no weight"
             )
         if "NULL" in times:
             ends = next(
@@ -363,7 +380,8 @@ class Neo4jStore:
             )
         if not (times <= NUMBERS or times <= DATES):
             raise DataError(
-                f"edge type {edge.name!r}: the property {edge.time!r} is {listed(times)}, which is no time"
+                f"edge type {edge.name!r}: the property {edge.time!r} is "
+                f"{listed(times)}, which is no time"
             )
         return (
             f"coalesce(toFloat({weight}), 1.0)",

@@ -10,7 +10,9 @@ from kg.stores.base import GraphStore
 
 
 def open_store(uri: str, *, create: bool = False) -> GraphStore:
-    """Open the store at an address: neo4j://, neo4j+s://, bolt://, ... or the path of an embedded file.
+    """Open the store at an address.
+
+    An address is neo4j://, neo4j+s://, bolt://, ... or the path of an embedded file.
 
     Neo4j's user, password and database come from NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE.
 
@@ -29,7 +31,8 @@ def open_store(uri: str, *, create: bool = False) -> GraphStore:
     if Path(uri).is_dir():
         remedy = f"python -m kg load folder:Folder my.duckdb --set path={uri}"
         raise StoreError(
-            f"{uri}: a folder, and no graph file; load its tables into one with `{remedy}` and name that"
+            f"{uri}: a folder, and no graph file; load its tables into one with "
+            f"`{remedy}` and name that"
         )
     from kg.stores.embedded import EmbeddedStore
 

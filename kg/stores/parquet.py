@@ -1,4 +1,4 @@
-"""Exchange: tables as Parquet files, and a graph as networkx has it, for exploring, drawing and its many formats."""
+"""Exchange: tables as Parquet files, and a graph as networkx has it, to explore and draw."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from kg.tables import Tables
 
 
 def to_networkx(graph: Graph) -> nx.MultiDiGraph:
-    """Every node and edge; a node is (type, id), an edge's key its type, with weight, and time where it is known."""
+    """Every node and edge, as networkx has them.
+
+    A node is (type, id), an edge's key its type, with weight, and time where it is known.
+    """
     made = nx.MultiDiGraph()
     for kind, vocab in graph.vocabs.items():
         titles = graph.titles.get(kind, ())

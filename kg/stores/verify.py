@@ -30,7 +30,9 @@ class Edge(NamedTuple):
 def look_up(
     store: str | GraphStore, schema: GraphSchema, edges: Sequence[Edge]
 ) -> dict[Edge, str]:
-    """What a store says of each edge: "there", "changed" (its ends are joined, at another time or weight) or "gone".
+    """What a store says of each edge.
+
+    "there", "changed" (its ends are joined, at another time or weight) or "gone".
 
     Neo4j is asked for these edges alone; of an embedded file the edges of their types are
     read, bounded in memory.
@@ -109,6 +111,13 @@ def _query(schema: GraphSchema, kind: EdgeType, asked: Sequence[Edge]) -> str:
             + name
             + ") STARTS WITH 'FLOAT'"
         )
-        time = f"CASE WHEN {name} IS NULL THEN null WHEN {dated} THEN toFloat({name}) ELSE {micros(name)} / 86400e6 END"
-    match = f"MATCH (a:{escape(source.label)})-[r:{escape(kind.relationship)}]->(b:{escape(target.label)})"
-    return f"{match} WHERE {where} RETURN toString({a}), toString({b}), {weight} AS weight, {time} AS time"
+        time = (
+            f"CASE WHEN {name} IS NULL THEN null WHEN {dated} THEN toFloat({name}) "
+            f"ELSE {micros(name)} / 86400e6 END"
+        )
+    relationship = f"[r:{escape(kind.relationship)}]"
+    match = (
+        f"MATCH (a:{escape(source.label)})-{relationship}->(b:{escape(target.label)})"
+    )
+    ends = f"toString({a}), toString({b})"
+    return f"{match} WHERE {where} RETURN {ends}, {weight} AS weight, {time} AS time"

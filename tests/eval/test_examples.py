@@ -11,7 +11,7 @@ from fusion.pipeline import finish
 from fusion.query import Constraints
 from fusion.tasks.folds import held_events
 from fusion.tasks.user_history import UserHistory
-from kg.split.time import Held
+from kg.split.held import Held
 
 
 def find(pattern, text):

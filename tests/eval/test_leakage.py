@@ -11,7 +11,8 @@ from fusion.tasks.basket_completion import BasketCompletion
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
-from kg.split.time import GroupedSplit, TimeSplit
+from kg.split.grouped import GroupedSplit
+from kg.split.time import TimeSplit
 from kg.stores.base import write_tables
 from kg.stores.open import open_store
 from kg.tables import Tables

@@ -11,7 +11,8 @@ from eval.measure.protocol import evaluate
 from eval.suite import Chosen, baselines, boosted, measure, untuned
 from fusion.model.features import MetapathFeatures
 from fusion.preparation import held_out, prepare
-from kg.split.time import GroupedSplit, Held
+from kg.split.grouped import GroupedSplit
+from kg.split.held import Held
 
 
 def names(report):

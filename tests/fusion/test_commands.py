@@ -215,7 +215,7 @@ class TestCombinations:
         row = trained.recommender.snapshot.graph.vocabs["user"].row("u003")
         taken = {
             trained.recommender.items.key(item)
-            for item in trained.recommender.counts.taken(row).tolist()
+            for item in trained.recommender.counts.interacted(row).tolist()
         }
         assert (
             main(

@@ -79,15 +79,15 @@ def test_a_mistake_is_named_by_its_key(override, error):
     ("data", "error"),
     [
         (
-            {"source": {"class": "kg.split.time:LeaveLast"}},
-            "source.class: kg.split.time:LeaveLast is no Source",
+            {"source": {"class": "kg.split.last:LeaveLast"}},
+            "source.class: kg.split.last:LeaveLast is no Source",
         ),
         (
             {"split": {"class": "kg.sources.checkerboard:Checkerboard"}},
             "split.class: .* is no Splitter",
         ),
         (
-            {"tasks": {"more": {"class": "kg.split.time:LeaveLast"}}},
+            {"tasks": {"more": {"class": "kg.split.last:LeaveLast"}}},
             "tasks.more.class: .* is no Task",
         ),
     ],

@@ -16,7 +16,8 @@ from kg.errors import DataError
 from kg.graph import build_graph
 from kg.schema import GraphSchema
 from kg.sources.checkerboard import Checkerboard
-from kg.split.time import LeaveLast, TimeSplit
+from kg.split.last import LeaveLast
+from kg.split.time import TimeSplit
 from kg.tables import Tables
 
 PLAIN = Checkerboard(users=40, items=40).load()

@@ -14,7 +14,7 @@ from fusion.tasks.folds import FoldConfig, held_events
 from fusion.tasks.next_item import NextItem
 from kg.errors import DataError
 from kg.schema import GraphSchema
-from kg.split.time import LeaveLast
+from kg.split.last import LeaveLast
 from kg.tables import Tables
 
 

@@ -218,7 +218,7 @@ def test_a_combination_of_new_items_is_new_and_what_the_user_has_is_explained_as
     where, counts = Constraints(exclude_seen=True), served.counts
     taken = {
         served.items.key(row)
-        for row in counts.taken(
+        for row in counts.interacted(
             served.snapshot.graph.vocabs["user"].row("u003")
         ).tolist()
     }

@@ -205,7 +205,8 @@ def test_inspect_prints_the_saved_schema(store, capsys):
         (["check", "nope.kg"], "nope.kg"),
         (
             ["check", "."],
-            ".: a folder, and no graph file; load its tables into one with `python -m kg load folder",
+            ".: a folder, and no graph file; load its tables into one with `python -m kg "
+            "load folder",
         ),
         (["inspect", "ftp://x"], "ftp://"),
         (["check", "STORE", "--schema", "nope.toml"], "no schema file at nope.toml"),

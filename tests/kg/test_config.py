@@ -237,6 +237,10 @@ def test_a_fault_is_named_by_file_and_key(data: dict[str, Any], message: str) ->
         )
     assert str(caught.value).startswith("demo.toml: ")
     assert message in str(caught.value)
+    key = message.partition(": ")[0] if ": " in message else "query.class"
+    if message == "query: k must be at least 1, not 0":
+        key = "query.k"  # the class says which
+    assert caught.value.field == key
     assert "\n" not in str(caught.value)
 
 

@@ -32,7 +32,10 @@ def table(*columns, names=("source", "target", "time")):
 
 
 def snapshot() -> Tables:
-    """b0 is made by u0 and u1, b1 by u1, b2 by nobody; the first two events are bought alone, the third liked."""
+    """b0 is made by u0 and u1, b1 by u1, b2 by nobody.
+
+    The first two events are bought alone, the third liked.
+    """
     nodes = {
         name: pa.table({"id": [f"{name[0]}{n}" for n in range(3)]})
         for name in ("user", "item", "bundle")

@@ -14,7 +14,8 @@ from kg.times import span_of
         ([19737.0, 19797.0], "19737 to 19797 (2024-01-15 to 2024-03-15)"),
         (
             [20240131.0, 20241231.0],
-            "20240131 to 20241231, dates written as numbers, which are no days: make them dates (2024-12-31)",
+            "20240131 to 20241231, dates written as numbers, which are no days: make "
+            "them dates (2024-12-31)",
         ),
         ([20240131.0, 20241301.0], "20240131 to 20241301"),
         ([20240131.0, 20241232.0], "20240131 to 20241232"),

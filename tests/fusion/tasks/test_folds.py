@@ -8,7 +8,8 @@ import pytest
 from fusion.tasks.folds import FoldConfig, held_events, make_folds
 from kg.errors import DataError
 from kg.graph import build_graph
-from kg.split.time import TimeSplit, events_table
+from kg.split.held import events_table
+from kg.split.time import TimeSplit
 
 
 def rows(events):

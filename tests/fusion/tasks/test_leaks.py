@@ -19,7 +19,9 @@ from fusion.tasks.next_item import NextItem
 from kg.errors import DataError
 from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
-from kg.split.time import GroupedSplit, LeaveLast, TimeSplit
+from kg.split.grouped import GroupedSplit
+from kg.split.last import LeaveLast
+from kg.split.time import TimeSplit
 
 FOLDS = FoldConfig(2, 2.0)
 RECIPE = Recipe(

@@ -1,4 +1,4 @@
-"""Recounting a place without some edges is counting the whole graph without them."""
+"""Recounting a pair without some edges is counting the whole graph without them."""
 
 from dataclasses import replace
 from itertools import product
@@ -31,7 +31,10 @@ def without(graph: Graph, cut) -> Graph:
 
 
 def wider(tables: Tables, seed: int, twice: bool = False) -> Tables:
-    """With relations between items and from users to brands; users and items have another to brands if twice."""
+    """With relations between items and from users to brands.
+
+    Users and items have another to brands if twice.
+    """
     rng = np.random.default_rng(seed)
     schema = tables.schema.to_dict()
     more = [
@@ -63,9 +66,9 @@ def wider(tables: Tables, seed: int, twice: bool = False) -> Tables:
     return Tables(wider, tables.nodes, edges)
 
 
-def expected(counts, place):
-    """What the evidence of a whole count says of a place, in the form of Counted."""
-    u, h, t = place.user, place.hand, place.item
+def expected(counts, pair):
+    """What the evidence of a whole count says of a pair, in the form of Counted."""
+    u, h, t = pair.user, pair.context, pair.item
     found = {
         f"user-item {k}": m[u, t] if u >= 0 else 0.0
         for k, m in counts.user_item.items()
@@ -139,9 +142,9 @@ def test_a_recount_is_a_count_of_the_graph_without_the_edges(
     recount = Recount(graph, counts)
     rng = np.random.default_rng(seed)
     for trial in range(15):
-        hand = rng.choice(14, rng.integers(0, 4), replace=False)
-        item = int(rng.choice(np.setdiff1d(np.arange(14), hand)))
-        place = QueryItemPair(int(rng.integers(-1, 6)), hand, item)
+        context = rng.choice(14, rng.integers(0, 4), replace=False)
+        item = int(rng.choice(np.setdiff1d(np.arange(14), context)))
+        pair = QueryItemPair(int(rng.integers(-1, 6)), context, item)
         cut = {}
         for name in rng.choice(
             [key[1] for key, e in graph.edges.items() if len(e)],
@@ -156,16 +159,16 @@ def test_a_recount_is_a_count_of_the_graph_without_the_edges(
         changed = count_paths(without(graph, cut), CONFIG)
         kept = {
             k: v
-            for k, v in expected(changed, place).items()
-            if k in expected(counts, place)
+            for k, v in expected(changed, pair).items()
+            if k in expected(counts, pair)
         }
-        found = got(recount.count(place, cut))
+        found = got(recount.count(pair, cut))
         # an entry that was 0 in the whole graph stays 0: cosines through fewer common users
         # cannot begin
         same(
             found,
             {
-                **{k: np.zeros_like(v) for k, v in expected(counts, place).items()},
+                **{k: np.zeros_like(v) for k, v in expected(counts, pair).items()},
                 **kept,
             },
         )
@@ -212,10 +215,10 @@ def test_what_was_pruned_stays_out(shop):
     recount = Recount(graph, counts)
     matrix = counts.item_item["item-bundle-item"]
     for item in range(14):
-        place = QueryItemPair(-1, np.setdiff1d(np.arange(14), [item]), item)
-        found = recount.count(place, {}).item_item["item-bundle-item"]
+        pair = QueryItemPair(-1, np.setdiff1d(np.arange(14), [item]), item)
+        found = recount.count(pair, {}).item_item["item-bundle-item"]
         np.testing.assert_array_equal(
-            found, matrix[place.hand][:, [item]].toarray().ravel()
+            found, matrix[pair.context][:, [item]].toarray().ravel()
         )
 
 
@@ -244,12 +247,12 @@ def test_ages_count_as_they_were_set(older):
     counts = count_paths(graph, CONFIG)
     recount = Recount(graph, counts)
     for user, item in product(range(2), range(4)):
-        place = QueryItemPair(user, np.setdiff1d(np.arange(4), [item]), item)
-        same(got(recount.count(place, {})), expected(counts, place))
+        pair = QueryItemPair(user, np.setdiff1d(np.arange(4), [item]), item)
+        same(got(recount.count(pair, {})), expected(counts, pair))
         cut = {"took": np.array([item])}
         changed = count_paths(without(graph, cut), CONFIG)
-        kept = {k: np.zeros_like(v) for k, v in expected(counts, place).items()}
+        kept = {k: np.zeros_like(v) for k, v in expected(counts, pair).items()}
         same(
-            got(recount.count(place, cut)),
-            kept | {k: v for k, v in expected(changed, place).items() if k in kept},
+            got(recount.count(pair, cut)),
+            kept | {k: v for k, v in expected(changed, pair).items() if k in kept},
         )

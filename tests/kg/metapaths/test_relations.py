@@ -305,7 +305,7 @@ def test_a_new_item_brings_no_path_that_nothing_was_trained_on():
 
 
 def brands(*more):
-    """Two users, three items of a brand each, and further relations: (name, "user" or "item", pairs)."""
+    """Two users, three items of a brand each, and more relations: (name, source role, pairs)."""
     sizes = {"user": 2, "item": 3, "brand": 3}
     schema = GraphSchema(
         (

@@ -1,9 +1,9 @@
-"""Which halves and which whole paths are kept, against looking at each."""
+"""Which half-paths and which whole paths are kept, against looking at each."""
 
 import numpy as np
 import pytest
 
-from kg.pathfinding import half_paths as halves
+from kg.pathfinding import half_paths
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -23,7 +23,7 @@ def test_the_best_of_each_name_counts_for_all_of_its_name(seed, wide):
         total = int(times[members].sum())
         told.append((float(cost[first] - np.log(total)), name, first, total))
     for each in (1, 5, 100):
-        place, many = halves.best(named, cost, times, each)
+        place, many = half_paths.best(named, cost, times, each)
         assert [(p, m) for _, _, p, m in sorted(told)[:each]] == list(
             zip(place.tolist(), many.tolist(), strict=True)
         )

@@ -11,7 +11,7 @@ from kg.pathfinding.search import PathSearch
 
 
 def every_path(graph, sources, target, hops):
-    """All simple paths, as (nodes, (edge name, back) steps), from sources to a target through no other source."""
+    """All simple paths from sources to a target through no other source: (nodes, steps)."""
     drawn = nx.MultiGraph()
     for (source, name, end), edge in graph.edges.items():
         for tail, head in set(
@@ -50,7 +50,7 @@ def test_every_path_is_found_once(shop, seed, hops):
     graph = build_graph(shop(seed))
     sources, target = draw(graph, seed)
     found = PathSearch(graph).find(sources, target, hops, each=None)
-    pairs = [(walk.nodes, walk.steps) for walk in found]
+    pairs = [(path.nodes, path.steps) for path in found]
     assert len(pairs) == len(set(pairs))
     assert set(pairs) == every_path(graph, sources, target, hops)
 
@@ -59,12 +59,12 @@ def test_every_path_is_found_once(shop, seed, hops):
 def test_the_best_of_every_kind_is_found_without_looking_at_all(shop, seed):
     graph = build_graph(shop(seed))
     sources, target = draw(graph, seed)
-    walks = PathSearch(graph)
+    search = PathSearch(graph)
     best: dict[Any, float] = {}
-    for walk in walks.find(sources, target, each=None):
-        best[walk.steps] = min(walk.cost, best.get(walk.steps, np.inf))
-    few = walks.find(sources, target, each=1)
-    assert {walk.steps: pytest.approx(walk.cost) for walk in few} == best
+    for path in search.find(sources, target, each=None):
+        best[path.steps] = min(path.cost, best.get(path.steps, np.inf))
+    few = search.find(sources, target, each=1)
+    assert {path.steps: pytest.approx(path.cost) for path in few} == best
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -87,11 +87,11 @@ def test_paths_that_differ_in_nameless_nodes_are_one_and_counted(shop, seed):
 
 def test_each_edge_is_the_latest_that_joins_its_ends(shop):
     graph = build_graph(shop(2))
-    for walk in PathSearch(graph).find(
+    for path in PathSearch(graph).find(
         [("user", 1), ("item", 2)], ("item", 7), each=None
     ):
         for (name, back), row, here, there in zip(
-            walk.steps, walk.edges, walk.nodes, walk.nodes[1:], strict=False
+            path.steps, path.edges, path.nodes, path.nodes[1:], strict=False
         ):
             tail, head = (there, here) if back else (here, there)
             edge = graph.edges[(tail[0], name, head[0])]
@@ -102,20 +102,20 @@ def test_each_edge_is_the_latest_that_joins_its_ends(shop):
 
 def test_hubs_are_dear_and_not_looked_through(shop):
     graph = build_graph(shop(0))
-    walks = PathSearch(graph, widest=1)
-    for walk in walks.find([("user", 0), ("item", 1)], ("item", 4), each=None):
-        if len(walk.steps) == 4:
+    search = PathSearch(graph, widest=1)
+    for path in search.find([("user", 0), ("item", 1)], ("item", 4), each=None):
+        if len(path.steps) == 4:
             assert all(
-                walks.degree[kind][row] <= 1
-                for kind, row in (walk.nodes[1], walk.nodes[3])
+                search.degree[kind][row] <= 1
+                for kind, row in (path.nodes[1], path.nodes[3])
             )
     found = PathSearch(graph).find([("user", 0)], ("item", 4), each=None)
-    for walk in found:
+    for path in found:
         inner = sum(
             np.log1p(PathSearch(graph).degree[kind][row])
-            for kind, row in walk.nodes[1:-1]
+            for kind, row in path.nodes[1:-1]
         )
-        assert walk.cost == pytest.approx(len(walk.steps) + inner)
+        assert path.cost == pytest.approx(len(path.steps) + inner)
 
 
 def test_from_nowhere_and_too_far(shop):

@@ -12,7 +12,7 @@ from fusion.experiment import Recipe
 from kg.config import load
 from kg.errors import DataError
 from kg.sources.beauty import Beauty, parse
-from kg.split.time import LeaveLast
+from kg.split.last import LeaveLast
 
 RECIPE = Path(__file__).parents[3] / "fusion" / "recipes" / "beauty.toml"
 DATA = Path(os.environ.get("TROUSSEAU_DATA", "nowhere")) / "amazon_beauty_kg"
@@ -166,7 +166,9 @@ def test_files_are_read_as_they_are_and_faults_are_named(tmp_path):
     with pytest.raises(DataError, match=r"items\.csv: no such file"):
         Beauty(str(tmp_path)).load()
     (tmp_path / "items.csv").write_text(
-        'item,asin,title,brand,categories\n1,0012,"Comb, ""fine""",007,Beauty|Combs\n2,A2,,,Beauty\n'
+        "item,asin,title,brand,categories\n"
+        '1,0012,"Comb, ""fine""",007,Beauty|Combs\n'
+        "2,A2,,,Beauty\n"
     )
     tables = Beauty(str(tmp_path)).load()
     assert tables.nodes["product"].to_pylist()[0] == {

@@ -1,4 +1,4 @@
-"""BundleRec: categories with commas in their names, the leak's model case, and the counts of the real files."""
+"""BundleRec: categories with commas in their names, the leak's model case, the real counts."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,8 @@ from fusion.experiment import Recipe
 from kg.config import load
 from kg.errors import DataError
 from kg.sources.bundlerec import _FILES, BundleRec, levels, parse
-from kg.split.time import GroupedSplit, events_table
+from kg.split.grouped import GroupedSplit
+from kg.split.held import events_table
 
 RECIPES = Path(__file__).parents[3] / "fusion" / "recipes"
 DATA = Path(os.environ.get("TROUSSEAU_DATA", "nowhere")) / "bundlerec"

@@ -18,7 +18,7 @@ from kg.sources import completejourney
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.completejourney import CompleteJourney, parse
 from kg.sources.folder import Folder, write_example
-from kg.split.time import events_table
+from kg.split.held import events_table
 from kg.stores.base import read_tables, write_tables
 from kg.stores.embedded import EmbeddedStore
 from kg.tables import Tables
@@ -366,7 +366,8 @@ class TestFolder:
             (
                 "edges/bought.csv",
                 b"source,target,day\nann,007,2024-12-30\nann,008,2024-12-31\nann,009,30.12.2024\nann,010,x\n",
-                "edges/bought.csv: column day: '30.12.2024' in row 4 is no number and no date or moment as 2024-12-31",
+                "edges/bought.csv: column day: '30.12.2024' in row 4 is no number and no "
+                "date or moment as 2024-12-31",
             ),
             (
                 "edges/bought.csv",

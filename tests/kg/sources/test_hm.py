@@ -15,7 +15,8 @@ from kg.config import load
 from kg.errors import DataError
 from kg.sources import hm
 from kg.sources.hm import HM, parse
-from kg.split.time import TimeSplit, events_table
+from kg.split.held import events_table
+from kg.split.time import TimeSplit
 
 RECIPE = Path(__file__).parents[3] / "fusion" / "recipes" / "hm.toml"
 DATA = Path(os.environ.get("TROUSSEAU_DATA", "nowhere")) / "hm_fashion"

@@ -1,4 +1,4 @@
-"""Folds of a grouped split, what is refitted, and what a split's events say of bundles that have words."""
+"""Folds of a grouped split, what is refitted, and the words of a split's bundles."""
 
 from dataclasses import replace
 
@@ -7,7 +7,10 @@ import pyarrow as pa
 import pytest
 
 from kg.sources.checkerboard import Checkerboard
-from kg.split.time import GroupedSplit, LeaveLast, TimeSplit, events_table
+from kg.split.grouped import GroupedSplit
+from kg.split.held import events_table
+from kg.split.last import LeaveLast
+from kg.split.time import TimeSplit
 
 
 @pytest.mark.parametrize("count", [3, 4, 5, 7])

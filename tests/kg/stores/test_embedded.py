@@ -35,7 +35,11 @@ def path(tmp_path):
 
 def process(code, *arguments):
     """Another Python with the store's modules, started and left running."""
-    head = "import os, signal, sys, pyarrow as pa\nfrom kg.stores.embedded import EmbeddedStore\nfrom kg.stores.base import *\n"
+    head = (
+        "import os, signal, sys, pyarrow as pa\n"
+        "from kg.stores.embedded import EmbeddedStore\n"
+        "from kg.stores.base import *\n"
+    )
     command = [sys.executable, "-c", head + textwrap.dedent(code), *map(str, arguments)]
     return subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
@@ -123,7 +127,11 @@ def test_open_twice_in_one_process(path):
 
 def test_a_file_in_use_by_a_writer_is_refused_and_by_a_reader_shared(path):
     for create, fails in ((True, True), (False, False)):
-        code = f"store = EmbeddedStore(sys.argv[1], create={create}); print('open', flush=True); input()"
+        code = f"""
+        store = EmbeddedStore(sys.argv[1], create={create})
+        print("open", flush=True)
+        input()
+        """
         other = process(code, path)
         assert other.stdout.readline() == "open\n"
         if fails:
@@ -141,12 +149,14 @@ def test_a_file_in_use_by_a_writer_is_refused_and_by_a_reader_shared(path):
 def test_a_killed_write_loses_nothing(path):
     code = """
     def batches():
-        yield pa.record_batch({"id": ["a"] + [str(i) for i in range(200_000)], "price": [9] * 200_001})
+        ids = ["a"] + [str(i) for i in range(200_000)]
+        yield pa.record_batch({"id": ids, "price": [9] * 200_001})
         print("sent", flush=True)
         input()
     store = EmbeddedStore(sys.argv[1], create=True)
-    print(store.write_nodes(store.schema().item, [pa.record_batch({"id": ["c"], "price": [3]})]), flush=True)
-    store.write_nodes(store.schema().item, batches())
+    item = store.schema().item
+    print(store.write_nodes(item, [pa.record_batch({"id": ["c"], "price": [3]})]), flush=True)
+    store.write_nodes(item, batches())
     """
     other = process(code, path)
     assert [other.stdout.readline(), other.stdout.readline()] == ["1\n", "sent\n"]

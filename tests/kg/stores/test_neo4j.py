@@ -194,7 +194,8 @@ def test_edges_find_nodes_whose_ids_are_integers(neo4j_store, schema, make):
         ("[[1, 2], [date('2024-02-29')]]", pa.string(), ["1, 2", "2024-02-29"]),
         ("[date('2024-02-29'), null]", pa.date32(), [dt.date(2024, 2, 29), None]),
         (
-            "[date('1969-12-31'), localdatetime('2024-02-29T01:02:03.000004'), datetime('2024-02-29T01:00:00+02:00')]",
+            "[date('1969-12-31'), localdatetime('2024-02-29T01:02:03.000004'), "
+            "datetime('2024-02-29T01:00:00+02:00')]",
             pa.timestamp("us"),
             [
                 dt.datetime(1969, 12, 31),
@@ -250,8 +251,10 @@ def test_a_node_without_a_proper_id_is_named(neo4j_store, schema, make, given):
 @server
 def test_edge_times_and_weights(neo4j_store, schema, make):
     make(
-        "CREATE (a:PREUser {uid: 'u'}) WITH a UNWIND [date('1970-01-02'), localdatetime('1970-01-02T12:00'), "
-        "datetime('1970-01-02T12:00+12:00')] AS t CREATE (a)-[:BOUGHT {t: t}]->(:PREItem {id: toString(t)})"
+        "CREATE (a:PREUser {uid: 'u'}) WITH a UNWIND [date('1970-01-02'), "
+        "localdatetime('1970-01-02T12:00'), "
+        "datetime('1970-01-02T12:00+12:00')] AS t CREATE (a)-[:BOUGHT {t: t}]->(:PREItem "
+        "{id: toString(t)})"
     )
     batches = list(neo4j_store.read_edges(schema.edges[0], schema))
     assert (
@@ -273,7 +276,8 @@ def test_edge_times_and_weights(neo4j_store, schema, make):
 )
 def test_bad_edges_are_named(neo4j_store, schema, make, given, says):
     make(
-        f"CREATE (a:PREUser {{uid: 'u'}})-[:BOUGHT {given}]->(b:PREItem {{id: 'i'}}), (a)-[:BOUGHT {{w: 1, t: 1}}]->(b)"
+        f"CREATE (a:PREUser {{uid: 'u'}})-[:BOUGHT {given}]->(b:PREItem {{id: 'i'}}), "
+        f"(a)-[:BOUGHT {{w: 1, t: 1}}]->(b)"
     )
     with pytest.raises(
         DataError, match=re.escape(f"'bought': {says}") if says[0] != "'" else says
@@ -338,9 +342,12 @@ def test_inspect_drafts_what_read_tables_then_reads(
     neo4j_store, make, prefix, tmp_path
 ):
     make(
-        "CREATE (a:PRECustomer {customerId: 1, name: 'Ann'}), (b:PRECustomer {customerId: 2, name: 'Bob'}) "
-        "CREATE (p:PREProduct {sku: 'p', title: 'Warm hat', price: 3, made: date()}), (q:PREProduct {sku: 'q'}) "
-        "CREATE (o:`PRE Order` {id: 'o'}), (a)-[:PLACED {at: datetime()}]->(o), (o)-[:CONTAINS {quantity: 2}]->(p), "
+        "CREATE (a:PRECustomer {customerId: 1, name: 'Ann'}), (b:PRECustomer "
+        "{customerId: 2, name: 'Bob'}) "
+        "CREATE (p:PREProduct {sku: 'p', title: 'Warm hat', price: 3, made: date()}), "
+        "(q:PREProduct {sku: 'q'}) "
+        "CREATE (o:`PRE Order` {id: 'o'}), (a)-[:PLACED {at: datetime()}]->(o), "
+        "(o)-[:CONTAINS {quantity: 2}]->(p), "
         "(a)-[:RATED {stars: 4.5, on: date()}]->(q)"
     )
     labels, links = survey(neo4j_store)
