@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from serve.api import schemas
+from serve.api import fields, schemas
 
 CASES = int(
     os.environ.get("TROUSSEAU_CASES", "300")
@@ -16,7 +16,7 @@ CASES = int(
 MODELS = [
     model
     for model in vars(schemas).values()
-    if isinstance(model, type) and issubclass(model, schemas.In)
+    if isinstance(model, type) and issubclass(model, fields.In)
 ]
 ODD = [
     "\x00",
@@ -248,7 +248,7 @@ def test_a_model_takes_or_refuses(model, data):
     assert again == made
 
 
-BODIES: dict[str, type[schemas.In]] = dict(
+BODIES: dict[str, type[fields.In]] = dict(
     zip(
         PATHS,
         (
