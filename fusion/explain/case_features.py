@@ -106,8 +106,8 @@ class CaseFeatures:
         asked = [target.asked(case) for case in cases]
         own = self.item_texts[pair.item]
         texts = [own if case.text is None else case.text for case in cases]
-        matches, near = features.lexical.instead(texts, asked, pair.hand)
-        kept = column(features.lexical.alike, pair.hand, pair.item) > 0
+        matches, near = features.lexical.instead(texts, asked, pair.context)
+        kept = column(features.lexical.alike, pair.context, pair.item) > 0
         score = features.names.index(WORDS)
         alike = {
             at: feature

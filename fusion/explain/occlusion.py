@@ -178,8 +178,8 @@ class Occlusion:
     ) -> Tensor:
         """(V,) through the model's score_rows, over copies of the query's nodes in each case."""
         pair, device = spot.place, self.snapshot.device
-        count, width = len(cases), len(pair.hand) + 1
-        rows = torch.as_tensor(np.append(pair.hand, pair.item), device=device)
+        count, width = len(cases), len(pair.context) + 1
+        rows = torch.as_tensor(np.append(pair.context, pair.item), device=device)
         items = self.nodes(self.snapshot.item, rows, cases, masked)
         users = Nodes(*(part[:0] for part in items))
         user = np.full(count, -1)
