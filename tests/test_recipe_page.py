@@ -26,6 +26,8 @@ def reference() -> str:
     import fusion.tasks
     import kg.sources
     import kg.split.catalogue
+    import kg.split.grouped
+    import kg.split.last
     import kg.split.time
     from fusion.experiment import Recipe
 
@@ -33,7 +35,12 @@ def reference() -> str:
         "source": [c for m in _modules(kg.sources) for c in _components(m, "load")],
         "split": [
             c
-            for m in (kg.split.time, kg.split.catalogue)
+            for m in (
+                kg.split.time,
+                kg.split.last,
+                kg.split.grouped,
+                kg.split.catalogue,
+            )
             for c in _components(m, "__call__")
         ],
         "tasks": [
