@@ -53,7 +53,8 @@ class Problem:
         items: I.
         size: Least and most items.
         filters: (I,) by condition, which items not at hand pass it.
-        keep: By condition, the row of an context item.
+        keep: By condition, the row of a context item. It needs neither pass the filters nor
+            stand in a slot. Once lifted it may be left out, and may still stay.
         price: (I,) what items cost; None where it does not matter.
         budget: The most that all may cost, None for no limit.
         require: (I,) by condition, of which items there must be one.
@@ -117,10 +118,20 @@ class Problem:
 
     @property
     def kept(self) -> IntArray:
-        """Rows of the context items."""
+        """Rows of the context items that must be in the combination."""
         return np.array(
             [row for name, row in self.keep.items() if name not in self.off], np.int64
         )
+
+    @property
+    def at_hand(self) -> IntArray:
+        """Rows of all context items, those first that must be in the combination.
+
+        A lifted one may stay, past filters and slots as before. Otherwise lifting would
+        forbid what the condition allowed, and a smallest conflict could not be told.
+        """
+        lifted = [row for name, row in self.keep.items() if name in self.off]
+        return np.concatenate([self.kept, np.array(lifted, np.int64)])
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -128,12 +139,12 @@ class Problem:
         return (1, MOST) if self._size in self.off else self.size
 
     def allowed(self) -> BoolArray:
-        """(I,) which items not at hand may be chosen, slots apart."""
+        """(I,) which items other than the context items may be chosen, slots apart."""
         out = np.ones(self.items, bool)
         for name, mask in self.filters.items():
             if name not in self.off:
                 out &= mask
-        out[self.kept] = False
+        out[self.at_hand] = False
         return out
 
     def standing(self) -> list[Place]:
@@ -154,8 +165,9 @@ class Problem:
 
     def cheapest(self) -> IntArray | None:
         """The rows of the combination that costs least, ascending; None where there is none within the budget."""
-        rows = np.concatenate([self.kept, self._candidates()])
-        kept, count = len(self.kept), len(rows)
+        at_hand, kept = len(self.at_hand), len(self.kept)
+        rows = np.concatenate([self.at_hand, self._candidates()])
+        count = len(rows)
         if not count:
             return None
         places = self.standing()
@@ -199,7 +211,7 @@ class Problem:
                 (count, width),
             )
             stands = own - sp.eye(count, width, format="csr")
-            free = (np.arange(count) < kept) & ~fits
+            free = (np.arange(count) < at_hand) & ~fits
             lines.append((stands[~free], 0.0, 0.0))
         for mask in self.wanted():
             line(np.flatnonzero(mask[rows]), 1, np.inf)

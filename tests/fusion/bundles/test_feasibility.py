@@ -5,7 +5,7 @@ from itertools import combinations, product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fusion.bundles.feasibility import InfeasibleError, Place, Problem
@@ -15,16 +15,12 @@ from fusion.ranking.filters import Values
 def brute(problem):
     """Least cost of all sets that meet a problem, inf where none does: by trying all of them."""
     least, best = problem.sizes, np.inf
-    kept, allowed, places = (
-        set(problem.kept.tolist()),
-        problem.allowed(),
-        problem.standing(),
-    )
+    kept, at_hand = set(problem.kept.tolist()), set(problem.keep.values())
+    allowed, places = problem.allowed(), problem.standing()
     for count in range(least[0], min(least[1], problem.items) + 1):
         for chosen in combinations(range(problem.items), count):
-            if not kept <= set(chosen) or not all(
-                allowed[i] for i in set(chosen) - kept
-            ):
+            new = set(chosen) - at_hand
+            if not kept <= set(chosen) or not all(allowed[i] for i in new):
                 continue
             if not all(mask[list(chosen)].any() for mask in problem.wanted()):
                 continue
@@ -38,18 +34,18 @@ def brute(problem):
                 values = problem.apart().value[np.isin(problem.apart().item, chosen)]
                 if len(set(values.tolist())) < len(values):
                     continue
-            if places and not seats(chosen, kept, places):
+            if places and not seats(chosen, at_hand, places):
                 continue
             best = min(best, cost)
     return best
 
 
-def seats(chosen, kept, places):
+def seats(chosen, at_hand, places):
     """Whether every item finds its slot and every slot its items; what is at hand and fits none stands aside."""
     options = []
     for item in chosen:
         fits = [s for s, place in enumerate(places) if place.mask[item]]
-        if not fits and item not in kept:
+        if not fits and item not in at_hand:
             return False
         options.append(fits or [-1])
     return any(
@@ -121,6 +117,21 @@ def test_the_cheapest_is_that_of_trying_everything(problem):
         )
 
 
+ITEM_AT_HAND_PAST_THE_FILTERS = Problem(
+    4,
+    (1, 2),
+    {"filter 0": np.zeros(4, bool)},
+    {"keep 0": 0},
+    np.zeros(4),
+    places=(
+        Place("slot 0", np.zeros(4, bool), 0, 1),
+        Place("slot 1", np.array([False, False, False, True]), 1, 1),
+    ),
+    kind="kind",
+)
+
+
+@example(ITEM_AT_HAND_PAST_THE_FILTERS)
 @given(problems())
 def test_conditions_at_odds_are_a_smallest_set(problem):
     needed = problem.conflict()
@@ -180,3 +191,10 @@ def test_a_large_catalogue_is_cut_down_to_what_matters():
     assert len(problem._candidates()) <= 8 * 2**5
     found = problem.cheapest()
     assert found is not None and len(found) == 5 and len(set(kind[found].tolist())) == 5
+
+
+def test_a_context_item_that_is_lifted_may_stay_and_may_go():
+    at_odds = replace(ITEM_AT_HAND_PAST_THE_FILTERS, places=())
+    assert at_odds.without(["keep 0"]).cheapest().tolist() == [0]
+    filtered = replace(at_odds, filters={}, price=np.array([1.0, 0.0, 2.0, 3.0]))
+    assert filtered.without(["keep 0"]).cheapest().tolist() == [1]
