@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fusion.bundles.feasibility import Place, Problem
 from fusion.bundles.plan import MOST, Plan, Slot
+from fusion.bundles.problem import Problem, ResolvedSlot
 from fusion.query import Constraints
 from fusion.ranking.filters import BoolArray
 from fusion.ranking.ranker import Ranker
@@ -61,8 +61,9 @@ def resolve(
         filters["what the user has not taken"] = recommender.allowed(
             Constraints(exclude_seen=True), user
         )
-    places = tuple(
-        Place(s.name, _fits(recommender, s), s.least, s.most) for s in plan.slots
+    slots = tuple(
+        ResolvedSlot(slot.name, _fits(recommender, slot), slot.least, slot.most)
+        for slot in plan.slots
     )
     return Problem(
         size,
@@ -75,7 +76,7 @@ def resolve(
             f"an item of {name} {' or '.join(values)}": facts.mask(name, values)
             for name, values in plan.require
         },
-        places,
+        slots,
         facts.values(plan.different) if plan.different else None,
         plan.different,
     )

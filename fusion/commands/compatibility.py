@@ -1,4 +1,4 @@
-"""python -m fusion judge: how well items go together, and the best single swap."""
+"""python -m fusion compatibility: how well items go together, and the best single swap."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Judge and print."""
+    """Say how well they go together, and print."""
     plan = Plan(
         budget=options.budget,
         item_budget=options.item_budget,
         where=Constraints(within=within(options.within)),
     )
     category = "" if options.any else options.category
-    found = load(options).judge(
+    found = load(options).compatibility(
         tuple(options.items), options.user, options.text, plan, category
     )
     print(f"{summary(found.combination)}\n{pieces(found.combination, 'kind')}")
