@@ -1,4 +1,4 @@
-"""Complements: what goes with an item as against what could stand in for it, learned from baskets."""
+"""Complements: what goes with an item, not what could stand in for it, learned from baskets."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ class Complements:
         negative = self._substitutes(recommender, rng)
         if not positive.shape[1] or not negative.shape[1]:
             raise DataError(
-                "complements: no two items of different kinds were taken together, or none of one kind are there",
+                "complements: no two items of different kinds were taken together, "
+                "or none of one kind are there",
                 field="complements",
             )
         features = np.concatenate(

@@ -20,9 +20,9 @@ def resolve(
     """The plan for these context items, for a user.
 
     Raises:
-        DataError: The plan names a property, a value or an item that is not there, or an item
-            at hand has no price where there is a budget.
-        ValueError: There are more context items than a combination may have.
+        DataError: The plan names a property, a value or an item that is not there, or a context
+            item has no price where there is a budget.
+        InputError: There are more context items than a combination may have.
     """
     facts, size = recommender.facts, len(recommender.items)
     if len(items) > MOST:
@@ -49,7 +49,8 @@ def resolve(
             for item, row in zip(dict.fromkeys(items), keep.values(), strict=True):
                 if np.isnan(price[row]):
                     raise DataError(
-                        f"item {item!r} is at hand and has no {plan.price}, so no budget can be kept",
+                        f"item {item!r} is at hand and has no {plan.price}, "
+                        "so no budget can be kept",
                         field="items",
                     )
         if plan.item_budget is not None:

@@ -66,8 +66,10 @@ def run(options: argparse.Namespace) -> int:
         price = "" if item.price is None else f" at {item.price:.4g}"
         gone = next(p.title for p in found.combination.items if p.id == found.swap.out)
         print(
-            f"\nbetter: {item.id} ({item.title}){price} in place of {found.swap.out} ({gone}); it fits "
-            f"{percent(math.exp(item.score))}, score {found.swap.score:z.2f}, {found.swap.gain:+z.2f}"
+            f"\nbetter: {item.id} ({item.title}){price} "
+            f"in place of {found.swap.out} ({gone}); "
+            f"it fits {percent(math.exp(item.score))}, "
+            f"score {found.swap.score:z.2f}, {found.swap.gain:+z.2f}"
         )
     print(
         "\nfits: the model's share for the item, given the rest, among the best of its kind"

@@ -132,7 +132,7 @@ def _parts(names: Sequence[str]) -> dict[str, Case]:
 
 
 def words_of(text: str, most: int = 12) -> list[tuple[str, str]]:
-    """(word, the text without it) for each distinct word of a text, whatever its capitals, the first `most`."""
+    """(word, the text without it) for the first distinct words of a text, whatever their capitals."""
     words: dict[str, str] = {}
     for word in re.findall(r"\w+", text):
         words.setdefault(word.lower(), word)

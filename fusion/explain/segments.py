@@ -21,7 +21,7 @@ _NONE = np.zeros(0, np.int64)
 
 @dataclass(frozen=True)
 class Segment:
-    """What joins two named nodes of a path, nameless ones (bundles, other users) between them or none.
+    """What joins two named nodes of a path, over nameless ones (bundles, other users) or none.
 
     Attributes:
         kind: interacted (user to item), together (items of bundles), users (items of users),

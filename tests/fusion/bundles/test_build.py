@@ -187,7 +187,7 @@ def test_there_is_an_answer_wherever_there_can_be_one_and_it_keeps_to_the_plan(
             )
 
 
-def test_the_score_of_an_item_is_its_share_given_the_rest_and_that_of_the_whole_looks_at_the_ask_alone_too(
+def test_an_items_score_is_its_share_given_the_rest_and_the_wholes_heeds_the_query_alone_too(
     shopper,
 ):
     plan = Plan(size=(3, 3), alternatives=1)

@@ -43,7 +43,7 @@ def brute(problem):
 
 
 def seats(chosen, at_hand, places):
-    """Whether every item finds its slot and every slot its items; what is at hand and fits none stands aside."""
+    """Whether items and slots find each other; a context item that fits none stands aside."""
     options = []
     for item in chosen:
         fits = [s for s, place in enumerate(places) if place.mask[item]]
@@ -162,7 +162,10 @@ def test_a_budget_that_is_too_small_is_told_with_what_it_takes():
         ResolvedSlot("shoes", np.array([False, False, True]), 1, 1),
     )
     problem = Problem(3, (1, 5), {}, {}, np.array([4.0, 3.0, 8.5]), 10.0, {}, places)
-    message = "no combination meets slot 'top' with 1, slot 'shoes' with 1 and a budget of 10 together; the cheapest"
+    message = (
+        "no combination meets slot 'top' with 1, slot 'shoes' with 1 "
+        "and a budget of 10 together; the cheapest"
+    )
     with pytest.raises(
         InfeasibleError, match=f"{message} that meets the rest costs 11.5"
     ):

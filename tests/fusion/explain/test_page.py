@@ -22,7 +22,7 @@ EVIL = "</script><script>alert(1)</script> & <b>"
 
 @pytest.fixture
 def made():
-    """Two paths from a user to a lamp: one that carries half a point, over an item with an evil title; one a tenth."""
+    """Two paths to a lamp: half a point over an item with an evil title, and a tenth."""
     user, evil, lamp = (
         Stop("user", "u1", "user u1"),
         Stop("item", "i1", EVIL),

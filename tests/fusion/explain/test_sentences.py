@@ -55,8 +55,15 @@ def test_days_since_1970_are_dates_and_other_times_are_what_the_schema_calls_the
 def test_a_file_speaks_over_the_shipped_phrases(schema, tmp_path):
     own = tmp_path / "own.toml"
     own.write_text(
-        'quote = "<{}>"\n[relations.by]\nshare = "{a}, {b}: {via} made both{relation}"\nforward = "{b} made {a}{via}"\n'
-        '[segments]\nusers = { one = "1 {user}", many = "{n} {user}s" }\n[notes]\nnone = "Nothing."\n'
+        """quote = "<{}>"
+[relations.by]
+share = "{a}, {b}: {via} made both{relation}"
+forward = "{b} made {a}{via}"
+[segments]
+users = { one = "1 {user}", many = "{n} {user}s" }
+[notes]
+none = "Nothing."
+"""
     )
     said = Phrases.open("en", schema, own)
     assert (
