@@ -42,7 +42,11 @@ class BeamSearch:
     """
 
     def __init__(
-        self, problem: Problem, scorer: SetScorer, variety: float = 0.0, width: int = 8
+        self,
+        problem: Problem,
+        scorer: SetScorer,
+        variety: float = 0.0,
+        width: int = 8,
     ) -> None:
         self.problem, self.scorer, self.width = problem, scorer, width
         self.ratings = SetRatings(problem, scorer)
@@ -69,12 +73,22 @@ class BeamSearch:
         reserve = self._reserves(needed)
         states = [start]
         for position, left in zip(needed, reserve, strict=True):
-            states = self._step(states, position, left, spent)
+            states = self._step(
+                states,
+                position,
+                left,
+                spent,
+            )
         found = list(states)
         for position in more:
             # A slot may stay as it is and a later one be filled: all found so far go on.
             given = states + found[: self.width] if position.slot >= 0 else states
-            states = self._step(given, position, 0.0, spent)
+            states = self._step(
+                given,
+                position,
+                0.0,
+                spent,
+            )
             found += states
         unique = {frozenset(s.chosen): s for s in found if self.meets(s)}
 
@@ -133,10 +147,14 @@ class BeamSearch:
             more += [position] * (slot.most - max(slot.least, filled))
         return needed, more
 
-    def _require(self, needed: list[Position], mask: BoolArray) -> None:
+    def _require(
+        self,
+        needed: list[Position],
+        mask: BoolArray,
+    ) -> None:
         """Meet a requirement in the position where most items would, and those before it."""
         gains = [int((p.mask & mask & self.allowed).sum()) for p in needed]
-        if gains and max(gains):
+        if any(gains):
             best = int(np.argmax(gains))
             needed[best] = Position(needed[best].slot, needed[best].mask & mask)
 
@@ -156,14 +174,23 @@ class BeamSearch:
             scores = scores - spent
         best: dict[frozenset[int], State] = {}
         for state, score in zip(states, scores, strict=True):
-            for grown in self._grown(state, score, position, reserve):
+            for grown in self._grown(
+                state,
+                score,
+                position,
+                reserve,
+            ):
                 key = frozenset(grown.chosen)
                 if key not in best or grown.value > best[key].value:
                     best[key] = grown
         return sorted(best.values(), key=lambda state: -state.value)[: self.width]
 
     def _grown(
-        self, state: State, score: FloatArray, position: Position, reserve: float
+        self,
+        state: State,
+        score: FloatArray,
+        position: Position,
+        reserve: float,
     ) -> list[State]:
         """A set with each of the best items that may still join it."""
         chosen = list(state.chosen)
@@ -202,7 +229,11 @@ class BeamSearch:
             for s, slot in enumerate(self.problem.standing())
         )
 
-    def improved(self, state: State, rounds: int = 2) -> State:
+    def improved(
+        self,
+        state: State,
+        rounds: int = 2,
+    ) -> State:
         """The set with items exchanged, one after the other, for better ones of the same slot."""
         for _ in range(rounds):
             for n in range(len(state.chosen)):
@@ -210,7 +241,11 @@ class BeamSearch:
                     state = self._exchanged(state, n)
         return state
 
-    def _exchanged(self, state: State, n: int) -> State:
+    def _exchanged(
+        self,
+        state: State,
+        n: int,
+    ) -> State:
         """The set with the best item for the n-th that still meets the plan."""
         slot = state.slots[n]
         given = self.ratings.given([(state.without(n), slot)])

@@ -50,10 +50,26 @@ def build(
         DataError, InputError: As resolve raises them.
     """
     context = ids_of(items)
-    problem = resolve(recommender, plan, context, user)
-    query = Query(user, context, text, where=plan.where)
+    problem = resolve(
+        recommender,
+        plan,
+        context,
+        user,
+    )
+    query = Query(
+        user,
+        context,
+        text,
+        where=plan.where,
+    )
     rows = candidates(recommender, problem, query)
-    search = _search(recommender, problem, plan, query, rows)
+    search = _search(
+        recommender,
+        problem,
+        plan,
+        query,
+        rows,
+    )
     found = search.beam()
     if not found:
         witness = cheapest(problem)
@@ -61,22 +77,43 @@ def build(
             check(problem)
         assert witness is not None
         rows = np.unique(np.concatenate([rows, witness]))
-        search = _search(recommender, problem, plan, query, rows)
+        search = _search(
+            recommender,
+            problem,
+            plan,
+            query,
+            rows,
+        )
         found = [search.improved(seat(search, witness))]
     rated = search.ratings.rate(found[:RATED])
     chosen = _alternatives(search, plan, rated)
     return [
-        combination(recommender, problem, rows, search.kept, alternative)
+        combination(
+            recommender,
+            problem,
+            rows,
+            search.kept,
+            alternative,
+        )
         for alternative in chosen
     ]
 
 
 def _search(
-    recommender: Ranker, problem: Problem, plan: Plan, query: Query, rows: IntArray
+    recommender: Ranker,
+    problem: Problem,
+    plan: Plan,
+    query: Query,
+    rows: IntArray,
 ) -> BeamSearch:
     """Over a pool of rows, with the plan's season and complements in its scores."""
     user = int(recommender.queries([query]).users[0])
-    scorer = SetScorer(recommender, rows, user, query.text or "")
+    scorer = SetScorer(
+        recommender,
+        rows,
+        user,
+        query.text or "",
+    )
     if plan.season is not None:
         graph, facts = recommender.snapshot.graph, recommender.facts
         scorer.bias = seasonal(graph, facts, plan.season)[rows]
@@ -86,7 +123,11 @@ def _search(
     return BeamSearch(problem, scorer, plan.variety)
 
 
-def _alternatives(search: BeamSearch, plan: Plan, rated: list[Rated]) -> list[Rated]:
+def _alternatives(
+    search: BeamSearch,
+    plan: Plan,
+    rated: list[Rated],
+) -> list[Rated]:
     """The best sets that overlap no more than the plan allows, best first.
 
     Where too few do, the search runs again with the items of those chosen made dear.
@@ -126,7 +167,11 @@ def _spent(search: BeamSearch, chosen: Sequence[Rated]) -> FloatArray:
     return spent
 
 
-def overlap(search: BeamSearch, one: Rated, other: Rated) -> float:
+def overlap(
+    search: BeamSearch,
+    one: Rated,
+    other: Rated,
+) -> float:
     """Share of the smaller one's new items that are in both; 1 where neither has any."""
     new, old = (set(r.state.chosen) - set(search.kept) for r in (one, other))
     if not new and not old:
@@ -134,7 +179,11 @@ def overlap(search: BeamSearch, one: Rated, other: Rated) -> float:
     return len(new & old) / max(min(len(new), len(old)), 1)
 
 
-def candidates(recommender: Ranker, problem: Problem, query: Query) -> IntArray:
+def candidates(
+    recommender: Ranker,
+    problem: Problem,
+    query: Query,
+) -> IntArray:
     """Rows from which a combination is chosen: by slot what ranks first, and the cheapest.
 
     What is counted beside the best item of each of up to three slots is among them, too, so
@@ -162,7 +211,11 @@ def candidates(recommender: Ranker, problem: Problem, query: Query) -> IntArray:
     return np.unique(np.concatenate(found))
 
 
-def _best(score: FloatArray, mask: BoolArray, count: int) -> IntArray:
+def _best(
+    score: FloatArray,
+    mask: BoolArray,
+    count: int,
+) -> IntArray:
     """The rows of a mask that score highest, in no order."""
     rows: IntArray = np.flatnonzero(mask)
     if not len(rows):
@@ -199,7 +252,13 @@ def first_scores(recommender: Ranker, query: Query) -> FloatArray:
     each = model.config.candidates_per_path if model.config.paths else 0
     rows, phi = snapshot.features(queries, each, nearest)
     rows, phi = rows[:, rows[0] >= 0], phi[:, rows[0] >= 0]
-    score = model.score_rows(vectors, items, rows, phi, cosine)
+    score = model.score_rows(
+        vectors,
+        items,
+        rows,
+        phi,
+        cosine,
+    )
     out = out - out.amax() - 1 + (score.min() if score.numel() else 0)
     out[0, rows[0]] = score[0]
     scores: FloatArray = out[0].float().cpu().numpy().astype(np.float64)

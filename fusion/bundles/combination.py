@@ -30,10 +30,20 @@ def combination(
         rated: The set.
     """
     scored = zip(
-        rated.state.chosen, rated.state.slots, rated.items.tolist(), strict=True
+        rated.state.chosen,
+        rated.state.slots,
+        rated.items.tolist(),
+        strict=True,
     )
     pieces = [
-        piece(recommender, problem, int(rows[place]), slot, score, place in kept)
+        piece(
+            recommender,
+            problem,
+            int(rows[place]),
+            slot,
+            score,
+            place in kept,
+        )
         for place, slot, score in scored
     ]
     names = [slot.name for slot in problem.slots]
@@ -42,7 +52,12 @@ def combination(
     total = float(np.sum(prices)) if len(prices) == len(pieces) else None
     new = [p for p in pieces if not p.kept] or pieces
     weakest = min(new, key=lambda p: p.score).id
-    return Combination(tuple(pieces), rated.score, total, weakest)
+    return Combination(
+        tuple(pieces),
+        rated.score,
+        total,
+        weakest,
+    )
 
 
 def piece(
@@ -59,4 +74,11 @@ def piece(
         price = float(problem.price[row])
     name = problem.slots[slot].name if slot >= 0 else ""
     key, title = recommender.items.key(row), recommender.title(row)
-    return Piece(key, title, score, price, name, kept)
+    return Piece(
+        key,
+        title,
+        score,
+        price,
+        name,
+        kept,
+    )

@@ -87,13 +87,29 @@ def compatibility(
         )
     rows = np.array([known(recommender, item) for item in ids])
     given = plan or Plan()
-    limits = Plan(None, given.budget, given.item_budget, given.price, given.where)
-    problem = resolve(recommender, limits, (), user)
+    limits = Plan(
+        None,
+        given.budget,
+        given.item_budget,
+        given.price,
+        given.where,
+    )
+    problem = resolve(
+        recommender,
+        limits,
+        (),
+        user,
+    )
     name = recommender.facts.kind if category is None else category
     slots, slot_of = _slots_by_category(recommender, name, rows)
     problem = replace(problem, size=(1, MOST), slots=slots)
     rest = [
-        Query(user, ids[:n] + ids[n + 1 :], text, where=given.where)
+        Query(
+            user,
+            ids[:n] + ids[n + 1 :],
+            text,
+            where=given.where,
+        )
         for n in range(len(ids))
     ]
     queries = recommender.queries(rest)
@@ -104,19 +120,32 @@ def compatibility(
         order = np.argsort(-score[others], kind="stable")
         pool.append(others[order[:SWAPS]])
     pooled = np.unique(np.concatenate(pool))
-    scorer = SetScorer(recommender, pooled, int(queries.users[0]), text or "")
+    scorer = SetScorer(
+        recommender,
+        pooled,
+        int(queries.users[0]),
+        text or "",
+    )
     search = BeamSearch(problem, scorer)
     places = [scorer.place[row] for row in rows.tolist()]
     search.ratings.weighed[places] = True
     search.allowed[places] = False  # each is held against others only
     state = State(tuple(places), tuple(slot_of), 0.0)
     (rated,) = search.ratings.rate([state])
-    whole = combination(recommender, problem, pooled, (), rated)
+    whole = combination(
+        recommender,
+        problem,
+        pooled,
+        (),
+        rated,
+    )
     return Compatibility(whole, _best_swap(recommender, search, state))
 
 
 def _slots_by_category(
-    recommender: Ranker, name: str, rows: IntArray
+    recommender: Ranker,
+    name: str,
+    rows: IntArray,
 ) -> tuple[tuple[ResolvedSlot, ...], list[int]]:
     """A slot for each category of the rows, and which of them each row stands in, -1 for none."""
     if not name:
@@ -125,14 +154,23 @@ def _slots_by_category(
     codes = values.codes()[rows]
     categories = np.unique(codes[codes >= 0])
     slots = tuple(
-        ResolvedSlot(values.titles[code], values.mask([code]), 0, MOST)
+        ResolvedSlot(
+            values.titles[code],
+            values.mask([code]),
+            0,
+            MOST,
+        )
         for code in categories
     )
     slot_of = np.where(codes >= 0, np.searchsorted(categories, codes), -1)
     return slots, slot_of.tolist()
 
 
-def _best_swap(recommender: Ranker, search: BeamSearch, state: State) -> Swap | None:
+def _best_swap(
+    recommender: Ranker,
+    search: BeamSearch,
+    state: State,
+) -> Swap | None:
     """The best of the likeliest exchanges, every item of each scored anew."""
     (now,) = search.ratings.rate([state])
     count = len(state.chosen)
@@ -140,7 +178,12 @@ def _best_swap(recommender: Ranker, search: BeamSearch, state: State) -> Swap | 
     changes = [
         (n, state.exchanged(n, place))
         for n in range(count)
-        for place in _likely(search, state, n, scores[n])
+        for place in _likely(
+            search,
+            state,
+            n,
+            scores[n],
+        )
     ]
     if not changes:
         return None
@@ -153,11 +196,27 @@ def _best_swap(recommender: Ranker, search: BeamSearch, state: State) -> Swap | 
     rows = search.scorer.rows
     row, gone = int(rows[changed.chosen[n]]), int(rows[state.chosen[n]])
     score = float(rated[best].items[n])
-    joins = piece(recommender, search.problem, row, state.slots[n], score)
-    return Swap(recommender.items.key(gone), joins, rated[best].score, gain)
+    joins = piece(
+        recommender,
+        search.problem,
+        row,
+        state.slots[n],
+        score,
+    )
+    return Swap(
+        recommender.items.key(gone),
+        joins,
+        rated[best].score,
+        gain,
+    )
 
 
-def _likely(search: BeamSearch, state: State, n: int, score: FloatArray) -> list[int]:
+def _likely(
+    search: BeamSearch,
+    state: State,
+    n: int,
+    score: FloatArray,
+) -> list[int]:
     """Places of the pool that fit the n-th item's slot and the budget, and score higher."""
     place = state.chosen[n]
     fits = search.allowed & search.ratings.fits(state.slots[n])

@@ -55,17 +55,30 @@ def complete(
     if one_per:
         values = recommender.facts.values(one_per)
         most = AMONG if diversity else query.k
-        order = _one_each(values, order, context, most)
+        order = _one_each(
+            values,
+            order,
+            context,
+            most,
+        )
     if not diversity:
         return order[: query.k], score
     order = order[: max(AMONG, query.k)]
     vectors = recommender.embeddings.items.fused.cpu().numpy()[order]
-    picked = diversified(score[order], vectors, query.k, diversity)
+    picked = diversified(
+        score[order],
+        vectors,
+        query.k,
+        diversity,
+    )
     return order[picked], score
 
 
 def _one_each(
-    values: Values, order: IntArray, context: IntArray, most: int
+    values: Values,
+    order: IntArray,
+    context: IntArray,
+    most: int,
 ) -> IntArray:
     """The first `most` rows that have a value which neither the context nor an earlier row has."""
     every = np.arange(values.items)

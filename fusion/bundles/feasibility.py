@@ -17,7 +17,11 @@ class InfeasibleError(InputError):
             of them they can.
     """
 
-    def __init__(self, message: str, conditions: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        message: str,
+        conditions: tuple[str, ...],
+    ) -> None:
         super().__init__(message, "plan")
         self.conditions = conditions
 

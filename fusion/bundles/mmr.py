@@ -10,12 +10,16 @@ from kg.tables import FloatArray, IntArray
 
 
 def diversified(
-    score: FloatArray, vectors: npt.NDArray[np.floating], k: int, diversity: float
+    score: FloatArray,
+    vectors: npt.NDArray[np.floating],
+    k: int,
+    diversity: float,
 ) -> IntArray:
     """The places of k items, picked one by one: each the best by relevance less likeness.
 
     An item is worth (1 - d) relevance - d likeness. Relevance is the score, put in 0..1 over
-    the N items; likeness is the largest cosine to an item picked before. Carbonell and Goldstein 1998, "The use of MMR".
+    the N items; likeness is the largest cosine to an item picked before. Carbonell and
+    Goldstein 1998, "The use of MMR".
 
     Args:
         score: (N,) higher is better.

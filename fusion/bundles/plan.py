@@ -70,7 +70,12 @@ class Slot:
                 )
             within = ((attribute.strip(), chosen),)
         count = int(least or 1)
-        return cls(name, within, 0 if optional else count, int(most or count))
+        return cls(
+            name,
+            within,
+            0 if optional else count,
+            int(most or count),
+        )
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,12 @@ class Problem:
         """The slots; one that is lifted takes any item, and any number."""
         every = np.ones(self.items, bool)
         return [
-            ResolvedSlot(slot.name, every, 0, MOST)
+            ResolvedSlot(
+                slot.name,
+                every,
+                0,
+                MOST,
+            )
             if slot.condition in self.off
             else slot
             for slot in self.slots

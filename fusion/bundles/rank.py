@@ -53,7 +53,12 @@ def rank_bundles(
     Raises:
         InputError: k is below 1, or one string stands where ids do.
     """
-    query = Query(user, ids_of(items), text, k)
+    query = Query(
+        user,
+        ids_of(items),
+        text,
+        k,
+    )
     if bundles is None:
         given, titles = graph_bundles(recommender), _titles(recommender)
     else:
@@ -66,7 +71,10 @@ def rank_bundles(
     best = np.argsort(-mean, kind="stable")[:k]
     return [
         RankedBundle(
-            names[n], titles.get(names[n], names[n]), float(mean[n]), given[names[n]]
+            names[n],
+            titles.get(names[n], names[n]),
+            float(mean[n]),
+            given[names[n]],
         )
         for n in best.tolist()
         if np.isfinite(mean[n])
@@ -74,7 +82,9 @@ def rank_bundles(
 
 
 def _mean_scores(
-    recommender: Ranker, query: Query, bundles: Sequence[Sequence[str]]
+    recommender: Ranker,
+    query: Query,
+    bundles: Sequence[Sequence[str]],
 ) -> FloatArray:
     """(B,) of each bundle's scored items; -inf for a bundle that has none."""
     lengths = [len(ids) for ids in bundles]
@@ -118,7 +128,11 @@ def _titles(recommender: Ranker) -> dict[str, str]:
 
 
 @torch.inference_mode()
-def full_score(recommender: Ranker, query: Query, rows: IntArray) -> FloatArray:
+def full_score(
+    recommender: Ranker,
+    query: Query,
+    rows: IntArray,
+) -> FloatArray:
     """(N,) the full score of any rows, retrieved or not; -inf for the context items."""
     model, items = recommender.model, recommender.embeddings.items
     queries = recommender.queries([query])
@@ -127,7 +141,12 @@ def full_score(recommender: Ranker, query: Query, rows: IntArray) -> FloatArray:
     phi = None
     if model.head is not None:
         phi = recommender.snapshot.features.describe(queries, at)
-    score = model.score_rows(recommender.query_vectors(queries), items, at, phi)[0]
+    score = model.score_rows(
+        recommender.query_vectors(queries),
+        items,
+        at,
+        phi,
+    )[0]
     scores: FloatArray = score.float().cpu().numpy().astype(np.float64)
     scores[np.isin(distinct, queries.context.rows)] = -np.inf
     return scores[back]

@@ -29,7 +29,11 @@ class State(NamedTuple):
         """All places but the n-th."""
         return self.chosen[:n] + self.chosen[n + 1 :]
 
-    def exchanged(self, n: int, place: int) -> State:
+    def exchanged(
+        self,
+        n: int,
+        place: int,
+    ) -> State:
         """The n-th place exchanged for another."""
         chosen = (*self.chosen[:n], place, *self.chosen[n + 1 :])
         return State(chosen, self.slots, self.value)
@@ -58,7 +62,11 @@ class SetRatings:
         alone: (P,) scores beside the context items alone.
     """
 
-    def __init__(self, problem: Problem, scorer: SetScorer) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        scorer: SetScorer,
+    ) -> None:
         rows = scorer.rows
         self.problem, self.scorer = problem, scorer
         self.allowed = problem.allowed()[rows]
@@ -129,7 +137,12 @@ class SetRatings:
         items, whole = np.split(share(given), ends), np.split(share(both), ends)
         return [
             Rated(state, each, float(blended.mean()))
-            for state, each, blended in zip(states, items, whole, strict=True)
+            for state, each, blended in zip(
+                states,
+                items,
+                whole,
+                strict=True,
+            )
         ]
 
 

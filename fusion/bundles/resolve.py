@@ -15,7 +15,10 @@ from kg.errors import DataError, InputError
 
 
 def resolve(
-    recommender: Ranker, plan: Plan, items: Sequence[str], user: str | None = None
+    recommender: Ranker,
+    plan: Plan,
+    items: Sequence[str],
+    user: str | None = None,
 ) -> Problem:
     """The plan for these context items, for a user.
 
@@ -63,7 +66,12 @@ def resolve(
             Constraints(exclude_seen=True), user
         )
     slots = tuple(
-        ResolvedSlot(slot.name, _fits(recommender, slot), slot.least, slot.most)
+        ResolvedSlot(
+            slot.name,
+            _fits(recommender, slot),
+            slot.least,
+            slot.most,
+        )
         for slot in plan.slots
     )
     return Problem(

@@ -52,7 +52,11 @@ def months_of(time: FloatArray) -> IntArray:
     return months
 
 
-def seasonal(graph: Graph, facts: Facts, month: int) -> FloatArray:
+def seasonal(
+    graph: Graph,
+    facts: Facts,
+    month: int,
+) -> FloatArray:
     """(I,) log of how much likelier an item is taken in a month than at any time.
 
     Where it was taken seldom it is drawn to its kind's, and to 0.

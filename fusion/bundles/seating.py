@@ -39,7 +39,12 @@ class _Seating:
         self.masks = masks
         self.slot_of: dict[int, int] = {}
 
-    def place(self, item: int, limits: Sequence[int], tried: set[int]) -> bool:
+    def place(
+        self,
+        item: int,
+        limits: Sequence[int],
+        tried: set[int],
+    ) -> bool:
         """Whether the item finds a slot, others moving on where they can."""
         for slot, mask in enumerate(self.masks):
             if not mask[item] or slot in tried:

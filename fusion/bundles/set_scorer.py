@@ -1,4 +1,4 @@
-"""Set scorer: the model's own score among a few hundred items, for very many sets of them at once."""
+"""Set scorer: the model's own score among a few hundred items, for many sets of them at once."""
 
 from __future__ import annotations
 

@@ -53,7 +53,12 @@ class _Program:
         self.low: list[FloatArray] = []
         self.high: list[FloatArray] = []
 
-    def _add(self, matrix: sp.csr_matrix, low: float, high: float) -> None:
+    def _add(
+        self,
+        matrix: sp.csr_matrix,
+        low: float,
+        high: float,
+    ) -> None:
         """Constraints of M sums: low <= matrix (M, width) times the variables <= high."""
         self.matrices.append(matrix)
         self.low.append(np.full(matrix.shape[0], low))
@@ -118,7 +123,12 @@ class _Program:
         limit = self.problem.limit
         if np.isfinite(limit):
             prices = self.cost[: self.count]
-            self._add_sum(np.arange(self.count), -np.inf, limit + 1e-9, prices)
+            self._add_sum(
+                np.arange(self.count),
+                -np.inf,
+                limit + 1e-9,
+                prices,
+            )
 
     def solved(self) -> IntArray | None:
         """The rows that are chosen; context items that are not lifted always are."""
@@ -160,7 +170,12 @@ def candidates(problem: Problem) -> IntArray:
     price = np.zeros(len(rows)) if problem.price is None else problem.price[rows]
     apart = problem.apart()
     if apart is not None:
-        first = _cheapest_of_values(apart, rows, alike, price)
+        first = _cheapest_of_values(
+            apart,
+            rows,
+            alike,
+            price,
+        )
         value_counts = np.bincount(apart.item, minlength=problem.items)
         if value_counts[rows].max(initial=0) > 1:
             return rows[first]
@@ -172,7 +187,10 @@ def candidates(problem: Problem) -> IntArray:
 
 
 def _cheapest_of_values(
-    apart: Values, rows: IntArray, alike: IntArray, price: FloatArray
+    apart: Values,
+    rows: IntArray,
+    alike: IntArray,
+    price: FloatArray,
 ) -> IntArray:
     """Places of the cheapest of the rows that are alike and have the same values."""
     code = _value_codes(apart)[rows]

@@ -62,14 +62,20 @@ def choose(
 
 
 def _lost(
-    occlusion: Occlusion, target: ExplanationTarget, cases: Sequence[Case]
+    occlusion: Occlusion,
+    target: ExplanationTarget,
+    cases: Sequence[Case],
 ) -> list[float]:
     """What the score loses in each case."""
     base, *scores = occlusion.scores(target, [Case(), *cases]).tolist()
     return [base - score for score in scores]
 
 
-def _best(pool: Sequence[NodePath], lost: Sequence[float], k: int) -> list[int]:
+def _best(
+    pool: Sequence[NodePath],
+    lost: Sequence[float],
+    k: int,
+) -> list[int]:
     """Places of k paths; those that carry nothing go last, in the order they were found."""
     chosen: list[int] = []
     while len(chosen) < min(k, len(pool)):
@@ -132,12 +138,17 @@ def _parts(names: Sequence[str]) -> dict[str, Case]:
 
 
 def words_of(text: str, most: int = 12) -> list[tuple[str, str]]:
-    """(word, the text without it) for the first distinct words of a text, whatever their capitals."""
+    """(word, the text without it) for the first distinct words, whatever their capitals."""
     words: dict[str, str] = {}
     for word in re.findall(r"\w+", text):
         words.setdefault(word.lower(), word)
     parts = []
     for word in list(words.values())[:most]:
-        rest = re.sub(rf"\b{re.escape(word)}\b", " ", text, flags=re.I)
+        rest = re.sub(
+            rf"\b{re.escape(word)}\b",
+            " ",
+            text,
+            flags=re.I,
+        )
         parts.append((word, " ".join(rest.split())))
     return parts

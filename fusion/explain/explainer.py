@@ -116,10 +116,20 @@ class Explainer:
         parts: dict[str, float] = {}
         if support:
             supports, chosen, lost = choose(
-                self.occlusion, self.segmenter, target, pool, k
+                self.occlusion,
+                self.segmenter,
+                target,
+                pool,
+                k,
             )
             words, parts = of_words(self.occlusion, target)
-        wording = Wording(self.graph, self.segmenter, target, matches, speech)
+        wording = Wording(
+            self.graph,
+            self.segmenter,
+            target,
+            matches,
+            speech,
+        )
         paths = [wording.path(path, supports.get(path), lost) for path in chosen]
         if verify:
             edges = edges_of(self.graph, chosen)
@@ -128,7 +138,15 @@ class Explainer:
                 wording.checked(told, path, now)
                 for told, path in zip(paths, chosen, strict=True)
             ]
-        notes = notes_of(self.recommender, query, target, paths, words, parts, speech)
+        notes = notes_of(
+            self.recommender,
+            query,
+            target,
+            paths,
+            words,
+            parts,
+            speech,
+        )
         return Explanation(
             query,
             wording.stop((self.graph.item, row)),
@@ -141,7 +159,12 @@ class Explainer:
             tuple(notes),
         )
 
-    def _row(self, query: Query, item: str, k: int) -> int:
+    def _row(
+        self,
+        query: Query,
+        item: str,
+        k: int,
+    ) -> int:
         """The item's row, where it can be explained."""
         if k < 1:
             raise InputError(f"k = {k}: at least 1 path", field="k")
@@ -181,7 +204,10 @@ class Explainer:
         return sources
 
     def pool(
-        self, target: ExplanationTarget, matches: Sequence[Node], count: int
+        self,
+        target: ExplanationTarget,
+        matches: Sequence[Node],
+        count: int,
     ) -> list[NodePath]:
         """Paths to choose from: from the user and context, over few hubs, often, of many kinds."""
         own = self.sources(target)

@@ -149,7 +149,14 @@ class Explanation:
             ends = zip(path.nodes, path.nodes[1:], strict=False)
             for edge, (here, there) in zip(path.edges, ends, strict=True):
                 tail, head = (there, here) if edge.back else (here, there)
-                _join(graph, tail, head, edge, number, path.support)
+                _join(
+                    graph,
+                    tail,
+                    head,
+                    edge,
+                    number,
+                    path.support,
+                )
         return graph
 
     def to_dict(self) -> dict[str, Any]:

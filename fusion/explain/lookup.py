@@ -29,7 +29,11 @@ class Moved(NamedTuple):
 class IncomingEdges:
     """One relation's edges by target, sources ascending."""
 
-    def __init__(self, edge: Tensor, sizes: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        edge: Tensor,
+        sizes: tuple[int, int],
+    ) -> None:
         self.width = sizes[0]
         self.key = (edge[1] * sizes[0] + edge[0]).sort().values
         self.source = self.key % sizes[0]
@@ -41,15 +45,28 @@ class IncomingEdges:
         """(n,) how many edges lead to each target."""
         return self.starts[rows + 1] - self.starts[rows]
 
-    def sums(self, x: Tensor, rows: Tensor) -> Tensor:
+    def sums(
+        self,
+        x: Tensor,
+        rows: Tensor,
+    ) -> Tensor:
         """(n, D) sums over the sources of some targets."""
         count = self.degree(rows)
         first = count.cumsum(0) - count
         place = torch.arange(int(count.sum()), device=rows.device)
         place = place + (self.starts[rows] - first).repeat_interleave(count)
-        return nn.functional.embedding_bag(self.source[place], x, first, mode="sum")
+        return nn.functional.embedding_bag(
+            self.source[place],
+            x,
+            first,
+            mode="sum",
+        )
 
-    def count(self, source: Tensor, target: Tensor) -> Tensor:
+    def count(
+        self,
+        source: Tensor,
+        target: Tensor,
+    ) -> Tensor:
         """(n,) how many edges go from each source to each target."""
         key = target * self.width + source
         return torch.searchsorted(self.key, key, right=True) - torch.searchsorted(

@@ -70,7 +70,12 @@ def masked_edges(
         key: torch.ones(len(case), device=snapshot.device)
         for key, case in case_of.items()
     }
-    return Masked(case_of, sources, targets, weights)
+    return Masked(
+        case_of,
+        sources,
+        targets,
+        weights,
+    )
 
 
 class Neighbours:
@@ -81,7 +86,11 @@ class Neighbours:
         snapshot: Whose message edges.
     """
 
-    def __init__(self, recount: Recount, snapshot: GraphSnapshot) -> None:
+    def __init__(
+        self,
+        recount: Recount,
+        snapshot: GraphSnapshot,
+    ) -> None:
         near = snapshot.edges.get((snapshot.item, TOGETHER, snapshot.item))
         self.pairs = (
             np.zeros((0, 2), np.int64) if near is None else near.cpu().numpy().T.copy()

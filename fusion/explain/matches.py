@@ -38,7 +38,11 @@ class TextMatches:
             if Lexical.fits(texts):
                 self.indexes[kind] = Lexical(texts)
 
-    def of(self, text: str, target: Node) -> list[Node]:
+    def of(
+        self,
+        text: str,
+        target: Node,
+    ) -> list[Node]:
         """The nodes that match half as well as the best, without the target."""
         if not text.strip():
             return []

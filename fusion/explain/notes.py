@@ -74,7 +74,12 @@ def notes_of(
     if not paths:
         notes.append(speech.note("none"))
     if parts:
-        notes += _carried(paths, words, parts, speech)
+        notes += _carried(
+            paths,
+            words,
+            parts,
+            speech,
+        )
     return notes + _moved(paths, speech)
 
 
@@ -114,7 +119,10 @@ def _moved(paths: Sequence[GraphPath], speech: Phrases) -> list[str]:
         (edge.relation, frozenset((here, there))): None
         for path in paths
         for edge, here, there in zip(
-            path.edges, path.nodes, path.nodes[1:], strict=False
+            path.edges,
+            path.nodes,
+            path.nodes[1:],
+            strict=False,
         )
         if edge.now in {"gone", "changed"}
     }

@@ -8,7 +8,11 @@ from fusion.explain.attribution import CARRIES
 from fusion.explain.explanation import Explanation, GraphPath, PathSupport
 
 
-def to_text(explanation: Explanation, width: int = 100, numbers: bool = False) -> str:
+def to_text(
+    explanation: Explanation,
+    width: int = 100,
+    numbers: bool = False,
+) -> str:
     """The item, what carries it, notes, each path, and what its vector is made of.
 
     Args:
@@ -82,7 +86,11 @@ def _measured(support: PathSupport, times: int) -> str:
     return measured
 
 
-def _drawn(path: GraphPath, width: int, numbers: bool) -> list[str]:
+def _drawn(
+    path: GraphPath,
+    width: int,
+    numbers: bool,
+) -> list[str]:
     """A node a line, the edge to the next before it."""
     lines = [textwrap.shorten(path.nodes[0].title, width, placeholder=" …")]
     for depth, (edge, node) in enumerate(

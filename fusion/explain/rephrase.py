@@ -23,7 +23,11 @@ class Rephraser:
         longest: Most new tokens a sentence.
     """
 
-    def __init__(self, model: str, longest: int = 96) -> None:
+    def __init__(
+        self,
+        model: str,
+        longest: int = 96,
+    ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         with pretrained.quiet():

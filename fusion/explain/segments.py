@@ -49,7 +49,11 @@ class Segmenter:
         recount: Of the same graph.
     """
 
-    def __init__(self, graph: Graph, recount: Recount) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        recount: Recount,
+    ) -> None:
         self.graph, self.recount = graph, recount
         bundle = graph.schema.of_role("bundle")
         self.bundle, self.user, self.item = (
@@ -77,10 +81,20 @@ class Segmenter:
         ]
         return [self._segment(path, first, stop) for first, stop in pairwise(named)]
 
-    def _segment(self, path: NodePath, first: int, stop: int) -> Segment:
+    def _segment(
+        self,
+        path: NodePath,
+        first: int,
+        stop: int,
+    ) -> Segment:
         a, b = path.nodes[first], path.nodes[stop]
         between = [kind for kind, _ in path.nodes[first + 1 : stop]]
-        kind = self._kind(a[0], b[0], between, path.steps[first])
+        kind = self._kind(
+            a[0],
+            b[0],
+            between,
+            path.steps[first],
+        )
         times = path.times
         if kind == "interacted":
             times = len(self.interactions(a[1], b[1]))
@@ -88,9 +102,22 @@ class Segmenter:
             times = len(self._common(kind, a[1], b[1]))
         elif not between:
             times = 1
-        return Segment(kind, a, b, first, stop - first, max(times, 1))
+        return Segment(
+            kind,
+            a,
+            b,
+            first,
+            stop - first,
+            max(times, 1),
+        )
 
-    def _kind(self, a: str, b: str, between: list[str], step: tuple[str, bool]) -> str:
+    def _kind(
+        self,
+        a: str,
+        b: str,
+        between: list[str],
+        step: tuple[str, bool],
+    ) -> str:
         user, item, bundle = self.user, self.item, self.bundle
         if a == user and b == item and between in ([], [bundle]):
             role = self.graph.schema.edge(step[0]).role
@@ -106,14 +133,23 @@ class Segmenter:
             return "users"
         return "like_minded"
 
-    def interactions(self, user: int, item: int) -> IntArray:
+    def interactions(
+        self,
+        user: int,
+        item: int,
+    ) -> IntArray:
         """The events of a user with an item, as their places."""
         events = self.graph.events
         own: IntArray = self.recount.of_users(np.array([user]))
         own = own[events.item[own] == item]
         return own
 
-    def _common(self, kind: str, a: int, b: int) -> IntArray:
+    def _common(
+        self,
+        kind: str,
+        a: int,
+        b: int,
+    ) -> IntArray:
         """The bundles, or the users, that hold both items."""
         sets = self.recount.changes.held if kind == "together" else self.recount.taken
         if sets is None:
@@ -121,7 +157,11 @@ class Segmenter:
         of_a = sets.holding(a)
         return of_a[among(of_a, sets.holding(b))]
 
-    def cut(self, path: NodePath, every: bool = True) -> Cut:
+    def cut(
+        self,
+        path: NodePath,
+        every: bool = True,
+    ) -> Cut:
         """The edges that must go so that the path is gone, and with `every` all paths like it.
 
         A bundle stays its owner's, less the item; of two items in one bundle the one nearer
@@ -140,7 +180,12 @@ class Segmenter:
                 self._take_one(path, segment, take)
         return {name: distinct(np.concatenate(rows)) for name, rows in found.items()}
 
-    def _take_one(self, path: NodePath, segment: Segment, take: Take) -> None:
+    def _take_one(
+        self,
+        path: NodePath,
+        segment: Segment,
+        take: Take,
+    ) -> None:
         """Of a segment the one way that the path goes."""
         stop = segment.first + segment.steps
         if segment.kind in {"relation", "like_minded"}:
@@ -149,12 +194,22 @@ class Segmenter:
             place = stop - 1 if segment.kind == "interacted" else segment.first
             take(path.steps[place][0], np.array([path.edges[place]]))
 
-    def _take_steps(self, path: NodePath, segment: Segment, take: Take) -> None:
+    def _take_steps(
+        self,
+        path: NodePath,
+        segment: Segment,
+        take: Take,
+    ) -> None:
         """Every edge of a segment."""
         for place in range(segment.first, segment.first + segment.steps):
             take(path.steps[place][0], np.array([path.edges[place]]))
 
-    def _take_all_like(self, path: NodePath, segment: Segment, take: Take) -> None:
+    def _take_all_like(
+        self,
+        path: NodePath,
+        segment: Segment,
+        take: Take,
+    ) -> None:
         """Of a segment all ways over nameless nodes."""
         a, b = segment.a[1], segment.b[1]
         if segment.kind == "relation":
@@ -183,7 +238,11 @@ class Segmenter:
                 found[key[1]] = cut[key[1]][~np.isin(edge.target[cut[key[1]]], bundles)]
         return found
 
-    def _into(self, path: NodePath, place: int) -> IntArray:
+    def _into(
+        self,
+        path: NodePath,
+        place: int,
+    ) -> IntArray:
         """All edges of the step's type at the item's end."""
         name, back = path.steps[place]
         here, there = path.nodes[place], path.nodes[place + 1]

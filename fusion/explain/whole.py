@@ -29,14 +29,21 @@ def whole_passes(
     found: dict[str, list[Tensor]] = {kind: [] for kind in wanted}
     for case in range(cases):
         edges = _edges_left(snapshot, masked, case)
-        out = model.message(snapshot, snapshot.all_rows, edges, texts)
+        out = model.message(
+            snapshot,
+            snapshot.all_rows,
+            edges,
+            texts,
+        )
         for kind, rows in wanted.items():
             found[kind].append(out[kind][rows])
     return {kind: torch.stack(vectors) for kind, vectors in found.items()}
 
 
 def _edges_left(
-    snapshot: GraphSnapshot, masked: Masked, case: int
+    snapshot: GraphSnapshot,
+    masked: Masked,
+    case: int,
 ) -> dict[EdgeKey, Tensor]:
     edges = dict(snapshot.edges)
     for key, cases_of in masked.case.items():

@@ -92,17 +92,36 @@ class Wording:
         )
 
     def _edges(
-        self, path: NodePath, lost: Mapping[tuple[str, int], float]
+        self,
+        path: NodePath,
+        lost: Mapping[tuple[str, int], float],
     ) -> list[PathEdge]:
         edges = []
         stored = edges_of(self.graph, [path])
-        for (name, back), row, edge in zip(path.steps, path.edges, stored, strict=True):
+        for (name, back), row, edge in zip(
+            path.steps,
+            path.edges,
+            stored,
+            strict=True,
+        ):
             time = None if edge.time is None or np.isnan(edge.time) else edge.time
             when = self.speech.when(time, self.graph.schema.edge(name).time)
-            edges.append(PathEdge(name, back, time, lost.get((name, row)), when=when))
+            edges.append(
+                PathEdge(
+                    name,
+                    back,
+                    time,
+                    lost.get((name, row)),
+                    when=when,
+                )
+            )
         return edges
 
-    def _clause(self, path: NodePath, segment: Segment) -> Clause:
+    def _clause(
+        self,
+        path: NodePath,
+        segment: Segment,
+    ) -> Clause:
         name, back = path.steps[segment.first]
         time = None
         if segment.kind == "interacted":
@@ -134,7 +153,10 @@ class Wording:
         return name
 
     def checked(
-        self, told: GraphPath, path: NodePath, now: Mapping[Edge, str]
+        self,
+        told: GraphPath,
+        path: NodePath,
+        now: Mapping[Edge, str],
     ) -> GraphPath:
         """The path with what a live store says of each edge."""
         stored = edges_of(self.graph, [path])
@@ -159,7 +181,12 @@ def edges_of(graph: Graph, paths: Sequence[NodePath]) -> list[Edge]:
     found = []
     for path in paths:
         ends = zip(path.nodes, path.nodes[1:], strict=False)
-        steps = zip(path.steps, path.edges, ends, strict=True)
+        steps = zip(
+            path.steps,
+            path.edges,
+            ends,
+            strict=True,
+        )
         for (name, back), row, (here, there) in steps:
             tail, head = (there, here) if back else (here, there)
             edge = graph.edges[(tail[0], name, head[0])]

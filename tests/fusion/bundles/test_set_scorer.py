@@ -11,7 +11,7 @@ from kg.metapaths.count import count_paths
 
 
 def together(recommender, rows, sets, user, text):
-    """What the pool says beside the full score of the same sets, (B, P) each, NaN where one of them has no say."""
+    """The pool's scores and the full scores of the same sets, (B, P) each, NaN for none."""
     found = SetScorer(recommender, rows, user, text).score(sets)
     hand = Ragged.of([rows[list(places)] for places in sets])
     queries = QueryBatch(
