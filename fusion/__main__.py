@@ -7,13 +7,13 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from fusion.commands import answer, build, bundles, explain, judge
+from fusion.commands import answer, build, bundles, compatibility, explain
 from kg.errors import TrousseauError
 
 COMMANDS: dict[str, ModuleType] = {
     "answer": answer,
     "build": build,
-    "judge": judge,
+    "compatibility": compatibility,
     "bundles": bundles,
     "explain": explain,
 }

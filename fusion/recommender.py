@@ -9,9 +9,10 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from fusion.bundles import build, judge
-from fusion.bundles.judge import Compatibility, RankedBundle
+from fusion.bundles import build, compatibility, complete, rank
+from fusion.bundles.compatibility import Compatibility
 from fusion.bundles.plan import Combination, Plan
+from fusion.bundles.rank import RankedBundle
 from fusion.explain import explainer
 from fusion.explain.explanation import Explanation
 from fusion.query import Constraints, Query, Recommendation, ids_of
@@ -76,7 +77,7 @@ class Recommender(Ranker):
         query = Query(user, ids_of(items), text, k, where)
         if season is None and not (one_per or diversity or complements):
             return self.answer(query)
-        rows, scores = judge.complete(
+        rows, scores = complete.complete(
             self, query, one_per, diversity, complements, season
         )
         return self._listed(rows, scores[rows])
@@ -125,7 +126,7 @@ class Recommender(Ranker):
         """
         return build.build(self, plan, user, items, text)
 
-    def judge(
+    def compatibility(
         self,
         items: Sequence[str],
         user: str | None = None,
@@ -133,8 +134,8 @@ class Recommender(Ranker):
         plan: Plan = ANY_PLAN,
         category: str | None = None,
     ) -> Compatibility:
-        """How well items go together, and the best single swap; see fusion.bundles.judge.judge."""
-        return judge.judge(self, items, user, text, plan, category)
+        """How well items go together, and the best swap; see fusion.bundles.compatibility."""
+        return compatibility.compatibility(self, items, user, text, plan, category)
 
     def rank_bundles(
         self,
@@ -146,9 +147,9 @@ class Recommender(Ranker):
     ) -> list[RankedBundle]:
         """Bundles, the graph's own or any others, for a user or words.
 
-        See fusion.bundles.judge.rank_bundles.
+        See fusion.bundles.rank.rank_bundles.
         """
-        return judge.rank_bundles(self, bundles, user, text, items, k)
+        return rank.rank_bundles(self, bundles, user, text, items, k)
 
     def explain(
         self,

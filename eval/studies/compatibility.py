@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from eval.measure.protocol import Scorer, Scores
 from eval.studies.bundles import Bench, Held
-from fusion.bundles.judge import complete, rank_bundles
+from fusion.bundles.complete import complete
 from fusion.bundles.mmr import likeness
-from fusion.bundles.set_scorer import Pool
+from fusion.bundles.rank import rank_bundles
+from fusion.bundles.set_scorer import SetScorer
 from fusion.query import Query
 from fusion.ranking.values import BoolArray
 from kg.tables import FloatArray, IntArray
@@ -64,7 +65,10 @@ def outfits(bench: Bench, bundles: Sequence[Held]) -> tuple[Scores, dict[str, fl
             continue
         found = {
             "judge": np.array(
-                [bench.recommender.judge(bench.ids(s)).combination.score for s in sets]
+                [
+                    bench.recommender.compatibility(bench.ids(s)).combination.score
+                    for s in sets
+                ]
             )
         }
         found |= {
@@ -109,7 +113,7 @@ def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
             choices.append(matched(bench, rng, target, [*one.items, *choices]))
         if min(choices) < 0:
             continue
-        pool = Pool(bench.recommender, np.array([*choices, *rest]))
+        pool = SetScorer(bench.recommender, np.array([*choices, *rest]))
         given = pool.score([range(CHOICES, CHOICES + len(rest))])[0, :CHOICES]
         queries = bench.recommender.queries([Query(items=bench.ids(rest))])
         found = {"hybrid": given}

@@ -139,15 +139,17 @@ def _judge(
     whole: bool,
 ) -> None:
     """Take the best and the blind path out, and for each a random one; and all but the paths."""
-    occlusion, linker = explainer.occlusion, explainer.linker
+    occlusion, segmenter = explainer.occlusion, explainer.segmenter
     row = explainer.recommender.items.row(made.item.id)
     spot = occlusion.spot(query, row)
     walks = explainer.pool(spot, explainer.matches(spot), 10)
-    supports, chosen, _ = choose(occlusion, linker, spot, walks, PATHS)
+    supports, chosen, _ = choose(occlusion, segmenter, spot, walks, PATHS)
     same = [_others(explainer, spot, walk) for walk in (chosen[0], walks[0])]
-    cuts: list[Cut] = [linker.cut(chosen[0]), linker.cut(walks[0])]
+    cuts: list[Cut] = [segmenter.cut(chosen[0]), segmenter.cut(walks[0])]
     cuts += [
-        linker.cut(others[int(rng.integers(len(others)))]) for others in same if others
+        segmenter.cut(others[int(rng.integers(len(others)))])
+        for others in same
+        if others
     ]
     base, *scores = occlusion.scores(spot, [Case(), *map(Case, cuts)]).tolist()
     lost = [base - score for score in scores]
@@ -188,7 +190,7 @@ def _others(
 ) -> list[NodePath]:
     """Other paths of a path's kind; where there are none, of its length from its source's type."""
     sources = [*explainer.sources(spot), *explainer.matches(spot)]
-    every = explainer.walks.find(sources, walk.nodes[-1], len(walk.steps), each=50)
+    every = explainer.search.find(sources, walk.nodes[-1], len(walk.steps), each=50)
     every = [
         w for w in every if len(w.steps) == len(walk.steps) and w.nodes != walk.nodes
     ]
@@ -200,7 +202,7 @@ def _sufficiency(
     explainer: Explainer, spot: ExplanationTarget, walks: Sequence[NodePath]
 ) -> dict[str, float]:
     """What is left of the score where the graph has the paths' edges alone, of what the whole graph adds to it."""
-    graph, kept = explainer.graph, [explainer.linker.cut(walk) for walk in walks]
+    graph, kept = explainer.graph, [explainer.segmenter.cut(walk) for walk in walks]
     nothing = {key[1]: np.arange(len(edge)) for key, edge in graph.edges.items()}
     only = dict(nothing)
     for key in graph.edges:
@@ -213,7 +215,7 @@ def _sufficiency(
         ]
         if rows:
             only[key[1]] = np.setdiff1d(nothing[key[1]], np.concatenate(rows))
-    owners = explainer.linker.owners(only)
+    owners = explainer.segmenter.owners(only)
     base, left, none = explainer.occlusion.scores(
         spot, [Case(), Case(owners), Case(nothing)]
     ).tolist()
@@ -267,11 +269,13 @@ class _Known:
             ):
                 recent.append(_smoothed(times, dated[0]))
             named = [
-                n for n in path.nodes[1:-1] if n.type not in self.explainer.linker.blank
+                n
+                for n in path.nodes[1:-1]
+                if n.type not in self.explainer.segmenter.blank
             ]
             if named:
                 shared = named[-1]
-                degrees = self.explainer.walks.degree[shared.type].astype(float)
+                degrees = self.explainer.search.degree[shared.type].astype(float)
                 popular.append(
                     _smoothed(
                         degrees,
@@ -282,7 +286,7 @@ class _Known:
             {
                 (n.type, n.id)
                 for n in p.nodes[1:-1]
-                if n.type not in self.explainer.linker.blank
+                if n.type not in self.explainer.segmenter.blank
             }
             for p in made.paths
         ]

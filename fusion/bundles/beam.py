@@ -1,4 +1,4 @@
-"""Search: the sets of a pool that meet a plan and go together best, by beam search over the slots."""
+"""Beam search: the sets of a pool that meet a plan and go together best, slot by slot."""
 
 from __future__ import annotations
 
@@ -7,82 +7,62 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fusion.bundles.feasibility import Problem
-from fusion.bundles.set_scorer import Pool
+from fusion.bundles.problem import Problem
+from fusion.bundles.ratings import SetRatings, State, log_total
+from fusion.bundles.set_scorer import SetScorer
 from fusion.ranking.values import BoolArray
 from kg.tables import FloatArray
 
 ALIKE = (
     8.0  # what variety 1 takes from an item's score for being the same as another one
 )
-ALONE = 0.5  # how much an item's score for the query alone counts beside its score given the other items
 SPENT = 5.0  # what it takes to be in an earlier alternative
 
 
-class State(NamedTuple):
-    """Chosen places of the pool, the slot of each (-1 for none), and how good the search finds them."""
+class Position(NamedTuple):
+    """An item still to be chosen: its slot, -1 for none, and (P,) which may be chosen for it."""
 
-    chosen: tuple[int, ...]
-    slots: tuple[int, ...]
-    value: float
-
-
-class Rated(NamedTuple):
-    """A whole set with the score of each item given the rest, and that of the whole."""
-
-    state: State
-    items: FloatArray
-    score: float
+    slot: int
+    mask: BoolArray
 
 
-class Search:
-    """Fills the slots of a problem from a pool.
+class BeamSearch:
+    """Fills the slots of a problem from a pool of P items.
 
     Args:
         problem: Its conditions.
-        pool: Holds the context items.
+        scorer: Of a pool that holds the context items.
         variety: As Plan.variety.
         width: How many sets are followed at once.
+
+    Attributes:
+        ratings: The scores that it looks up.
+        price: (P,) what items cost; 0 where it does not matter.
+        budget: The most that all may cost, infinite for no limit.
     """
 
     def __init__(
-        self, problem: Problem, pool: Pool, variety: float = 0.0, width: int = 8
+        self,
+        problem: Problem,
+        scorer: SetScorer,
+        variety: float = 0.0,
+        width: int = 8,
     ) -> None:
-        self.problem, self.pool, self.width = problem, pool, width
-        rows = pool.rows
-        self.allowed = problem.allowed()[rows]
-        self.masks = [place.mask[rows] for place in problem.places]
-        self.wanted = [mask[rows] for mask in problem.wanted()]
-        self.price = (
-            np.zeros(len(rows))
-            if problem.price is None
-            else np.nan_to_num(problem.price[rows])
-        )
+        self.problem, self.scorer, self.width = problem, scorer, width
+        self.ratings = SetRatings(problem, scorer)
+        self.allowed, self.kept = self.ratings.allowed, self.ratings.kept
+        rows = scorer.rows
+        self.required = [mask[rows] for mask in problem.required()]
+        self.price = np.zeros(len(rows))
+        if problem.price is not None:
+            self.price = np.nan_to_num(problem.price[rows])
         self.budget = np.inf if problem.budget is None else problem.budget + 1e-9
-        self.kept = tuple(pool.place[row] for row in problem.kept.tolist())
-        self.clash = np.zeros((len(rows), len(rows)), bool)
-        apart = problem.apart()
-        if apart is not None:
-            inside = np.isin(apart.item, rows)
-            held = np.zeros((len(rows), len(apart.names)), np.float32)
-            held[
-                [pool.place[row] for row in apart.item[inside].tolist()],
-                apart.value[inside],
-            ] = 1
-            held = held[:, held.any(0)]
-            self.clash = held @ held.T > 0
-        self.weighed = self.allowed.copy()  # what scores are wanted of
-        self.weighed[list(self.kept)] = True
-        self.alone = pool.score([self.kept])[0]
-        self._known = {
-            (self.kept, slot): self.alone for slot in range(-1, len(self.masks))
-        }
+        self.clash = _clashes(problem, scorer)
         self.variety = variety
         self.alike = np.zeros((len(rows), len(rows)), np.float32)
         if variety:
-            vectors = pool.recommender.embeddings.items.fused.cpu().numpy()[rows]
+            vectors = scorer.recommender.embeddings.items.fused.cpu().numpy()[rows]
             self.alike = np.maximum(vectors @ vectors.T, 0)
-        np.fill_diagonal(self.clash, True)
 
     def beam(self, spent: FloatArray | None = None) -> list[State]:
         """Whole sets that meet the plan, best first; spent (P,) is taken from the items' scores."""
@@ -90,36 +70,48 @@ class Search:
         if start is None:
             return []
         needed, more = self._positions(start)
-        reserve = [0.0]
-        for _, mask in reversed(needed):
-            left = self.price[mask & self.allowed]
-            reserve.append(reserve[-1] + (float(left.min()) if len(left) else np.inf))
+        reserve = self._reserves(needed)
         states = [start]
-        for step, (slot, mask) in enumerate(needed):
+        for position, left in zip(needed, reserve, strict=True):
             states = self._step(
-                states, slot, mask, reserve[len(needed) - step - 1], spent
+                states,
+                position,
+                left,
+                spent,
             )
         found = list(states)
-        for slot, mask in more:
+        for position in more:
+            # A slot may stay as it is and a later one be filled: all found so far go on.
+            given = states + found[: self.width] if position.slot >= 0 else states
             states = self._step(
-                states + found[: self.width] if slot >= 0 else states,
-                slot,
-                mask,
+                given,
+                position,
                 0.0,
                 spent,
             )
             found += states
         unique = {frozenset(s.chosen): s for s in found if self.meets(s)}
-        count = len(self.kept)
-        return sorted(
-            unique.values(), key=lambda s: -s.value / max(len(s.chosen) - count, 1)
-        )
+
+        def mean_value(state: State) -> float:
+            return state.value / max(len(state.chosen) - len(self.kept), 1)
+
+        return sorted(unique.values(), key=lambda state: -mean_value(state))
+
+    def _reserves(self, needed: Sequence[Position]) -> list[float]:
+        """By position, what the cheapest items of all later ones cost."""
+        reserves = [0.0]
+        for position in reversed(needed[1:]):
+            prices = self.price[position.mask & self.allowed]
+            cheapest = float(prices.min()) if len(prices) else np.inf
+            reserves.append(reserves[-1] + cheapest)
+        return reserves[::-1][: len(needed)]
 
     def _seated(self) -> State | None:
         """The context items, each in a slot that it fits; None where they find no room."""
-        slots, room = [], [place.most for place in self.problem.standing()]
+        room = [slot.most for slot in self.problem.standing()]
+        slots: list[int] = []
         for place in self.kept:
-            fits = [s for s, mask in enumerate(self.masks) if mask[place]]
+            fits = [s for s, mask in enumerate(self.ratings.masks) if mask[place]]
             free = [s for s in fits if room[s] > 0]
             if fits and not free:
                 return None
@@ -128,185 +120,157 @@ class Search:
                 room[free[0]] -= 1
         return State(self.kept, tuple(slots), 0.0)
 
-    def _positions(
-        self, start: State
-    ) -> tuple[list[tuple[int, BoolArray]], list[tuple[int, BoolArray]]]:
-        """The (slot, which items) that must be filled, those of the fewest items first, and those that may be."""
+    def _positions(self, start: State) -> tuple[list[Position], list[Position]]:
+        """What must be filled, the positions of the fewest items first, and what may be."""
         least, most = self.problem.sizes
-        needed, more = [], []
-        for s, (place, mask) in enumerate(
-            zip(self.problem.standing(), self.masks, strict=True)
-        ):
-            taken = start.slots.count(s)
-            needed += [(s, mask)] * max(place.least - taken, 0)
-            more += [(s, mask)] * (place.most - max(place.least, taken))
         count = len(self.kept)
-        missing = [mask for mask in self.wanted if not mask[list(self.kept)].any()]
-        if not self.masks:
-            every = np.ones(len(self.pool.rows), bool)
+        held = list(self.kept)
+        missing = [mask for mask in self.required if not mask[held].any()]
+        if self.ratings.masks:
+            needed, more = self._slot_positions(start)
+        else:
+            anything = Position(-1, np.ones(len(self.allowed), bool))
             size = max(least - count, min(len(missing), most - count), 0)
-            needed, more = [(-1, every)] * size, [(-1, every)] * (most - count - size)
+            needed, more = [anything] * size, [anything] * (most - count - size)
         for mask in missing:
-            # In the place where most items would meet it, and those before it.
-            gains = [(both & mask & self.allowed).sum() for _, both in needed]
-            if gains and max(gains):
-                best = int(np.argmax(gains))
-                needed[best] = (needed[best][0], needed[best][1] & mask)
-        needed.sort(key=lambda position: int(position[1].sum()))
+            self._require(needed, mask)
+        needed.sort(key=lambda position: int(position.mask.sum()))
         return needed, more[: max(most - count - len(needed), 0)]
+
+    def _slot_positions(self, start: State) -> tuple[list[Position], list[Position]]:
+        needed: list[Position] = []
+        more: list[Position] = []
+        for s, slot in enumerate(self.problem.standing()):
+            position = Position(s, self.ratings.masks[s])
+            filled = start.slots.count(s)
+            needed += [position] * max(slot.least - filled, 0)
+            more += [position] * (slot.most - max(slot.least, filled))
+        return needed, more
+
+    def _require(
+        self,
+        needed: list[Position],
+        mask: BoolArray,
+    ) -> None:
+        """Meet a requirement in the position where most items would, and those before it."""
+        gains = [int((p.mask & mask & self.allowed).sum()) for p in needed]
+        if any(gains):
+            best = int(np.argmax(gains))
+            needed[best] = Position(needed[best].slot, needed[best].mask & mask)
 
     def _step(
         self,
         states: Sequence[State],
-        slot: int,
-        mask: BoolArray,
+        position: Position,
         reserve: float,
         spent: FloatArray | None,
     ) -> list[State]:
+        """The best sets of one item more."""
         if not states:
             return []
-        scores = self._blend(self._given([(s.chosen, slot) for s in states]))
+        contexts = [(state.chosen, position.slot) for state in states]
+        scores = self.ratings.blend(self.ratings.given(contexts))
         if spent is not None:
             scores = scores - spent
         best: dict[frozenset[int], State] = {}
         for state, score in zip(states, scores, strict=True):
-            chosen = list(state.chosen)
-            free = mask & self.allowed & ~self.clash[chosen].any(0)
-            share = score - _total(score[mask & self.allowed])
-            free &= self.price + self.price[chosen].sum() + reserve <= self.budget
-            if self.variety and chosen:
-                share = share - ALIKE * self.variety * self.alike[chosen].max(0)
-            places = np.flatnonzero(free)
-            for place in places[
-                np.argsort(-share[places], kind="stable")[: self.width]
-            ].tolist():
-                value = state.value + float(share[place])
-                key = frozenset((*chosen, place))
-                if key not in best or value > best[key].value:
-                    best[key] = State((*chosen, place), (*state.slots, slot), value)
-        return sorted(best.values(), key=lambda s: -s.value)[: self.width]
+            for grown in self._grown(
+                state,
+                score,
+                position,
+                reserve,
+            ):
+                key = frozenset(grown.chosen)
+                if key not in best or grown.value > best[key].value:
+                    best[key] = grown
+        return sorted(best.values(), key=lambda state: -state.value)[: self.width]
 
-    def _given(self, lines: Sequence[tuple[tuple[int, ...], int]]) -> FloatArray:
-        """(L, P) scores of what is weighed for a slot beside a set, by set and slot; what was asked before is kept."""
-        new = [line for line in dict.fromkeys(lines) if line not in self._known]
-        # What stands in no slot is weighed against everything: not in one batch with the few
-        # of a slot.
-        for some in (
-            [line for line in new if line[1] >= 0],
-            [line for line in new if line[1] < 0],
-        ):
-            if some:
-                may = {
-                    s: np.flatnonzero(
-                        self.weighed & (self.masks[s] if s >= 0 else True)
-                    )
-                    for _, s in some
-                }
-                width = max(map(len, may.values()))
-                only = np.stack([np.resize(may[s], width) for _, s in some])
-                self._known.update(
-                    zip(
-                        some,
-                        self.pool.score([places for places, _ in some], only),
-                        strict=True,
-                    )
-                )
-        return np.stack([self._known[line] for line in lines])
-
-    def _blend(self, scores: FloatArray) -> FloatArray:
-        """(B, P) given the chosen items, pulled towards what they are for the query alone."""
-        blended: FloatArray = (1 - ALONE) * scores + ALONE * np.where(
-            np.isfinite(scores), self.alone, 0
-        )
-        return blended
+    def _grown(
+        self,
+        state: State,
+        score: FloatArray,
+        position: Position,
+        reserve: float,
+    ) -> list[State]:
+        """A set with each of the best items that may still join it."""
+        chosen = list(state.chosen)
+        open_to = position.mask & self.allowed
+        share = score - log_total(score[open_to])
+        if self.variety and chosen:
+            share = share - ALIKE * self.variety * self.alike[chosen].max(0)
+        cost = self.price + self.price[chosen].sum() + reserve
+        free = open_to & ~self.clash[chosen].any(0) & (cost <= self.budget)
+        places = np.flatnonzero(free)
+        order = np.argsort(-share[places], kind="stable")[: self.width]
+        return [
+            State(
+                (*chosen, place),
+                (*state.slots, position.slot),
+                state.value + float(share[place]),
+            )
+            for place in places[order].tolist()
+        ]
 
     def meets(self, state: State) -> bool:
         """Whether a set meets every condition; its slots are taken as they are."""
         chosen = np.array(state.chosen, np.int64)
         new = chosen[~np.isin(chosen, self.kept)]
         least, most = self.problem.sizes
-        clash = self.clash[np.ix_(chosen, chosen)]
-        return bool(
-            least <= len(chosen) <= most
-            and self.allowed[new].all()
-            and self.price[chosen].sum() <= self.budget
-            and not (clash.sum() > len(chosen))
-            and all(mask[chosen].any() for mask in self.wanted)
-            and all(
-                place.least <= state.slots.count(s) <= place.most
-                for s, place in enumerate(self.problem.standing())
-            )
+        if not least <= len(chosen) <= most or not self.allowed[new].all():
+            return False
+        if self.price[chosen].sum() > self.budget:
+            return False
+        if self.clash[np.ix_(chosen, chosen)].sum() > len(chosen):
+            return False
+        if not all(mask[chosen].any() for mask in self.required):
+            return False
+        return all(
+            slot.least <= state.slots.count(s) <= slot.most
+            for s, slot in enumerate(self.problem.standing())
         )
 
-    def rate(self, states: Sequence[State]) -> list[Rated]:
-        """Each set's items given the rest, as log of their share among the pool's items that could stand there.
-
-        The score of the whole is the mean of the same of the blended scores.
-        """
-        if not states:
-            return []
-        slots = np.array([slot for state in states for slot in state.slots])
-        own = np.array([place for state in states for place in state.chosen])
-        rest = [
-            state.chosen[:n] + state.chosen[n + 1 :]
-            for state in states
-            for n in range(len(state.chosen))
-        ]
-        given = self._given(list(zip(rest, slots.tolist(), strict=True)))
-        alone = np.where(np.isfinite(self.alone[own])[:, None], self.alone, given)
-        both = (1 - ALONE) * given + ALONE * np.where(np.isfinite(given), alone, 0)
-        masks = np.stack(
-            [*self.masks, np.ones(len(self.allowed), bool)]
-        )  # the last for none, slot -1
-        among, at = masks[slots] & self.allowed, np.arange(len(own))
-        among[at, own] = True
-        items, blended = (
-            score[at, own] - _total(np.where(among, score, -np.inf))
-            for score in (given, both)
-        )
-        ends = np.cumsum([len(state.chosen) for state in states])
-        parts = zip(
-            states,
-            np.split(items, ends[:-1]),
-            np.split(blended, ends[:-1]),
-            strict=True,
-        )
-        return [Rated(state, own, float(whole.mean())) for state, own, whole in parts]
-
-    def improved(self, state: State, rounds: int = 2) -> State:
-        """The set with items exchanged for better ones of the same slot, one after the other, while the plan is met."""
+    def improved(
+        self,
+        state: State,
+        rounds: int = 2,
+    ) -> State:
+        """The set with items exchanged, one after the other, for better ones of the same slot."""
         for _ in range(rounds):
-            for n, (place, slot) in enumerate(
-                zip(state.chosen, state.slots, strict=True)
-            ):
-                if place in self.kept:
-                    continue
-                rest = state.chosen[:n] + state.chosen[n + 1 :]
-                mask = (
-                    self.masks[slot] if slot >= 0 else np.ones(len(self.allowed), bool)
-                ) & self.allowed
-                score = np.where(
-                    mask, self._blend(self._given([(rest, slot)]))[0], -np.inf
-                )
-                for other in np.argsort(-score)[: 4 * self.width].tolist():
-                    if score[other] <= score[place]:
-                        break
-                    changed = State(
-                        (*rest[:n], other, *rest[n:]), state.slots, state.value
-                    )
-                    if self.meets(changed):
-                        state = changed
-                        break
+            for n in range(len(state.chosen)):
+                if state.chosen[n] not in self.kept:
+                    state = self._exchanged(state, n)
+        return state
+
+    def _exchanged(
+        self,
+        state: State,
+        n: int,
+    ) -> State:
+        """The set with the best item for the n-th that still meets the plan."""
+        slot = state.slots[n]
+        given = self.ratings.given([(state.without(n), slot)])
+        score = self.ratings.blend(given)[0]
+        score = np.where(self.ratings.fits(slot) & self.allowed, score, -np.inf)
+        for place in np.argsort(-score)[: 4 * self.width].tolist():
+            if score[place] <= score[state.chosen[n]]:
+                break
+            changed = state.exchanged(n, place)
+            if self.meets(changed):
+                return changed
         return state
 
 
-def _total(scores: FloatArray) -> FloatArray:
-    """Logarithm of the sum of exp over the last axis; 0 for nothing."""
-    if not scores.shape[-1]:
-        return np.zeros(scores.shape[:-1])
-    highest = np.maximum(scores.max(-1, keepdims=True), -1e30)
-    total: FloatArray = (
-        highest
-        + np.log(np.maximum(np.exp(scores - highest).sum(-1, keepdims=True), 1e-300))
-    )[..., 0]
-    return total
+def _clashes(problem: Problem, scorer: SetScorer) -> BoolArray:
+    """(P, P) which two may not be in one set: an item and itself, and what must be apart."""
+    count = len(scorer.rows)
+    clash = np.zeros((count, count), bool)
+    apart = problem.apart()
+    if apart is not None:
+        inside = np.isin(apart.item, scorer.rows)
+        places = [scorer.place[row] for row in apart.item[inside].tolist()]
+        has = np.zeros((count, len(apart.names)), np.float32)
+        has[places, apart.value[inside]] = 1
+        has = has[:, has.any(0)]
+        clash = has @ has.T > 0
+    np.fill_diagonal(clash, True)
+    return clash

@@ -1,4 +1,4 @@
-"""Complements: what goes with an item as against what could stand in for it, learned from baskets."""
+"""Complements: what goes with an item, not what could stand in for it, learned from baskets."""
 
 from __future__ import annotations
 
@@ -82,7 +82,8 @@ class Complements:
         negative = self._substitutes(recommender, rng)
         if not positive.shape[1] or not negative.shape[1]:
             raise DataError(
-                "complements: no two items of different kinds were taken together, or none of one kind are there",
+                "complements: no two items of different kinds were taken together, "
+                "or none of one kind are there",
                 field="complements",
             )
         features = np.concatenate(
@@ -91,7 +92,11 @@ class Complements:
         told = np.repeat([1, 0], [positive.shape[1], negative.shape[1]])
         self._model = LogisticRegression(class_weight="balanced").fit(features, told)
 
-    def _substitutes(self, recommender: Ranker, rng: np.random.Generator) -> IntArray:
+    def _substitutes(
+        self,
+        recommender: Ranker,
+        rng: np.random.Generator,
+    ) -> IntArray:
         graph = recommender.snapshot.graph
         for (source, name, target), edge in graph.edges.items():
             if source == target == graph.item and "view" in name:
@@ -108,7 +113,11 @@ class Complements:
         second = order[low + (rng.random(len(first)) * (high - low)).astype(np.int64)]
         return np.stack([first, second])[:, first != second]
 
-    def _features(self, one: IntArray, other: IntArray) -> FloatArray:
+    def _features(
+        self,
+        one: IntArray,
+        other: IntArray,
+    ) -> FloatArray:
         """(N, 3) of N pairs."""
         lift = self._lift[self._kinds[one], self._kinds[other]] * (
             (self._kinds[one] >= 0) & (self._kinds[other] >= 0)
@@ -117,7 +126,11 @@ class Complements:
             [*((space[one] * space[other]).sum(1) for space in self._spaces), lift], 1
         )
 
-    def log(self, ones: IntArray, others: IntArray) -> FloatArray:
+    def log(
+        self,
+        ones: IntArray,
+        others: IntArray,
+    ) -> FloatArray:
         """(N, M) log P(complements), at most 0, of N items with M others."""
         cosines = [space[ones] @ space[others].T for space in self._spaces]
         known = (self._kinds[ones] >= 0)[:, None] & (self._kinds[others] >= 0)
@@ -145,6 +158,10 @@ def _pairs(taken: sp.csr_matrix, rng: np.random.Generator) -> tuple[IntArray, In
     ].astype(np.int64)
 
 
-def _drawn(rng: np.random.Generator, one: IntArray, other: IntArray) -> IntArray:
+def _drawn(
+    rng: np.random.Generator,
+    one: IntArray,
+    other: IntArray,
+) -> IntArray:
     chosen = rng.permutation(len(one))[:PAIRS]
     return np.stack([one[chosen], other[chosen]])

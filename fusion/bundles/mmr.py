@@ -10,12 +10,16 @@ from kg.tables import FloatArray, IntArray
 
 
 def diversified(
-    score: FloatArray, vectors: npt.NDArray[np.floating], k: int, diversity: float
+    score: FloatArray,
+    vectors: npt.NDArray[np.floating],
+    k: int,
+    diversity: float,
 ) -> IntArray:
-    """The places of k items, picked one by one: each the best of (1 - d) relevance - d likeness to those picked.
+    """The places of k items, picked one by one: each the best by relevance less likeness.
 
-    Relevance is the score, put in 0..1 over the N items; likeness is the largest cosine to an
-    item picked before. Carbonell and Goldstein 1998, "The use of MMR".
+    An item is worth (1 - d) relevance - d likeness. Relevance is the score, put in 0..1 over
+    the N items; likeness is the largest cosine to an item picked before. Carbonell and
+    Goldstein 1998, "The use of MMR".
 
     Args:
         score: (N,) higher is better.
@@ -43,7 +47,10 @@ def diversified(
 
 
 def likeness(vectors: npt.NDArray[np.floating]) -> float:
-    """The mean cosine of the pairs of (N, D) vectors of length 1 or 0: 1 less the intra-list distance; 0 for one."""
+    """The mean cosine of the pairs of (N, D) vectors of length 1 or 0; 0 for one.
+
+    It is 1 less the intra-list distance.
+    """
     count = len(vectors)
     if count < 2:
         return 0.0

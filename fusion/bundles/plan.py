@@ -45,10 +45,10 @@ class Slot:
 
     @classmethod
     def parse(cls, text: str) -> Slot:
-        """From "shoes", "2 socks", "1-3 tops", "bag?" (optional) or "top = garment_group: Knitwear | Shirts".
+        """From "shoes", "2 socks", "1-3 tops", "bag?" (optional) or "top = group: Shirts | Tops".
 
         Raises:
-            ValueError: It is none of these.
+            InputError: It is none of these.
         """
         found = _SLOT.fullmatch(text.strip())
         if found is None:
@@ -70,7 +70,12 @@ class Slot:
                 )
             within = ((attribute.strip(), chosen),)
         count = int(least or 1)
-        return cls(name, within, 0 if optional else count, int(most or count))
+        return cls(
+            name,
+            within,
+            0 if optional else count,
+            int(most or count),
+        )
 
 
 @dataclass(frozen=True)
@@ -84,7 +89,7 @@ class Piece:
             all that was weighed for the combination, so at most 0.
         price: None where it is not known.
         slot: The slot it stands in, "" for none.
-        kept: Whether it was at hand.
+        kept: Whether it is a context item.
     """
 
     id: str
@@ -100,11 +105,11 @@ class Combination:
     """Items that go together.
 
     Attributes:
-        items: In the order of the slots, those at hand first where there are none.
+        items: In the order of the slots, context items first where there are none.
         score: The mean of theirs; comparable among the combinations of one answer.
         price: Of all together; None where a price is not known.
-        weakest: The id of the item that goes least well with the rest; of those not at hand
-            where there are any.
+        weakest: The id of the item that goes least well with the rest; of those that are no
+            context items where there are any.
     """
 
     items: tuple[Piece, ...]
@@ -115,20 +120,20 @@ class Combination:
 
 @dataclass(frozen=True)
 class Plan:
-    """The conditions of a combination; the default is three to five items, three alternatives, nothing else.
+    """The conditions of a combination; as it stands three to five items, three alternatives.
 
-    Items at hand are kept: they count in the size, the budget, the slots that they fit, and
+    Context items are kept: they count in the size, the budget, the slots that they fit, and
     where no two may be of a kind, but need not be in stock or pass `where`.
 
     Attributes:
-        size: Least and most items, those at hand included; None is what the slots add up to,
+        size: Least and most items, context items included; None is what the slots add up to,
             or 3 to 5.
         budget: The most that all items may cost together.
-        item_budget: The most that each item not at hand may cost.
+        item_budget: The most that each other item may cost.
         price: The property that holds prices.
-        where: What items not at hand keep to: forbidden values, stock, ranges, ...
+        where: What other items keep to: forbidden values, stock, ranges, ...
         require: Of each name, at least one item has one of these values.
-        slots: The places to fill; every item not at hand stands in one. Empty for no places.
+        slots: The places to fill; every other item stands in one. Empty for no places.
         different: An attribute or property of which no two items share a value: "category"; ""
             for none.
         season: A month, 1 to 12, whose items are preferred, learned from when they were taken;
@@ -137,7 +142,7 @@ class Plan:
             could stand in for them, 0 for as the model has it.
         variety: How much unlike each other the items should be, 0..1.
         alternatives: How many combinations.
-        overlap: The largest share of their items, those at hand apart, that two alternatives
+        overlap: The largest share of their items, context items apart, that two alternatives
             may have in common.
     """
 
@@ -157,6 +162,13 @@ class Plan:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "slots", tuple(self.slots))
+        object.__setattr__(self, "require", named_values(self.require, "require"))
+        self._check_slots()
+        self._check_money()
+        self._check_size()
+        self._check_ranges()
+
+    def _check_slots(self) -> None:
         for slot in self.slots:
             if not isinstance(slot, Slot):
                 given = type(slot).__name__
@@ -164,49 +176,57 @@ class Plan:
                     f"slots must be a sequence of Slot, not of {given}; Slot.parse reads words",
                     field="slots",
                 )
-        object.__setattr__(self, "require", named_values(self.require, "require"))
+        names = [slot.name for slot in self.slots]
+        twice = {name for name in names if names.count(name) > 1}
+        if twice:
+            name = min(twice)
+            raise InputError(
+                f"two slots are called {name!r}; give one a count, as in '2 {name}'",
+                field="slots",
+            )
+
+    def _check_money(self) -> None:
         for name in ("budget", "item_budget"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{name}: {value} is no amount of money", field=name)
-        if self.size is not None and not 1 <= self.size[0] <= self.size[1] <= MOST:
+
+    def _check_size(self) -> None:
+        low, high = self.size or (1, MOST)
+        if not 1 <= low <= high <= MOST:
             raise InputError(
-                f"size: from {self.size[0]} to {self.size[1]} is no range within 1 to {MOST}",
+                f"size: from {low} to {high} is no range within 1 to {MOST}",
                 field="size",
             )
-        names = [slot.name for slot in self.slots]
-        if twice := {name for name in names if names.count(name) > 1}:
-            raise InputError(
-                f"two slots are called {min(twice)!r}; give one a count, as in '2 {min(twice)}'",
-                field="slots",
-            )
         least = sum(slot.least for slot in self.slots)
-        if least > (self.size[1] if self.size else MOST):
+        if least > high:
             raise InputError(
-                f"the slots want at least {least} items, the size allows {(self.size or (0, MOST))[1]}",
+                f"the slots want at least {least} items, the size allows {high}",
                 field="slots",
-            )
-        if self.season is not None and self.season not in range(1, 13):
-            raise InputError(
-                f"season: {self.season} is no month; 1 to 12 are", field="season"
-            )
-        for name in ("variety", "overlap"):
-            if not 0 <= getattr(self, name) <= 1:
-                value = getattr(self, name)
-                raise InputError(f"{name} must be in 0..1, not {value}", field=name)
-        if not 0 <= self.complements <= 10:
-            raise InputError(
-                f"complements must be in 0..10, not {self.complements}",
-                field="complements",
-            )
-        if not 1 <= self.alternatives <= 20:
-            raise InputError(
-                f"alternatives must be in 1..20, not {self.alternatives}",
-                field="alternatives",
             )
 
+    def _check_ranges(self) -> None:
+        if self.season is not None and self.season not in range(1, 13):
+            raise InputError(
+                f"season: {self.season} is no month; 1 to 12 are",
+                field="season",
+            )
+        ranges = {
+            "variety": (0, 1),
+            "overlap": (0, 1),
+            "complements": (0, 10),
+            "alternatives": (1, 20),
+        }
+        for name, (low, high) in ranges.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(
+                    f"{name} must be in {low}..{high}, not {value}",
+                    field=name,
+                )
+
     def sizes(self, kept: int) -> tuple[int, int]:
-        """Least and most items where `kept` are at hand."""
+        """Least and most items where `kept` items are at hand."""
         if self.size is not None:
             return self.size
         if self.slots:

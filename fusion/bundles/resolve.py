@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fusion.bundles.feasibility import Place, Problem
 from fusion.bundles.plan import MOST, Plan, Slot
+from fusion.bundles.problem import Problem, ResolvedSlot
 from fusion.query import Constraints
 from fusion.ranking.ranker import Ranker
 from fusion.ranking.values import BoolArray
@@ -15,14 +15,17 @@ from kg.errors import DataError, InputError
 
 
 def resolve(
-    recommender: Ranker, plan: Plan, items: Sequence[str], user: str | None = None
+    recommender: Ranker,
+    plan: Plan,
+    items: Sequence[str],
+    user: str | None = None,
 ) -> Problem:
     """The plan for these context items, for a user.
 
     Raises:
-        DataError: The plan names a property, a value or an item that is not there, or an item
-            at hand has no price where there is a budget.
-        ValueError: There are more context items than a combination may have.
+        DataError: The plan names a property, a value or an item that is not there, or a context
+            item has no price where there is a budget.
+        InputError: There are more context items than a combination may have.
     """
     facts, size = recommender.facts, len(recommender.items)
     if len(items) > MOST:
@@ -49,7 +52,8 @@ def resolve(
             for item, row in zip(dict.fromkeys(items), keep.values(), strict=True):
                 if np.isnan(price[row]):
                     raise DataError(
-                        f"item {item!r} is at hand and has no {plan.price}, so no budget can be kept",
+                        f"item {item!r} is at hand and has no {plan.price}, "
+                        "so no budget can be kept",
                         field="items",
                     )
         if plan.item_budget is not None:
@@ -61,8 +65,14 @@ def resolve(
         filters["what the user has not taken"] = recommender.allowed(
             Constraints(exclude_seen=True), user
         )
-    places = tuple(
-        Place(s.name, _fits(recommender, s), s.least, s.most) for s in plan.slots
+    slots = tuple(
+        ResolvedSlot(
+            slot.name,
+            _fits(recommender, slot),
+            slot.least,
+            slot.most,
+        )
+        for slot in plan.slots
     )
     return Problem(
         size,
@@ -75,7 +85,7 @@ def resolve(
             f"an item of {name} {' or '.join(values)}": facts.mask(name, values)
             for name, values in plan.require
         },
-        places,
+        slots,
         facts.values(plan.different) if plan.different else None,
         plan.different,
     )

@@ -14,7 +14,9 @@ MONTHS = 3  # the fewest that a graph's times must cover
 
 
 def months_of(time: FloatArray) -> IntArray:
-    """(E,) months 1 to 12 of times that are days since 1970 (from 1980 to 2069) or weeks of a year, 1 to 53.
+    """(E,) months 1 to 12 of times.
+
+    Times are days since 1970 (from 1980 to 2069), or weeks of a year, 1 to 53.
 
     Raises:
         DataError: They are neither, or cover too few months to tell one from another.
@@ -43,18 +45,25 @@ def months_of(time: FloatArray) -> IntArray:
     covered = len(np.unique(months))
     if covered < MONTHS:
         raise DataError(
-            f"season: the graph's times cover {covered} months; {MONTHS} are the fewest to learn from",
+            f"season: the graph's times cover {covered} months; "
+            f"{MONTHS} are the fewest to learn from",
             field="season",
         )
     return months
 
 
-def seasonal(graph: Graph, facts: Facts, month: int) -> FloatArray:
-    """(I,) log of how much likelier an item is taken in a month than at any time, drawn to its kind's and to 0.
+def seasonal(
+    graph: Graph,
+    facts: Facts,
+    month: int,
+) -> FloatArray:
+    """(I,) log of how much likelier an item is taken in a month than at any time.
+
+    Where it was taken seldom it is drawn to its kind's, and to 0.
 
     Raises:
         DataError: As months_of, or nothing was taken in that month in training.
-        ValueError: There is no such month.
+        InputError: There is no such month.
     """
     if not 1 <= month <= 12:
         raise InputError(f"season is a month, 1 to 12, not {month}", field="season")

@@ -1,4 +1,4 @@
-"""Pool: the model's own score among a few hundred items, for very many sets of them at once."""
+"""Set scorer: the model's own score among a few hundred items, for many sets of them at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fusion.ranking.ranker import Ranker
 from kg.tables import FloatArray, IntArray
 
 
-class Pool:
+class SetScorer:
     """P items of a catalogue, and score(item | set of others, user, words) for each of them.
 
     The scores are those of `Ranker.scores`, item for item. They are quick because the vectors

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from fusion.commands.common import add_query, add_run, add_where, load, where_of
 from fusion.explain.explainer import explain
-from fusion.explain.render import to_html, to_text
+from fusion.explain.page import to_html
+from fusion.explain.render import to_text
 from fusion.query import Query
 from kg.errors import InputError
 
@@ -29,6 +30,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--fast",
         action="store_true",
         help="paths alone, without measuring what they carry",
+    )
+    parser.add_argument(
+        "--numbers",
+        action="store_true",
+        help="tell scores as measured, beside places",
     )
     parser.add_argument(
         "--verify",
@@ -78,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
         options.language,
         options.phrases,
     )
-    print(to_text(made))
+    print(to_text(made, numbers=options.numbers))
     if options.cypher:
         print("\n" + "\n\n".join(f"{path.cypher};" for path in made.paths))
     if options.html:

@@ -14,121 +14,141 @@ from fusion.explain.segments import Segmenter
 from fusion.model.features import ALIKE, WORDS
 from kg.pathfinding.search import NodePath
 
-CARRIES = 0.01  # what must be lost for a path, or a word, to be said to carry the score: a hundredth in log odds
+# What must be lost for a path, or a word, to be said to carry the score: a hundredth in log odds.
+CARRIES = 0.01
 
 
 def choose(
     occlusion: Occlusion,
-    linker: Segmenter,
-    spot: ExplanationTarget,
-    walks: Sequence[NodePath],
+    segmenter: Segmenter,
+    target: ExplanationTarget,
+    pool: Sequence[NodePath],
     k: int,
 ) -> tuple[dict[NodePath, PathSupport], list[NodePath], dict[tuple[str, int], float]]:
-    """The k paths that carry most, those of a kind that is chosen already at half their worth, and what they carry.
+    """The k paths that carry most, a kind that is chosen already at half its worth.
 
     Returns:
         What each chosen path carries; the chosen paths, the best first; and by edge type and
         row what the score loses without each of their edges alone.
     """
-    cuts = [linker.cut(walk) for walk in walks]
-    base, *scores = occlusion.scores(spot, [Case(), *map(Case, cuts)]).tolist()
-    lost = [base - score for score in scores]
-    chosen: list[int] = []
-    while len(chosen) < min(k, len(walks)):
-        kinds = [walks[n].steps for n in chosen]
-        rest = [n for n in range(len(walks)) if n not in chosen]
-        # what carries nothing goes last, in the order in which it was found
-        chosen.append(
-            max(
-                rest,
-                key=lambda n: (
-                    max(lost[n], 0.0) * 0.5 ** kinds.count(walks[n].steps),
-                    -n,
-                ),
-            )
-        )
-    if not chosen:
+    cuts = [segmenter.cut(path) for path in pool]
+    lost = _lost(occlusion, target, [Case(cut) for cut in cuts])
+    places = _best(pool, lost, k)
+    if not places:
         return {}, [], {}
-    kept = [walks[n] for n in chosen]
-    every = list(
-        dict.fromkeys(
-            (s[0], row) for w in kept for s, row in zip(w.steps, w.edges, strict=True)
-        )
-    )
+    chosen = [pool[n] for n in places]
+    edges = _edges(chosen)
     sides = [
-        Case(cuts[n], counted, not counted) for n in chosen for counted in (True, False)
+        Case(cuts[n], counted, not counted) for n in places for counted in (True, False)
     ]
-    singles = [Case(linker.cut(walk, False)) for walk in kept]
-    cases = [
-        Case(),
-        *sides,
-        *singles,
-        *(Case({name: np.array([row])}) for name, row in every),
-    ]
-    base, *scores = occlusion.scores(spot, cases).tolist()
-    told = [base - score for score in scores]
-    guessed = occlusion.estimates(spot, [cuts[n] for n in chosen])
+    singles = [Case(segmenter.cut(path, False)) for path in chosen]
+    alone = [Case({name: np.array([row])}) for name, row in edges]
+    measured = _lost(occlusion, target, [*sides, *singles, *alone])
+    guessed = occlusion.estimates(target, [cuts[n] for n in places])
+    rank = target.rank(target.served)
     supports = {}
-    for place, (n, guess) in enumerate(zip(chosen, guessed, strict=True)):
-        fell = spot.rank(spot.served - lost[n]) - spot.rank(spot.served)
-        counted, vectors = told[2 * place : 2 * place + 2]
-        single = told[len(sides) + place]
-        supports[walks[n]] = PathSupport(
-            lost[n], fell, counted, vectors, single, float(guess)
+    for place, n in enumerate(places):
+        counted, vectors = measured[2 * place : 2 * place + 2]
+        supports[pool[n]] = PathSupport(
+            lost[n],
+            target.rank(target.served - lost[n]) - rank,
+            counted,
+            vectors,
+            measured[len(sides) + place],
+            float(guessed[place]),
         )
-    return (
-        supports,
-        kept,
-        dict(zip(every, told[len(sides) + len(singles) :], strict=True)),
-    )
+    of_edges = measured[len(sides) + len(singles) :]
+    return supports, chosen, dict(zip(edges, of_edges, strict=True))
+
+
+def _lost(
+    occlusion: Occlusion,
+    target: ExplanationTarget,
+    cases: Sequence[Case],
+) -> list[float]:
+    """What the score loses in each case."""
+    base, *scores = occlusion.scores(target, [Case(), *cases]).tolist()
+    return [base - score for score in scores]
+
+
+def _best(
+    pool: Sequence[NodePath],
+    lost: Sequence[float],
+    k: int,
+) -> list[int]:
+    """Places of k paths; those that carry nothing go last, in the order they were found."""
+    chosen: list[int] = []
+    while len(chosen) < min(k, len(pool)):
+        kinds = [pool[n].steps for n in chosen]
+
+        def worth(n: int, kinds: Sequence[object] = kinds) -> tuple[float, int]:
+            return max(lost[n], 0.0) * 0.5 ** kinds.count(pool[n].steps), -n
+
+        rest = [n for n in range(len(pool)) if n not in chosen]
+        chosen.append(max(rest, key=worth))
+    return chosen
+
+
+def _edges(paths: Sequence[NodePath]) -> list[tuple[str, int]]:
+    """Edge type and row of each edge of some paths, once."""
+    edges = {
+        (step[0], row): None
+        for path in paths
+        for step, row in zip(path.steps, path.edges, strict=True)
+    }
+    return list(edges)
 
 
 def of_words(
-    occlusion: Occlusion, spot: ExplanationTarget
+    occlusion: Occlusion, target: ExplanationTarget
 ) -> tuple[tuple[Word, ...], dict[str, float]]:
-    """The query's and the item's words that carry anything, best first, and what the score's parts carry.
+    """What words carry, best first, and what the score's parts carry.
 
-    The item's words are taken out of its own vector, of the match with the query and of the
-    likeness to the context items; the messages it sends stay as they are.
+    The item's words are taken out of its own vector, of its BM25 score and of the likeness to
+    the context items; the messages it sends stay as they are.
     """
-    names = occlusion.snapshot.features.names
+    parts = _parts(occlusion.snapshot.features.names)
+    text = occlusion.item_texts[target.place.item] if occlusion.model.text else ""
+    asked, own = words_of(target.text), words_of(text)
+    cases = [Case(asked=rest) for _, rest in asked]
+    cases += [Case(text=rest) for _, rest in own]
+    lost = _lost(occlusion, target, [*parts.values(), *cases])
+    labels = [(word, "query") for word, _ in asked]
+    labels += [(word, "item") for word, _ in own]
+    words = [
+        Word(word, where, drop)
+        for (word, where), drop in zip(labels, lost[len(parts) :], strict=True)
+    ]
+    telling = [word for word in words if word.lost >= CARRIES]
+    telling.sort(key=lambda word: -word.lost)
+    return tuple(telling), dict(zip(parts, lost, strict=False))
+
+
+def _parts(names: Sequence[str]) -> dict[str, Case]:
+    """The parts of a score, each as the case in which it is missing."""
     facts = {*POPULARITY, WORDS, "history", "items at hand"}
-    parts = {
-        "paths": Case(
-            blank=tuple(
-                name
-                for name in names
-                if name not in facts and not name.startswith(ALIKE)
-            )
-        ),
-        "popularity": Case(blank=tuple(name for name in names if name in POPULARITY)),
+    counts = [n for n in names if n not in facts and not n.startswith(ALIKE)]
+    popularity = [name for name in names if name in POPULARITY]
+    return {
+        "paths": Case(blank=tuple(counts)),
+        "popularity": Case(blank=tuple(popularity)),
         "words": Case(asked="", text=""),
         "vectors": Case(blind=True),
     }
-    text = occlusion.item_texts[spot.place.item] if occlusion.model.text else ""
-    asked, own = words_of(spot.text), words_of(text)
-    cases = [Case(asked=rest) for _, rest in asked] + [
-        Case(text=rest) for _, rest in own
-    ]
-    base, *scores = occlusion.scores(spot, [Case(), *parts.values(), *cases]).tolist()
-    lost = dict(zip(parts, (base - s for s in scores), strict=False))
-    labels = [(word, "ask") for word, _ in asked] + [(word, "item") for word, _ in own]
-    words = [
-        Word(*label, base - s)
-        for label, s in zip(labels, scores[len(parts) :], strict=True)
-    ]
-    return tuple(
-        sorted((w for w in words if w.lost >= CARRIES), key=lambda w: -w.lost)
-    ), lost
 
 
 def words_of(text: str, most: int = 12) -> list[tuple[str, str]]:
-    """(word, the text without it) for each distinct word of a text, whatever its capitals, the first `most`."""
+    """(word, the text without it) for the first distinct words, whatever their capitals."""
     words: dict[str, str] = {}
     for word in re.findall(r"\w+", text):
         words.setdefault(word.lower(), word)
-    found = list(words.values())[:most]
-    return [
-        (w, " ".join(re.sub(rf"\b{re.escape(w)}\b", " ", text, flags=re.I).split()))
-        for w in found
-    ]
+    parts = []
+    for word in list(words.values())[:most]:
+        rest = re.sub(
+            rf"\b{re.escape(word)}\b",
+            " ",
+            text,
+            flags=re.I,
+        )
+        parts.append((word, " ".join(rest.split())))
+    return parts

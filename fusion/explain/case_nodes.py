@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from fusion.explain.cases import Case
-from fusion.explain.messages import Masked, Messages, find
+from fusion.explain.lookup import find
+from fusion.explain.masks import Masked
+from fusion.explain.messages import Messages
 from fusion.model.hybrid import Hybrid
 from fusion.model.nodes import Nodes
 from fusion.model.snapshot import TOGETHER, GraphSnapshot

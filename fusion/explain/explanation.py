@@ -1,4 +1,4 @@
-"""Explanation: the paths from a query to an item, and how much each of them carries the score; and its formats."""
+"""Explanation: the paths from a query to an item, what each carries of the score, its formats."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class GraphPath:
 
 @dataclass(frozen=True)
 class Word:
-    """A word, whether the query's or the item's, and what the score loses without it."""
+    """A word, where it is ("query" or "item"), and what the score loses without it."""
 
     word: str
     where: str
@@ -114,7 +114,7 @@ class Explanation:
     """Why an item is where it is in an answer.
 
     Attributes:
-        ask: What was asked.
+        query: What was asked.
         item: What is explained.
         score: Its score.
         rank: Its place among all items that may be returned, from 1.
@@ -140,36 +140,24 @@ class Explanation:
 
     @cached_property
     def graph(self) -> nx.MultiDiGraph:
-        """All paths as one graph: nodes (type, id), edges keyed by their type, in their own direction."""
-        made = nx.MultiDiGraph()
+        """All paths as one graph: nodes (type, id), edges keyed by type, in their own direction."""
+        graph = nx.MultiDiGraph()
         for number, path in enumerate(self.paths, 1):
-            lost = path.support.lost if path.support else 0.0
             for node in path.nodes:
-                made.add_node(
-                    (node.type, node.id), type=node.type, id=node.id, title=node.title
-                )
-            for edge, here, there in zip(
-                path.edges, path.nodes, path.nodes[1:], strict=False
-            ):
+                names = {"type": node.type, "id": node.id, "title": node.title}
+                graph.add_node((node.type, node.id), **names)
+            ends = zip(path.nodes, path.nodes[1:], strict=False)
+            for edge, (here, there) in zip(path.edges, ends, strict=True):
                 tail, head = (there, here) if edge.back else (here, there)
-                ends = (tail.type, tail.id), (head.type, head.id)
-                known = made.get_edge_data(*ends, edge.relation, {})
-                facts: dict[str, Any] = {
-                    "paths": [*known.get("paths", []), number],
-                    "support": max(lost, known.get("support", lost)),
-                }
-                optional = {
-                    "time": edge.time,
-                    "lost": edge.lost,
-                    "now": edge.now or None,
-                }
-                made.add_edge(
-                    *ends,
-                    key=edge.relation,
-                    **facts,
-                    **{k: v for k, v in optional.items() if v is not None},
+                _join(
+                    graph,
+                    tail,
+                    head,
+                    edge,
+                    number,
+                    path.support,
                 )
-        return made
+        return graph
 
     def to_dict(self) -> dict[str, Any]:
         """Plain lists, numbers and strings."""
@@ -192,3 +180,28 @@ class Explanation:
             }
             plain.add_edge(" ".join(tail), " ".join(head), **facts)
         nx.write_graphml(plain, path)
+
+
+def _join(
+    graph: nx.MultiDiGraph,
+    tail: Stop,
+    head: Stop,
+    edge: PathEdge,
+    number: int,
+    support: PathSupport | None,
+) -> None:
+    """Add an edge of a path to the graph; one of several paths has the most support of these."""
+    ends = (tail.type, tail.id), (head.type, head.id)
+    known = graph.get_edge_data(*ends, edge.relation, {})
+    lost = support.lost if support else 0.0
+    facts: dict[str, Any] = {
+        "paths": [*known.get("paths", []), number],
+        "support": max(lost, known.get("support", lost)),
+    }
+    if edge.time is not None:
+        facts["time"] = edge.time
+    if edge.lost is not None:
+        facts["lost"] = edge.lost
+    if edge.now:
+        facts["now"] = edge.now
+    graph.add_edge(*ends, key=edge.relation, **facts)

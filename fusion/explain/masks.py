@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from fusion.explain.messages import Masked
 from fusion.model.snapshot import TOGETHER, GraphSnapshot
 from kg.counterfactual.edits import Change, Cut
 from kg.counterfactual.recount import Recount
@@ -17,13 +18,30 @@ from kg.tables import IntArray
 Ends = tuple[EdgeKey, IntArray, IntArray]
 
 
+@dataclass(frozen=True)
+class Masked:
+    """Message edges that are masked, each in one of V cases.
+
+    Attributes:
+        case: By relation, (M,) which case.
+        source: By relation, (M,) rows.
+        target: By relation, (M,) rows.
+        weight: By relation, (M,) how much of the edge is taken out, 0..1.
+    """
+
+    case: dict[EdgeKey, Tensor]
+    source: dict[EdgeKey, Tensor]
+    target: dict[EdgeKey, Tensor]
+    weight: dict[EdgeKey, Tensor]
+
+
 def masked_edges(
     snapshot: GraphSnapshot, ends: Sequence[tuple[int, Sequence[Ends]]]
 ) -> Masked:
     """What carries no message in each case, both ways along every edge.
 
     Args:
-        world: Whose message edges.
+        snapshot: Whose message edges.
         ends: (case, what message_ends gives for its cut).
     """
     found: dict[EdgeKey, list[tuple[IntArray, IntArray, IntArray]]] = {}
@@ -52,18 +70,27 @@ def masked_edges(
         key: torch.ones(len(case), device=snapshot.device)
         for key, case in case_of.items()
     }
-    return Masked(case_of, sources, targets, weights)
+    return Masked(
+        case_of,
+        sources,
+        targets,
+        weights,
+    )
 
 
 class Neighbours:
-    """The items that stand next to each other in a world's messages, and how many bundles join each two.
+    """The items that stand next to each other in messages, and the bundles that join each two.
 
     Args:
-        recount: Of the world's graph.
-        world: Whose message edges.
+        recount: Of the snapshot's graph.
+        snapshot: Whose message edges.
     """
 
-    def __init__(self, recount: Recount, snapshot: GraphSnapshot) -> None:
+    def __init__(
+        self,
+        recount: Recount,
+        snapshot: GraphSnapshot,
+    ) -> None:
         near = snapshot.edges.get((snapshot.item, TOGETHER, snapshot.item))
         self.pairs = (
             np.zeros((0, 2), np.int64) if near is None else near.cpu().numpy().T.copy()

@@ -1,9 +1,8 @@
-"""Messages: the vectors of a few nodes had some edges carried no message, for many such cases at once."""
+"""Messages: a few nodes' vectors had some edges carried no message, for many such cases at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
@@ -11,66 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from encoders.graph.layers import Convolutions, Propagation
+from fusion.explain.lookup import (
+    CaseRows,
+    CaseVectors,
+    IncomingEdges,
+    Moved,
+    find,
+    vectors_at,
+)
+from fusion.explain.masks import Masked
+from fusion.explain.whole import Vectors, whole_passes
 from fusion.model.hybrid import Hybrid
 from fusion.model.snapshot import GraphSnapshot
 from kg.graph import EdgeKey
 
-Vectors = dict[str, Tensor]
-QueryItemPair = tuple[Tensor, Tensor]  # (P,) cases and rows
-Changed = dict[
-    str, tuple[Tensor, Tensor, Tensor]
-]  # by type (P,) cases and rows, and (P, D) vectors there
-
-
-@dataclass(frozen=True)
-class Masked:
-    """Message edges that are masked, each in one of V cases.
-
-    Attributes:
-        case: By relation, (M,) which case.
-        source: By relation, (M,) rows.
-        target: By relation, (M,) rows.
-        weight: By relation, (M,) how much of the edge is taken out, 0..1.
-    """
-
-    case: dict[EdgeKey, Tensor]
-    source: dict[EdgeKey, Tensor]
-    target: dict[EdgeKey, Tensor]
-    weight: dict[EdgeKey, Tensor]
-
-
-class _Incoming:
-    """One relation's edges by target, sources ascending."""
-
-    def __init__(self, edge: Tensor, sizes: tuple[int, int]) -> None:
-        self.width = sizes[0]
-        self.key = (edge[1] * sizes[0] + edge[0]).sort().values
-        self.source = self.key % sizes[0]
-        self.starts = torch.searchsorted(
-            self.key, torch.arange(sizes[1] + 1, device=edge.device) * sizes[0]
-        )
-
-    def degree(self, rows: Tensor) -> Tensor:
-        return self.starts[rows + 1] - self.starts[rows]
-
-    def sums(self, x: Tensor, rows: Tensor) -> Tensor:
-        """(n, D) sums over the sources of some targets."""
-        count = self.degree(rows)
-        first = count.cumsum(0) - count
-        place = torch.arange(int(count.sum()), device=rows.device)
-        place = place + (self.starts[rows] - first).repeat_interleave(count)
-        return nn.functional.embedding_bag(self.source[place], x, first, mode="sum")
-
-    def count(self, source: Tensor, target: Tensor) -> Tensor:
-        """(n,) how many edges go from each source to each target."""
-        key = target * self.width + source
-        return torch.searchsorted(self.key, key, right=True) - torch.searchsorted(
-            self.key, key
-        )
+Changed = dict[str, CaseVectors]  # by type
 
 
 class Messages:
-    """What the GNN makes of a world, and of it without some edges.
+    """What the GNN makes of a graph snapshot, and of it without some edges.
 
     A mean of messages without one of them is known from the whole, so that a case costs what
     its edges touch, not a
@@ -80,7 +38,7 @@ class Messages:
 
     Args:
         model: With a GNN.
-        world: Whose edges.
+        snapshot: Whose edges.
         texts: (U, D) of its distinct texts, None where texts are not used.
     """
 
@@ -113,20 +71,19 @@ class Messages:
             )
         hook.remove()
         rows = self.snapshot.all_rows
-        for layer in range(
-            len(self) - 1
-        ):  # what the last layer gives is computed where it is asked for
-            sums = {
-                k: i.sums(seen[-1][k[0]], rows[k[2]]) for k, i in self._incoming.items()
-            }
-            count = {k: i.degree(rows[k[2]]).float() for k, i in self._incoming.items()}
+        # What the last layer gives is computed where it is asked for.
+        for layer in range(len(self) - 1):
+            before = seen[-1]
+            sums, count = {}, {}
+            for key, incoming in self._incoming.items():
+                sums[key] = incoming.sums(before[key[0]], rows[key[2]])
+                count[key] = incoming.degree(rows[key[2]]).float()
             with torch.no_grad():
-                seen.append(
-                    {
-                        t: self._layer(layer, t, v, sums, count)
-                        for t, v in seen[-1].items()
-                    }
-                )
+                after = {
+                    kind: self._layer(layer, kind, x, sums, count)
+                    for kind, x in before.items()
+                }
+            seen.append(after)
         return seen
 
     def __len__(self) -> int:
@@ -135,11 +92,11 @@ class Messages:
         return gnn.layers
 
     @cached_property
-    def _incoming(self) -> dict[EdgeKey, _Incoming]:
+    def _incoming(self) -> dict[EdgeKey, IncomingEdges]:
         sizes, known = self.snapshot.sizes, getattr(self.model.gnn, "edge_keys", ())
         edges = self.snapshot.edges
         return {
-            k: _Incoming(edges[k], (sizes[k[0]], sizes[k[2]]))
+            k: IncomingEdges(edges[k], (sizes[k[0]], sizes[k[2]]))
             for k in known
             if k in edges and edges[k].size(1)
         }
@@ -156,14 +113,15 @@ class Messages:
         gnn = self.model.gnn
         keys = [k for k in self._incoming if k[2] == kind]
         some = {k: (count[k] > 0.5).float()[:, None] for k in keys}
-        relations = torch.stack(
-            [*some.values(), torch.zeros(len(x), 1, device=x.device)]
-        ).sum(0)
-        means = {k: sums[k] / count[k].clamp(min=1)[:, None] * some[k] for k in keys}
+        none = torch.zeros(len(x), 1, device=x.device)
+        relations = torch.stack([*some.values(), none]).sum(0)
+        means = {}
+        for k in keys:
+            many = count[k].clamp(min=1)[:, None]
+            means[k] = sums[k] / many * some[k]
         if isinstance(gnn, Propagation):
-            mixed = torch.stack([*means.values(), torch.zeros_like(x)]).sum(
-                0
-            ) / relations.clamp(min=1)
+            mixed = torch.stack([*means.values(), torch.zeros_like(x)]).sum(0)
+            mixed = mixed / relations.clamp(min=1)
             return torch.where(relations > 0, mixed, x)
         assert isinstance(gnn, Convolutions)
         total: Tensor = gnn.own[f"{layer} {kind}"](x)
@@ -179,93 +137,88 @@ class Messages:
     ) -> Vectors:
         """(V, n, D) by type: the vectors of the wanted rows in each case."""
         if not self.local:
-            return self._whole(masked, cases, wanted)
-        device = self.snapshot.device
-        every = {
-            t: (
-                torch.arange(cases, device=device).repeat_interleave(len(r)),
-                r.repeat(cases),
+            return whole_passes(
+                self.model,
+                self.snapshot,
+                self.texts,
+                masked,
+                cases,
+                wanted,
             )
-            for t, r in wanted.items()
+        device = self.snapshot.device
+        case = torch.arange(cases, device=device)
+        every = {
+            kind: (case.repeat_interleave(len(rows)), rows.repeat(cases))
+            for kind, rows in wanted.items()
         }
-        spread = isinstance(self.model.gnn, Propagation)
         changed: Changed = {}
-        total = (
-            {t: self._layers[0][t][rows] for t, (_, rows) in every.items()}
-            if spread
-            else {}
-        )
         if len(self) > 1:
             changed = {
-                t: (*place, self._at(0, t, place, changed, masked))
-                for t, place in self._ends(masked).items()
+                kind: (*place, self._at(0, kind, place, changed, masked))
+                for kind, place in self._ends(masked).items()
             }
-            if spread:
-                total = {
-                    t: v
-                    + _pick(changed.get(t), every[t], self._wide(t), self._layers[1][t])
-                    for t, v in total.items()
-                }
+        spread = isinstance(self.model.gnn, Propagation)
         out = {}
         for kind, rows in wanted.items():
             place, known, moved = self._places(kind, rows, cases, changed, masked)
-            found = self._at(len(self) - 1, kind, place, changed, masked, moved)[known]
-            out[kind] = (
-                (total[kind] + found) / (len(self) + 1) if spread else found
-            ).view(cases, len(rows), -1)
+            last = self._at(len(self) - 1, kind, place, changed, masked, moved)[known]
+            if spread:  # its vectors are the mean of what all layers give
+                total = self._before_last(kind, every[kind], changed)
+                last = (total + last) / (len(self) + 1)
+            out[kind] = last.view(cases, len(rows), -1)
         return out
+
+    def _before_last(self, kind: str, place: CaseRows, changed: Changed) -> Tensor:
+        """(P, D) the sum of the vectors at some places before each layer."""
+        total = self._layers[0][kind][place[1]]
+        if len(self) > 1:
+            before = self._layers[1][kind]
+            total = total + vectors_at(
+                changed.get(kind), place, self._wide(kind), before
+            )
+        return total
 
     def _wide(self, kind: str) -> int:
         return self.snapshot.sizes[kind]
 
-    def _ends(self, masked: Masked) -> dict[str, QueryItemPair]:
+    def _ends(self, masked: Masked) -> dict[str, CaseRows]:
         """The targets of masked edges, each once in a case."""
         found: dict[str, list[Tensor]] = {}
         for key, case in masked.case.items():
-            found.setdefault(key[2], []).append(
-                case * self._wide(key[2]) + masked.target[key]
-            )
-        keys = {kind: torch.unique(torch.cat(parts)) for kind, parts in found.items()}
-        return {
-            kind: (some // self._wide(kind), some % self._wide(kind))
-            for kind, some in keys.items()
-        }
+            ends = case * self._wide(key[2]) + masked.target[key]
+            found.setdefault(key[2], []).append(ends)
+        places = {}
+        for kind, parts in found.items():
+            keys = torch.unique(torch.cat(parts))
+            places[kind] = keys // self._wide(kind), keys % self._wide(kind)
+        return places
 
     def _places(
-        self, kind: str, rows: Tensor, cases: int, changed: Changed, masked: Masked
-    ) -> tuple[QueryItemPair, Tensor, dict[EdgeKey, tuple[Tensor, Tensor, Tensor]]]:
-        """Where the last layer must look: what a case touches, and each wanted row once as in the whole graph.
+        self,
+        kind: str,
+        rows: Tensor,
+        cases: int,
+        changed: Changed,
+        masked: Masked,
+    ) -> tuple[CaseRows, Tensor, dict[EdgeKey, Moved]]:
+        """Where the last layer must look: what cases touch, and the wanted rows of the whole graph.
 
         Returns:
             (P,) cases, V for the whole graph, and rows; (V * n,) which of these each row takes
-            in each case; and by relation (place, which changed source, how many edges) of the
-            messages that moved.
+            in each case; and by relation the messages that moved.
         """
         wide, many = self._wide(kind), len(rows)
-        own = torch.arange(cases, device=rows.device).repeat_interleave(
-            many
-        ) * wide + rows.repeat(cases)
-        at = [own.new_zeros(0)]
-        at += [
-            find(case * wide + masked.target[key], own)
-            for key, case in masked.case.items()
-            if key[2] == kind
-        ]
+        case = torch.arange(cases, device=rows.device)
+        own = case.repeat_interleave(many) * wide + rows.repeat(cases)
+        touched_by = [own.new_zeros(0)]
+        for key, masked_case in masked.case.items():
+            if key[2] == kind:
+                touched_by.append(find(masked_case * wide + masked.target[key], own))
         if kind in changed:
-            at.append(find(changed[kind][0] * wide + changed[kind][1], own))
-        moved = {}
-        for key, incoming in self._incoming.items():
-            if key[2] == kind and key[0] in changed:
-                theirs, sources, _ = changed[key[0]]
-                count = incoming.count(sources[:, None], rows[None])
-                source, target = count.nonzero(as_tuple=True)
-                moved[key] = (
-                    theirs[source] * many + target,
-                    source,
-                    count[source, target],
-                )
-                at.append(moved[key][0])
-        touched = torch.unique(torch.cat(at))
+            touched_by.append(find(changed[kind][0] * wide + changed[kind][1], own))
+        moved = self._moved(kind, rows, changed)
+        touched_by += [message.place for message in moved.values()]
+        touched = torch.unique(torch.cat(touched_by))
         touched = touched[touched >= 0]
         known = len(touched) + torch.arange(many, device=rows.device).repeat(cases)
         known[touched] = torch.arange(len(touched), device=rows.device)
@@ -273,27 +226,38 @@ class Messages:
             torch.cat([touched // many, own.new_full((many,), cases)]),
             torch.cat([rows[touched % many], rows]),
         )
-        return (
-            place,
-            known,
-            {
-                key: (known[left], source, count)
-                for key, (left, source, count) in moved.items()
-            },
-        )
+        looked_at = {
+            key: message._replace(place=known[message.place])
+            for key, message in moved.items()
+        }
+        return place, known, looked_at
+
+    def _moved(self, kind: str, rows: Tensor, changed: Changed) -> dict[EdgeKey, Moved]:
+        """By relation, the messages from changed sources to the wanted rows, V * n of them."""
+        moved = {}
+        for key, incoming in self._incoming.items():
+            if key[2] != kind or key[0] not in changed:
+                continue
+            case, sources, _ = changed[key[0]]
+            count = incoming.count(sources[:, None], rows[None])
+            source, target = count.nonzero(as_tuple=True)
+            place = case[source] * len(rows) + target
+            moved[key] = Moved(place, source, count[source, target])
+        return moved
 
     def _at(
         self,
         layer: int,
         kind: str,
-        place: QueryItemPair,
+        place: CaseRows,
         changed: Changed,
         masked: Masked,
-        moved: Mapping[EdgeKey, tuple[Tensor, Tensor, Tensor]] = MappingProxyType({}),
+        moved: Mapping[EdgeKey, Moved] = MappingProxyType({}),
     ) -> Tensor:
         """(P, D) what a layer gives at (case, row) places of a type."""
-        before, (case, rows) = self._layers[layer], place
-        x = _pick(changed.get(kind), place, self._wide(kind), before[kind])
+        before = self._layers[layer]
+        rows = place[1]
+        x = vectors_at(changed.get(kind), place, self._wide(kind), before[kind])
         distinct, back = torch.unique(rows, return_inverse=True)
         sums, count = {}, {}
         for key, incoming in self._incoming.items():
@@ -303,89 +267,27 @@ class Messages:
                 total = incoming.sums(before[key[0]], distinct)[back]
             many = incoming.degree(rows).float()
             if key in moved:
-                left, source, times = moved[key]
                 _, sources, now = changed[key[0]]
-                total = total.index_add(
-                    0, left, times[:, None] * (now - before[key[0]][sources])[source]
-                )
+                shift = (now - before[key[0]][sources])[moved[key].source]
+                times = moved[key].times[:, None]
+                total = total.index_add(0, moved[key].place, times * shift)
             if key in masked.case:
-                at = find(
-                    masked.case[key] * self._wide(kind) + masked.target[key],
-                    case * self._wide(kind) + rows,
-                )
-                mine = at >= 0
-                gone = (masked.case[key][mine], masked.source[key][mine])
-                weight = masked.weight[key][mine]
-                sent = _pick(
+                at, gone, weight = self._gone(key, place, masked)
+                sent = vectors_at(
                     changed.get(key[0]), gone, self._wide(key[0]), before[key[0]]
                 )
-                total = total.index_add(0, at[mine], -weight[:, None] * sent)
-                many = many.index_add(0, at[mine], -weight)
+                total = total.index_add(0, at, -weight[:, None] * sent)
+                many = many.index_add(0, at, -weight)
             sums[key], count[key] = total, many
         return self._layer(layer, kind, x, sums, count)
 
-    @torch.no_grad()
-    def _whole(
-        self, masked: Masked, cases: int, wanted: Mapping[str, Tensor]
-    ) -> Vectors:
-        found: dict[str, list[Tensor]] = {t: [] for t in wanted}
-        sizes = self.snapshot.sizes
-        for case in range(cases):
-            edges = dict(self.snapshot.edges)
-            for key, cases_of in masked.case.items():
-                mine = (cases_of == case) & (masked.weight[key] > 0.5)
-                if mine.any():
-                    gone = (
-                        masked.target[key][mine] * sizes[key[0]]
-                        + masked.source[key][mine]
-                    )
-                    edges[key] = edges[key][
-                        :, _left(edges[key][1] * sizes[key[0]] + edges[key][0], gone)
-                    ]
-            out = self.model.message(
-                self.snapshot, self.snapshot.all_rows, edges, self.texts
-            )
-            for kind, rows in wanted.items():
-                found[kind].append(out[kind][rows])
-        return {t: torch.stack(v) for t, v in found.items()}
-
-
-def _left(keys: Tensor, gone: Tensor) -> Tensor:
-    """Which edges stay when each of `gone` takes one edge of its key out."""
-    order = keys.argsort(stable=True)
-    ordered = keys[order]
-    nth = torch.arange(len(keys), device=keys.device) - torch.searchsorted(
-        ordered, ordered
-    )
-    gone = gone.sort().values
-    many = torch.searchsorted(gone, ordered, right=True) - torch.searchsorted(
-        gone, ordered
-    )
-    stays = torch.empty(len(keys), dtype=torch.bool, device=keys.device)
-    stays[order] = nth >= many
-    return stays
-
-
-def find(keys: Tensor, among: Tensor) -> Tensor:
-    """(n,) where each key stands among distinct ones, -1 where it does not."""
-    ordered, order = among.sort()
-    at = torch.searchsorted(ordered, keys).clamp(max=max(len(ordered) - 1, 0))
-    return (
-        torch.where(ordered[at] == keys, order[at], -1)
-        if len(ordered)
-        else torch.full_like(keys, -1)
-    )
-
-
-def _pick(
-    changed: tuple[Tensor, Tensor, Tensor] | None,
-    place: QueryItemPair,
-    width: int,
-    before: Tensor,
-) -> Tensor:
-    """(n, D) the changed vectors of (case, row) places, else those before."""
-    case, rows = place
-    if changed is None:
-        return before[rows]
-    at = find(case * width + rows, changed[0] * width + changed[1])
-    return torch.where((at >= 0)[:, None], changed[2][at.clamp(min=0)], before[rows])
+    def _gone(
+        self, key: EdgeKey, place: CaseRows, masked: Masked
+    ) -> tuple[Tensor, CaseRows, Tensor]:
+        """Of a relation's masked edges that end at some places: which place, source, weight."""
+        wide = self._wide(key[2])
+        ends = masked.case[key] * wide + masked.target[key]
+        at = find(ends, place[0] * wide + place[1])
+        inside = at >= 0
+        source = masked.case[key][inside], masked.source[key][inside]
+        return at[inside], source, masked.weight[key][inside]

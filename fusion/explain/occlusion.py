@@ -13,8 +13,8 @@ from torch import Tensor
 from fusion.explain.case_features import CaseFeatures
 from fusion.explain.case_nodes import CaseNodes, sees
 from fusion.explain.cases import Case, ExplanationTarget
-from fusion.explain.masks import Neighbours, masked_edges
-from fusion.explain.messages import Masked, Messages
+from fusion.explain.masks import Masked, Neighbours, masked_edges
+from fusion.explain.messages import Messages
 from fusion.model.nodes import Nodes
 from fusion.model.scores import Scores
 from fusion.model.snapshot import NodeTexts

@@ -9,7 +9,10 @@ from typing import Any
 from encoders.text import pretrained
 from fusion.explain.explanation import Explanation, GraphPath
 
-_PROMPT = "Rewrite this sentence in plain, friendly words. Keep every name and number exactly.\n\n{}\n\nRewritten:"
+_PROMPT = (
+    "Rewrite this sentence in plain, friendly words. Keep every name and number exactly."
+    "\n\n{}\n\nRewritten:"
+)
 
 
 class Rephraser:
@@ -20,7 +23,11 @@ class Rephraser:
         longest: Most new tokens a sentence.
     """
 
-    def __init__(self, model: str, longest: int = 96) -> None:
+    def __init__(
+        self,
+        model: str,
+        longest: int = 96,
+    ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         with pretrained.quiet():
@@ -33,34 +40,34 @@ class Rephraser:
         self._model, self._longest = loaded.eval(), longest
 
     def __call__(self, explanation: Explanation) -> Explanation:
-        """The explanation with sentences said anew; where a name or a number is missing, the template's stands."""
+        """The explanation said anew; where a name or a number is missing, the template's stands."""
         return replace(
-            explanation, paths=tuple(self._said(path) for path in explanation.paths)
+            explanation,
+            paths=tuple(self._rephrased(path) for path in explanation.paths),
         )
 
-    def _said(self, path: GraphPath) -> GraphPath:
+    def _rephrased(self, path: GraphPath) -> GraphPath:
         given = self._tokenizer(_PROMPT.format(path.sentence), return_tensors="pt")
         padding = self._tokenizer.pad_token_id or self._tokenizer.eos_token_id or 0
         out = self._model.generate(
-            **given, max_new_tokens=self._longest, do_sample=False, pad_token_id=padding
+            **given,
+            max_new_tokens=self._longest,
+            do_sample=False,
+            pad_token_id=padding,
         )
-        text = str(
-            self._tokenizer.decode(
-                out[0, given["input_ids"].shape[1] :], skip_special_tokens=True
-            )
-        )
-        said = text.strip().partition("\n")[0].strip()
-        return replace(path, sentence=said) if keeps(path, said) else path
+        new = out[0, given["input_ids"].shape[1] :]
+        text = str(self._tokenizer.decode(new, skip_special_tokens=True))
+        sentence = text.strip().partition("\n")[0].strip()
+        return replace(path, sentence=sentence) if keeps(path, sentence) else path
 
 
-def keeps(path: GraphPath, said: str) -> bool:
-    """Whether a sentence still has every title and number of the path's own, and is not much longer."""
+def keeps(path: GraphPath, sentence: str) -> bool:
+    """Whether a sentence has every title and number of the path's own, and is not much longer."""
+    if not sentence or len(sentence) >= 3 * len(path.sentence) + 40:
+        return False
     names = [node.title for node in path.nodes if node.title in path.sentence]
     numbers = re.findall(r"\d+(?:[.,]\d+)*", path.sentence)
-    whole = all(re.search(rf"(?<![\d.,]){re.escape(n)}(?!\d)", said) for n in numbers)
-    return (
-        bool(said)
-        and whole
-        and all(name in said for name in names)
-        and len(said) < 3 * len(path.sentence) + 40
+    return all(name in sentence for name in names) and all(
+        re.search(rf"(?<![\d.,]){re.escape(number)}(?!\d)", sentence)
+        for number in numbers
     )

@@ -12,6 +12,8 @@ from pathlib import Path
 from string import Formatter
 from typing import Any, Self
 
+import numpy as np
+
 from kg.errors import InputError
 from kg.schema import FORMS, GraphSchema
 
@@ -33,12 +35,16 @@ _NAMES = dict.fromkeys(
     ],
     "",
 )
+# Names of properties that may hold days since 1970, and what numbers these then are: those of
+# the years 1980 to 2169, as kg.times has it.
 _DATES = re.compile(r"date|day|time|_at$|_on$", re.IGNORECASE)
+_DAYS = 3650, 73_000
+_UNITS = ("week", "day", "month", "year")
 
 
 @dataclass(frozen=True)
 class Clause:
-    """A link in words' terms.
+    """A segment of a path in words' terms.
 
     Attributes:
         kind: As fusion.explain.segments has it.
@@ -47,7 +53,7 @@ class Clause:
         a_type: Its node type.
         b_type: Its node type.
         relation: The edge type's name where it is a relation.
-        back: Whether the relation is walked against its direction.
+        back: Whether the path goes against its direction.
         times: How many ways.
         time: When it last was, None where unknown.
         unit: The name of the time property.
@@ -69,7 +75,7 @@ class Phrases:
     """The templates of one language, with a schema's own over them.
 
     Args:
-        table: As in the shipped files: and, quote, links, notes, and by relation its own.
+        table: As in the shipped files: and, quote, times, segments, notes, and by relation its own.
         schema: Whose types are spoken of.
     """
 
@@ -85,19 +91,19 @@ class Phrases:
     def open(
         cls, language: str, schema: GraphSchema, own: str | Path | None = None
     ) -> Self:
-        """The shipped phrases of "en" or "zh", the schema's over them, and over both a TOML file's: any of its keys.
+        """The shipped phrases of "en" or "zh", the schema's over them, over both a TOML file's.
 
         Raises:
             InputError: There is no such language or file, it cannot be read, or it names what
                 is not there.
         """
         table = _shipped(language)
-        said = {
+        own_phrases = {
             edge.name: edge.phrases[language]
             for edge in schema.edges
             if language in edge.phrases
         }
-        table = {**table, "relations": {**table["relations"], **said}}
+        table = {**table, "relations": {**table["relations"], **own_phrases}}
         if own is not None:
             try:
                 more = tomllib.loads(Path(own).read_text(encoding="utf-8"))
@@ -115,7 +121,7 @@ class Phrases:
         return _fill(self.table["nameless"], type=spoken(kind), id=key)
 
     def at_hand(self, name: str) -> str:
-        """How an context item is told from others."""
+        """How a context item is told from others."""
         return _fill(self.table["at_hand"], name)
 
     def note(self, name: str, *values: str) -> str:
@@ -124,81 +130,93 @@ class Phrases:
 
     def sentence(self, clauses: Sequence[Clause], before: str = "") -> str:
         """One sentence for a path; two relations that meet in an attribute are said as one."""
-        said, at = [before] if before else [], 0
+        parts, at = [before] if before else [], 0
         while at < len(clauses):
-            one, two = clauses[at], clauses[at + 1] if at + 1 < len(clauses) else None
-            if two is not None and self._shared(one, two):
-                own = self.table["relations"].get(one.relation, {})
-                form = own.get("share", self.table["links"]["share"])
-                said.append(
-                    _fill(
-                        form,
-                        a=one.a,
-                        b=two.b,
-                        via=one.b,
-                        type=spoken(one.b_type),
-                        n="1",
-                        **self._names,
-                    )
-                )
+            pair = clauses[at : at + 2]
+            if len(pair) == 2 and _meet(*pair):
+                parts.append(self._share(*pair))
                 at += 2
-                continue
-            said.append(self._said(one))
-            at += 1
-        text = str(self.table["and"]).join(said)
-        return (
-            text[:1].upper()
-            + text[1:]
-            + ("。" if self.table["language"] == "中文" else ".")
-        )
+            else:
+                parts.append(self._clause(clauses[at]))
+                at += 1
+        text = str(self.table["and"]).join(parts)
+        stop = "。" if self.table["language"] == "中文" else "."
+        return text[:1].upper() + text[1:] + stop
 
-    def _shared(self, one: Clause, two: Clause) -> bool:
-        return (
-            one.kind == two.kind == "relation"
-            and one.relation == two.relation
-            and not one.back
-            and two.back
-        )
-
-    def _said(self, clause: Clause) -> str:
-        links = self.table["links"]
-        names = {
-            "a": clause.a,
-            "b": clause.b,
-            "relation": spoken(clause.relation),
-            **self._names,
-        }
-        if clause.kind == "relation":
-            roles = {n.name: n.role for n in self.schema.nodes}
-            ends = roles[clause.a_type], roles[clause.b_type]
-            form = "back" if clause.back else "forward"
-            default = links["beside"]
-            if "attribute" in ends:
-                default = links["likes" if ends[0] == "user" else form]
-            kind = clause.a_type if clause.back else clause.b_type
-            own = self.table["relations"].get(clause.relation, {})
-            return _fill(own.get(form, default), type=spoken(kind), **names)
-        kind = clause.kind
-        if kind == "took" and clause.time is None:
-            kind = "took_undated"
-        form = links[kind]["one" if clause.times == 1 else "many"]
+    def _share(self, one: Clause, two: Clause) -> str:
+        """What two nodes have in common."""
+        own = self.table["relations"].get(one.relation, {})
         return _fill(
-            form,
+            own.get("share", self.table["segments"]["share"]),
+            a=one.a,
+            b=two.b,
+            via=one.b,
+            type=spoken(one.b_type),
+            n="1",
+            **self._names,
+        )
+
+    def _clause(self, clause: Clause) -> str:
+        if clause.kind == "relation":
+            return self._relation(clause)
+        kind = clause.kind
+        if kind == "interacted" and clause.time is None:
+            kind = "interacted_undated"
+        number = "one" if clause.times == 1 else "many"
+        return _fill(
+            self.table["segments"][kind][number],
+            a=clause.a,
+            b=clause.b,
+            relation=spoken(clause.relation),
             n=f"{clause.times:,}",
             when=self.when(clause.time, clause.unit),
-            **names,
+            **self._names,
+        )
+
+    def _relation(self, clause: Clause) -> str:
+        segments = self.table["segments"]
+        a_role = self.schema.node(clause.a_type).role
+        b_role = self.schema.node(clause.b_type).role
+        form = "back" if clause.back else "forward"
+        default = segments["beside"]
+        if "attribute" in (a_role, b_role):
+            default = segments["likes" if a_role == "user" else form]
+        own = self.table["relations"].get(clause.relation, {})
+        return _fill(
+            own.get(form, default),
+            a=clause.a,
+            b=clause.b,
+            relation=spoken(clause.relation),
+            type=spoken(clause.a_type if clause.back else clause.b_type),
+            **self._names,
         )
 
     def when(self, time: float | None, unit: str) -> str:
-        """A time in words, "" where it is unknown; unit is the name of its property."""
+        """A time in words, "" where it is unknown.
+
+        Days since 1970 are dates; other times are told in the unit that the property's name
+        speaks of: "in week 9".
+
+        Args:
+            time: In the graph's unit.
+            unit: The name of the property that holds it.
+        """
         if time is None:
             return ""
-        if (
-            _DATES.search(unit) and 3650 < time < 73000
-        ):  # days since 1970, of the years 1980 to 2169
+        forms = self.table["times"]
+        if _DATES.search(unit) and _DAYS[0] < time < _DAYS[1]:
             day = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=time)
-            return _fill(self.table["dated"], time=f"{day:%Y-%m-%d}")
-        return _fill(self.table["when"], unit=spoken(unit), time=f"{time:g}")
+            return _fill(forms["date"], time=f"{day:%Y-%m-%d}")
+        number = np.format_float_positional(time, precision=3, trim="-")
+        words = {word.removesuffix("s") for word in spoken(unit).split()}
+        named = next((name for name in _UNITS if name in words), "other")
+        return _fill(forms[named], unit=spoken(unit), time=number)
+
+
+def _meet(one: Clause, two: Clause) -> bool:
+    """Whether two clauses are one relation to a node, and from it back."""
+    relations = one.kind == two.kind == "relation" and one.relation == two.relation
+    return relations and not one.back and two.back
 
 
 @lru_cache(maxsize=8)

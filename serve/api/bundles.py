@@ -65,7 +65,7 @@ async def compatibility(request: Request, body: schemas.CompatibilityIn) -> Resp
                 item_budget=body.item_budget,
                 where=body.where.constraints(),
             )
-            result = loaded.recommender.judge(
+            result = loaded.recommender.compatibility(
                 tuple(body.items), body.user, body.text, plan, body.category
             )
             whole = combination_out(loaded, result.combination)

@@ -96,11 +96,13 @@ class TestCombinations:
             assert told.err.count("\n") == 1 and fault in told.err, told.err
             assert not told.out
 
-    def test_judge_names_the_swap_or_says_that_there_is_none(self, run_folder, capsys):
+    def test_compatibility_names_the_swap_or_says_that_there_is_none(
+        self, run_folder, capsys
+    ):
         assert (
             main(
                 [
-                    "judge",
+                    "compatibility",
                     "--run",
                     str(run_folder),
                     "--items",

@@ -22,8 +22,8 @@ from eval.studies.compatibility import (
     outfits,
     ranked,
 )
-from fusion.bundles.judge import full_score
 from fusion.bundles.plan import Plan, Slot
+from fusion.bundles.rank import full_score
 from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs.artifacts import save
@@ -255,7 +255,7 @@ class TestJudged:
         vectors = served.embeddings.items.fused.numpy()
         judges = {
             "judge": [
-                served.judge([f"i{row:03d}" for row in some]).combination.score
+                served.compatibility([f"i{row:03d}" for row in some]).combination.score
                 for some in sets
             ],
             "popularity": [

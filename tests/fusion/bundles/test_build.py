@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 
-from fusion.bundles.beam import ALONE, Search
+from fusion.bundles.beam import BeamSearch
 from fusion.bundles.feasibility import InfeasibleError
 from fusion.bundles.plan import Plan, Slot
+from fusion.bundles.ratings import ALONE
 from fusion.bundles.resolve import resolve
-from fusion.bundles.set_scorer import Pool
+from fusion.bundles.set_scorer import SetScorer
 from fusion.query import Constraints, Query
 from fusion.recommender import Recommender
 from kg.errors import DataError
@@ -186,7 +187,7 @@ def test_there_is_an_answer_wherever_there_can_be_one_and_it_keeps_to_the_plan(
             )
 
 
-def test_the_score_of_an_item_is_its_share_given_the_rest_and_that_of_the_whole_looks_at_the_ask_alone_too(
+def test_an_items_score_is_its_share_given_the_rest_and_the_wholes_heeds_the_query_alone_too(
     shopper,
 ):
     plan = Plan(size=(3, 3), alternatives=1)
@@ -218,10 +219,10 @@ def full(recommender, query):
 
 def test_a_wider_beam_finds_nothing_better_than_trying_everything(shopper):
     problem = resolve(shopper, Plan(size=(3, 3)), [])
-    hunt = Search(problem, Pool(shopper, np.arange(14)), width=200)
-    states = hunt.beam()
+    search = BeamSearch(problem, SetScorer(shopper, np.arange(14)), width=200)
+    states = search.beam()
     assert len(states) >= 14 * 13 * 12 / 6 * 0.5  # a beam so wide has seen most of them
-    best = max(hunt.rate(states), key=lambda r: r.score)
+    best = max(search.ratings.rate(states), key=lambda r: r.score)
     (found,) = shopper.build(Plan(size=(3, 3), alternatives=1))
     assert found.score >= best.score - 0.15
 

@@ -13,7 +13,7 @@ from kg.graph import Events
 
 @pytest.fixture
 def planted():
-    """12 items of three kinds; a basket holds one of kind a and one of kind b; items of a kind have like vectors."""
+    """12 items of three kinds with like vectors; a basket holds one of kind a and one of kind b."""
     rng = np.random.default_rng(0)
     kind = np.repeat([0, 1, 2], 4)
     basket = np.repeat(np.arange(60), 2)

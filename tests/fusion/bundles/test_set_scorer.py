@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from fusion.bundles.set_scorer import Pool
+from fusion.bundles.set_scorer import SetScorer
 from fusion.query_batch import QueryBatch, Ragged
 from fusion.recommender import Recommender
 from kg.metapaths.count import count_paths
 
 
 def together(recommender, rows, sets, user, text):
-    """What the pool says beside the full score of the same sets, (B, P) each, NaN where one of them has no say."""
-    found = Pool(recommender, rows, user, text).score(sets)
+    """The pool's scores and the full scores of the same sets, (B, P) each, NaN for none."""
+    found = SetScorer(recommender, rows, user, text).score(sets)
     hand = Ragged.of([rows[list(places)] for places in sets])
     queries = QueryBatch(
         np.full(len(sets), user),
@@ -66,7 +66,7 @@ def test_they_are_the_full_scores(hybrid, settings, user, text):
 
 
 def test_items_at_hand_are_no_candidates(hybrid):
-    found = Pool(hybrid(), np.arange(10)).score([(2, 5), ()])
+    found = SetScorer(hybrid(), np.arange(10)).score([(2, 5), ()])
     assert np.isneginf(found).nonzero()[1].tolist() == [2, 5]
 
 
@@ -80,7 +80,7 @@ def test_a_real_order_of_takings(trained):
 
 
 def test_biases_and_pairs_are_added(hybrid):
-    pool = Pool(hybrid(), np.arange(5))
+    pool = SetScorer(hybrid(), np.arange(5))
     before = pool.score([(), (1, 2)])
     pool.bias = np.arange(5.0)
     pool.pair = -np.arange(25.0).reshape(5, 5)
@@ -90,4 +90,4 @@ def test_biases_and_pairs_are_added(hybrid):
 
 
 def test_of_no_items_there_are_no_scores(hybrid):
-    assert Pool(hybrid(), np.zeros(0, np.int64)).score([(), ()]).shape == (2, 0)
+    assert SetScorer(hybrid(), np.zeros(0, np.int64)).score([(), ()]).shape == (2, 0)

@@ -137,7 +137,7 @@ def test_a_path_and_its_sentence_say_a_time_alike(served):
     made = served.explain(Query("u003"), served.recommend("u003", 1)[0].id)
     edges = [edge for path in made.paths for edge in path.edges]
     dated = [edge for edge in edges if edge.time is not None]
-    assert dated and all(edge.when == f"in time {edge.time:g}" for edge in dated)
+    assert dated and all(edge.when == f"at time {edge.time:g}" for edge in dated)
     assert not any(edge.when for edge in edges if edge.time is None)
     assert all(f" {edge.when}" in to_text(made) for edge in dated)
     assert any(edge.when in path.sentence for path in made.paths for edge in dated)

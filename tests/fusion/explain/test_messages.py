@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from encoders.graph.layers import Attention, LightGCN, Sage
-from fusion.explain.messages import Masked, Messages
+from fusion.explain.masks import Masked
+from fusion.explain.messages import Messages
 from fusion.model.hybrid import Hybrid
 
 

@@ -32,32 +32,45 @@ def test_two_relations_that_meet_are_said_as_one_and_others_one_by_one(schema):
     ("time", "unit", "when"),
     [
         (20000.0, "bought_on", "on 2024-10-04"),
-        (9.0, "day", "in day 9"),
-        (9.0, "week", "week 9"),
+        (20000.0, "week", "in week 20000"),
+        (9.0, "day", "on day 9"),
+        (9.0, "week", "in week 9"),
+        (9.0, "purchase_weeks", "in week 9"),
+        (2019.0, "year", "in 2019"),
+        (1234567.5, "time", "at time 1234567.5"),
     ],
 )
 def test_days_since_1970_are_dates_and_other_times_are_what_the_schema_calls_them(
     schema, time, unit, when
 ):
-    clause = Clause("took", "u1", "A", "user", "item", times=1200, time=time, unit=unit)
+    clause = Clause(
+        "interacted", "u1", "A", "user", "item", times=1200, time=time, unit=unit
+    )
     told = Phrases.open("en", schema).sentence([clause])
     assert told.startswith("U1 took A 1,200 times, last ") and told.endswith(f"{when}.")
-    undated = Clause("took", "u1", "A", "user", "item", times=1)
+    undated = Clause("interacted", "u1", "A", "user", "item", times=1)
     assert Phrases.open("en", schema).sentence([undated]) == "U1 took A."
 
 
 def test_a_file_speaks_over_the_shipped_phrases(schema, tmp_path):
     own = tmp_path / "own.toml"
     own.write_text(
-        'quote = "<{}>"\n[relations.by]\nshare = "{a}, {b}: {via} made both{relation}"\nforward = "{b} made {a}{via}"\n'
-        '[links]\ntakers = { one = "1 {user}", many = "{n} {user}s" }\n[notes]\nnone = "Nothing."\n'
+        """quote = "<{}>"
+[relations.by]
+share = "{a}, {b}: {via} made both{relation}"
+forward = "{b} made {a}{via}"
+[segments]
+users = { one = "1 {user}", many = "{n} {user}s" }
+[notes]
+none = "Nothing."
+"""
     )
     said = Phrases.open("en", schema, own)
     assert (
         said.sentence(shared()) == "A, B: Acme made both."
         and said.sentence(shared()[:1]) == "Acme made A."
     )
-    takers = Clause("takers", "A", "B", "item", "item", times=3)
+    takers = Clause("users", "A", "B", "item", "item", times=3)
     assert said.sentence([takers], "first") == "First, and 3 users."
     assert (
         said.quote("x") == "<x>"
@@ -121,13 +134,13 @@ def test_what_a_schema_may_say_is_what_is_shipped():
             "relations.by.share cannot be filled in",
         ),
         ("[relations.by]\nshare = 3", "relations.by.share is no text"),
-        ('[links]\nshare = "{nobody}"', "links.share cannot be filled in"),
-        ('[links]\ntook = "x"', "links.took lacks 'one'"),
-        ('[links]\ntook = { one = "x" }', "links.took lacks 'many'"),
+        ('[segments]\nshare = "{nobody}"', "segments.share cannot be filled in"),
+        ('[segments]\ninteracted = "x"', "segments.interacted lacks 'one'"),
+        ('[segments]\ninteracted = { one = "x" }', "segments.interacted lacks 'many'"),
         ('[notes]\nnone = "{}"', "notes.none cannot be filled in"),
         ('[notes]\nnever = "x"', "notes.never is none of"),
         ('quote = "{"', "quote cannot be filled in"),
-        ('links = "x"', "'links' is none of"),
+        ('segments = "x"', "'segments' is none of"),
         ("quote", "own.toml"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fusion.bundles.build import first_scores
-from fusion.bundles.judge import full_score
+from fusion.bundles.rank import full_score
 from fusion.model.inputs import encode_words
 from fusion.preparation import held_out
 from fusion.query import Query

@@ -1,4 +1,4 @@
-"""python -m fusion judge: how well items go together, and the best single swap."""
+"""python -m fusion compatibility: how well items go together, and the best single swap."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Judge and print."""
+    """Say how well they go together, and print."""
     plan = Plan(
         budget=options.budget,
         item_budget=options.item_budget,
         where=Constraints(within=within(options.within)),
     )
     category = "" if options.any else options.category
-    found = load(options).judge(
+    found = load(options).compatibility(
         tuple(options.items), options.user, options.text, plan, category
     )
     print(f"{summary(found.combination)}\n{pieces(found.combination, 'kind')}")
@@ -66,8 +66,10 @@ def run(options: argparse.Namespace) -> int:
         price = "" if item.price is None else f" at {item.price:.4g}"
         gone = next(p.title for p in found.combination.items if p.id == found.swap.out)
         print(
-            f"\nbetter: {item.id} ({item.title}){price} in place of {found.swap.out} ({gone}); it fits "
-            f"{percent(math.exp(item.score))}, score {found.swap.score:z.2f}, {found.swap.gain:+z.2f}"
+            f"\nbetter: {item.id} ({item.title}){price} "
+            f"in place of {found.swap.out} ({gone}); "
+            f"it fits {percent(math.exp(item.score))}, "
+            f"score {found.swap.score:z.2f}, {found.swap.gain:+z.2f}"
         )
     print(
         "\nfits: the model's share for the item, given the rest, among the best of its kind"
