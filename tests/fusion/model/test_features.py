@@ -12,15 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion.model.bm25 import K1, B, Lexical, telling
-from fusion.model.feature import DECAY
+from fusion.model.feature import DECAY, Pool
 from fusion.model.features import (
     ALIKE,
     SHARED_ATTRIBUTES,
     WORDS,
     MetapathFeatures,
+    describe,
 )
 from fusion.model.sparse import Sparse
-from fusion.query_batch import Ragged
+from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
 from kg.schema import EdgeType, GraphSchema, NodeType
@@ -240,6 +241,29 @@ def test_an_ask_says_the_same_alone_and_among_others(counts, some):
         assert (alone[0, rows[0] >= 0] == phi[b, here]).all()
 
 
+def test_any_item_is_described_and_in_a_pool_as_in_the_catalogue(counts, queries):
+    """A pool's features are the same features of fewer items, to the last digit."""
+    features = MetapathFeatures(counts, texts=TEXTS)
+    pool = torch.tensor([11, 3, 0, 7, 13, 5])
+    contexts = [[], [1], [2, 0], [3, 4, 5]]
+    for user, text in ((2, "red hat"), (-1, "")):
+        places = Ragged.of(contexts)
+        context = Ragged(places.offsets, pool.numpy()[places.rows])
+        whole = QueryBatch.of([user] * 4, context, [text] * 4)
+        expected = features.describe(whole, pool.expand(4, -1))
+        query = QueryBatch.of([user], texts=[text]).to(features.device)
+        cut = [f.among(Pool(pool, query)) for f in features.features]
+        assert [f.name for f in cut] == list(features.names)
+        batch = QueryBatch.of([-1] * 4, places).to(features.device)
+        rows = torch.arange(len(pool)).expand(4, -1)
+        assert torch.equal(describe(cut, batch, rows, {}), expected)
+        candidates, phi = features(whole, each=ITEMS)
+        assert torch.equal(
+            features.describe(whole, candidates.clamp(min=0))[candidates >= 0],
+            phi[candidates >= 0],
+        )
+
+
 def test_a_graph_without_users_bundles_or_attributes_still_counts(shop, queries):
     tables = shop()
     empty = {
@@ -260,7 +284,7 @@ TEXTS = ["red hat", "blue hat", "", "red red shoe", *["coat"] * 10]
 
 
 def test_words_match_by_the_weight_of_the_terms_they_share():
-    """BM25 by hand, of the text and of what stands before its first ". ", over the most that the words could weigh."""
+    """By hand, of the text and of what precedes its first ". ", over the most possible."""
     texts = ["red hat. for red shoes", "blue hats", "", "red red shoe", *["coat"] * 10]
     idf = {
         term: np.log1p((14 - many + 0.5) / (many + 0.5))

@@ -1,4 +1,4 @@
-"""The hybrid and its parts, on a small random graph; items 12 and 13 were never taken, item 1 has no words."""
+"""The hybrid on a small random graph; items 12 and 13 are cold, item 1 has no words."""
 
 from dataclasses import replace
 from typing import Any
