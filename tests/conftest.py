@@ -138,7 +138,6 @@ def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[s
     quick = [
         "training.epochs=1",
         "training.finetune_share=0.0",
-        "evaluation.parts=false",
         "evaluation.baselines=false",
         "evaluation.draws=10",
     ]

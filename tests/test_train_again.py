@@ -127,7 +127,7 @@ def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
         "--processes",
         "2",
         *settings,
-        *["evaluation.parts=true"] * (not sampled),
+        *["--compare"] * (not sampled),
     )
     done = subprocess.run(
         [sys.executable, "train.py", *arguments],
