@@ -3,9 +3,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# One test process a core, a file at a time; as many as WORKERS says.
+# A test process a core, or as many as WORKERS says; each takes whole files, one the Neo4j.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 .PHONY: help train compare test test-all lint ci docs clean
 

@@ -229,8 +229,19 @@ def neo4j_store(neo4j_uri: str, prefix: str) -> "Iterator[Neo4jStore]":
         store._write(f"MATCH (n) WHERE {where} DETACH DELETE n", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Processes that run tests side by side take whole files, and one takes all of the Neo4j."""
+    for item in items:
+        shared = item.get_closest_marker("neo4j") is not None
+        group = "neo4j" if shared else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Fail a skip whose marks or reason hold a word of TROUSSEAU_NO_SKIP (comma separated; "1" means every skip)."""
+    """Fail a skip whose marks or reason hold a word of TROUSSEAU_NO_SKIP.
+
+    Words are separated by commas; "1" means every skip.
+    """
     words = [
         word
         for word in os.environ.get("TROUSSEAU_NO_SKIP", "").lower().split(",")
