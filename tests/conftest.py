@@ -35,7 +35,7 @@ settings.load_profile("repeatable")
 def surroundings(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seed what draws at random; hide the address of a Neo4j from every test that is not marked neo4j."""
+    """Seed what draws at random; hide a Neo4j's address from tests that are not marked neo4j."""
     random.seed(0)
     np.random.seed(0)
     if "torch" in sys.modules:
@@ -46,7 +46,7 @@ def surroundings(
 
 @pytest.fixture(scope="session")
 def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a BERT with two narrow layers and random weights: it knows nothing and takes no time."""
+    """The folder of a BERT of two narrow layers, untrained: it knows nothing and takes no time."""
     import torch
     import transformers
 
@@ -70,7 +70,7 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkerboard(tiny_text: Path) -> Callable[..., Any]:
-    """The shipped checkerboard recipe with the tiny text model, changed as on a command line: "key=value", ...
+    """The checkerboard recipe with the tiny text model, changed by "key=value", ...
 
     No asks are set aside, so that every joint step and every query can be counted.
     """
@@ -87,7 +87,7 @@ def checkerboard(tiny_text: Path) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
-    """(folder, "key=value", ...) to what train.py makes of it: .recipe, .prepared and the untrained .trainer."""
+    """(folder, "key=value", ...) to .recipe, .prepared and the untrained .trainer."""
     from lightning.fabric import Fabric
 
     from fusion.pipeline import make_trainer
@@ -109,7 +109,7 @@ def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
 def trained(
     trainer_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> SimpleNamespace:
-    """The checkerboard trained: .recipe, .prepared, .trainer, .history and .recommender. To be read, not changed."""
+    """The checkerboard trained: .recipe, .prepared, .trainer, .history, .recommender; read only."""
     from fusion.pipeline import finish
 
     made: SimpleNamespace = trainer_of(tmp_path_factory.mktemp("trained"))
@@ -126,7 +126,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[str]]:
-    """The command line of a quick checkerboard run into tmp_path/runs: command("--flag", ..., "key=value", ...)."""
+    """A quick checkerboard run into tmp_path/runs: command("--flag", ..., "key=value", ...)."""
     folders = [
         "--quiet",
         "--device",
@@ -164,7 +164,7 @@ def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[s
 
 @pytest.fixture
 def one_run(tmp_path: Path) -> Callable[[], SimpleNamespace]:
-    """Reads the only run in tmp_path/runs: .folder, .metrics (less the seconds), .data and .losses (one a step)."""
+    """Reads the only run in tmp_path/runs: .folder, .metrics (no seconds), .data, .losses."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     def read() -> SimpleNamespace:
@@ -196,7 +196,7 @@ def prefix() -> str:
 
 @pytest.fixture(scope="session")
 def neo4j_uri(prefix: str) -> Iterator[str]:
-    """The address of the server; afterwards the prefix's constraints are gone and the schema is what it was."""
+    """The server's address; afterwards the prefix's constraints are gone, the schema as before."""
     from kg.stores.neo4j import Neo4jStore
 
     if not os.environ.get("NEO4J_URI"):

@@ -14,7 +14,7 @@ CODE = ("kg", "encoders", "fusion", "eval", "tests")
 
 
 class Fault(NamedTuple):
-    """What goes wrong, where, the text as it is and as it is planted, and the test that must notice."""
+    """What goes wrong, where, the text as it is and as planted, and the test that must notice."""
 
     name: str
     file: str

@@ -1,4 +1,4 @@
-"""train.py from the command line: one recipe in, one run folder out, and one line for every mistake."""
+"""train.py: one recipe in, one run folder out, and one line for every mistake."""
 
 import json
 import shutil
@@ -134,7 +134,10 @@ def test_a_dry_run_trains_nothing_and_leaves_no_run(
         "dry run: nothing was trained",
     ):
         assert line in printed
-    few = "warning: 12 steps are too few for vectors to learn from (below 30); raise folds.count, folds.length or"
+    few = (
+        "warning: 12 steps are too few for vectors to learn from (below 30); "
+        "raise folds.count, folds.length or"
+    )
     assert few in printed and "training.epochs" in printed.partition(few)[2]
     assert main(command("--graph", "--dry-run", "training.epochs=5")) == 0
     assert "too few" not in capsys.readouterr().out
