@@ -11,7 +11,7 @@ from eval.example_choice import SHOWN, choose, head
 from eval.examples import places, shown, worked_queries
 from fusion.pipeline import finish
 from fusion.query import Query
-from kg.split.time import Held
+from kg.split.held import Held
 
 
 def held_out_as(prepared, events):
