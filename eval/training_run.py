@@ -26,7 +26,7 @@ from eval.recipe_store import read_graph, sizes, store_path
 from fusion.dry_run import peak_memory, preview, too_few
 from fusion.experiment import Recipe
 from fusion.pipeline import train
-from fusion.preparation import KnownGraph, Prepared, prepare
+from fusion.preparation import KnownGraph, prepare
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import environment, finished, model_card, new_run

@@ -1,4 +1,4 @@
-"""Ask a trained run everything once: python examples/quickstart.py [RUN]. Train one by make train."""
+"""Ask a trained run everything once: python examples/quickstart.py [RUN]; make train makes one."""
 
 from __future__ import annotations
 
