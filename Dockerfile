@@ -3,7 +3,7 @@
 #   docker run -p 127.0.0.1:8000:8000 --user $(id -u) -v ./runs:/data/runs -v ./keys:/data/keys -v ./state:/data/state trousseau
 FROM python:3.11-slim AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE train.py ./
+COPY pyproject.toml constraints.txt README.md LICENSE train.py trousseau.py ./
 COPY kg kg
 COPY encoders encoders
 COPY fusion fusion

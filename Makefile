@@ -3,31 +3,44 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# A test process a core, or as many as WORKERS says; each takes whole files, one the Neo4j.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
-.PHONY: help train test lint ci docs clean
+.PHONY: help train compare test test-all lint ci docs clean
 
 help:
-	@echo "make train   install, then train the demo recipe on the embedded graph (or the Neo4j at NEO4J_URI)"
-	@echo "make test    install with the development tools, then run the tests"
-	@echo "make lint    ruff and mypy"
-	@echo "make ci      lint and test"
-	@echo "make docs    build the documentation's site into site/"
-	@echo "make clean   remove .venv and the caches"
+	@echo "make train     install, then train the demo recipe on the embedded graph (or the Neo4j at NEO4J_URI)"
+	@echo "make compare   hold the newest run against every baseline and its own parts, each trained alone"
+	@echo "make test      install with the development tools, then run the tests that are quick"
+	@echo "make test-all  the slow ones, too"
+	@echo "make lint      ruff and mypy"
+	@echo "make ci        lint and all tests"
+	@echo "make docs      build the documentation's site into site/"
+	@echo "make clean     remove .venv and the caches"
 
 # OpenMP's threads spin while they wait, which is slow beside other busy processes.
-train: export OMP_WAIT_POLICY ?= passive
+train compare: export OMP_WAIT_POLICY ?= passive
 train: .venv/train
-	$(BIN)/python train.py --graph
+	$(BIN)/trousseau train --graph
 
+compare: .venv/train
+	$(BIN)/trousseau compare
+
+# Processes that share the cores gain nothing from threads.
+test test-all: export OMP_NUM_THREADS ?= 1
 test: .venv/dev
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/dev
+	$(PYTEST)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-ci: lint test
+ci: lint test-all
 
 docs: .venv/docs
 	$(BIN)/mkdocs build --strict

@@ -92,7 +92,7 @@ def baselines(
     ):  # else nobody took anything, and there is nothing to count
         valid = first_queries(prepared, recipe)
         scorers["popularity"] = Popularity(known.graph)
-        for name, choices in _counted(known.graph, recipe).items():
+        for name, choices in counted(known.graph, recipe).items():
             scorers[name] = best(choices, valid, prepared)
     if any(text.strip() for text in texts):
         scorers["TF-IDF"] = TfIdf(known.graph, texts)
@@ -102,7 +102,7 @@ def baselines(
     return scorers
 
 
-def _counted(graph: Graph, recipe: Recipe) -> dict[str, dict[str, Make]]:
+def counted(graph: Graph, recipe: Recipe) -> dict[str, dict[str, Make]]:
     """By baseline, the settings to choose from."""
     choices: dict[str, dict[str, Make]] = {}
     if graph.user is not None:

@@ -20,8 +20,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import settings
 
-from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.schema import GraphSchema
 from kg.tables import Tables
+from tests.shops import make_shop
 
 if TYPE_CHECKING:
     from kg.stores.neo4j import Neo4jStore
@@ -34,7 +35,7 @@ settings.load_profile("repeatable")
 def surroundings(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seed what draws at random; hide the address of a Neo4j from every test that is not marked neo4j."""
+    """Seed what draws at random; hide a Neo4j's address from tests that are not marked neo4j."""
     random.seed(0)
     np.random.seed(0)
     if "torch" in sys.modules:
@@ -45,7 +46,7 @@ def surroundings(
 
 @pytest.fixture(scope="session")
 def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a BERT with two narrow layers and random weights: it knows nothing and takes no time."""
+    """The folder of a BERT of two narrow layers, untrained: it knows nothing and takes no time."""
     import torch
     import transformers
 
@@ -69,7 +70,7 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def checkerboard(tiny_text: Path) -> Callable[..., Any]:
-    """The shipped checkerboard recipe with the tiny text model, changed as on a command line: "key=value", ...
+    """The checkerboard recipe with the tiny text model, changed by "key=value", ...
 
     No asks are set aside, so that every joint step and every query can be counted.
     """
@@ -86,7 +87,7 @@ def checkerboard(tiny_text: Path) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
-    """(folder, "key=value", ...) to what train.py makes of it: .recipe, .prepared and the untrained .trainer."""
+    """(folder, "key=value", ...) to .recipe, .prepared and the untrained .trainer."""
     from lightning.fabric import Fabric
 
     from fusion.pipeline import make_trainer
@@ -108,7 +109,7 @@ def trainer_of(checkerboard: Callable[..., Any]) -> Callable[..., Any]:
 def trained(
     trainer_of: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> SimpleNamespace:
-    """The checkerboard trained: .recipe, .prepared, .trainer, .history and .recommender. To be read, not changed."""
+    """The checkerboard trained: .recipe, .prepared, .trainer, .history, .recommender; read only."""
     from fusion.pipeline import finish
 
     made: SimpleNamespace = trainer_of(tmp_path_factory.mktemp("trained"))
@@ -125,7 +126,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[str]]:
-    """The command line of a quick checkerboard run into tmp_path/runs: command("--flag", ..., "key=value", ...)."""
+    """A quick checkerboard run into tmp_path/runs: command("--flag", ..., "key=value", ...)."""
     folders = [
         "--quiet",
         "--device",
@@ -138,7 +139,6 @@ def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[s
     quick = [
         "training.epochs=1",
         "training.finetune_share=0.0",
-        "evaluation.parts=false",
         "evaluation.baselines=false",
         "evaluation.draws=10",
     ]
@@ -164,7 +164,7 @@ def command(tiny_text: Path, data: Path, tmp_path: Path) -> Callable[..., list[s
 
 @pytest.fixture
 def one_run(tmp_path: Path) -> Callable[[], SimpleNamespace]:
-    """Reads the only run in tmp_path/runs: .folder, .metrics (less the seconds), .data and .losses (one a step)."""
+    """Reads the only run in tmp_path/runs: .folder, .metrics (no seconds), .data, .losses."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     def read() -> SimpleNamespace:
@@ -196,7 +196,7 @@ def prefix() -> str:
 
 @pytest.fixture(scope="session")
 def neo4j_uri(prefix: str) -> Iterator[str]:
-    """The address of the server; afterwards the prefix's constraints are gone and the schema is what it was."""
+    """The server's address; afterwards the prefix's constraints are gone, the schema as before."""
     from kg.stores.neo4j import Neo4jStore
 
     if not os.environ.get("NEO4J_URI"):
@@ -229,8 +229,19 @@ def neo4j_store(neo4j_uri: str, prefix: str) -> "Iterator[Neo4jStore]":
         store._write(f"MATCH (n) WHERE {where} DETACH DELETE n", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Processes that run tests side by side take whole files, and one takes all of the Neo4j."""
+    for item in items:
+        shared = item.get_closest_marker("neo4j") is not None
+        group = "neo4j" if shared else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Fail a skip whose marks or reason hold a word of TROUSSEAU_NO_SKIP (comma separated; "1" means every skip)."""
+    """Fail a skip whose marks or reason hold a word of TROUSSEAU_NO_SKIP.
+
+    Words are separated by commas; "1" means every skip.
+    """
     words = [
         word
         for word in os.environ.get("TROUSSEAU_NO_SKIP", "").lower().split(",")
@@ -267,77 +278,10 @@ def pytest_make_collect_report() -> Generator[
     return report
 
 
-def _shop(seed: int = 0, timed: bool = True) -> Tables:
-    """A small random graph with everything that is allowed in one.
-
-    Bundles with no, one and two owners; items taken alone; items with no, one and two values;
-    a brand and two items (the last ones) that nobody takes; a user (the last one) who takes
-    nothing.
-    """
-    rng = np.random.default_rng(seed)
-    users, items, bundles, brands = 6, 14, 16, 4
-    holds, made, bought, by = [], [], [], []
-    for b in range(bundles):
-        when = float(rng.integers(10))
-        holds += [
-            (f"b{b}", f"i{i}", when)
-            for i in rng.choice(items - 2, rng.integers(1, 5), replace=False)
-        ]
-        made += [
-            (f"u{u}", f"b{b}", when)
-            for u in rng.choice(users - 1, (1, 1, 0, 2)[b % 4], replace=False)
-        ]
-    for _ in range(16):
-        bought += [
-            (
-                f"u{rng.integers(users - 1)}",
-                f"i{rng.integers(items - 2)}",
-                float(rng.integers(10)),
-            )
-        ]
-    for i in range(items):
-        by += [(f"i{i}", f"b{v}") for v in rng.choice(brands - 1, i % 3, replace=False)]
-    by += [(f"i{items - 1}", f"b{brands - 1}")]
-    time = "time" if timed else ""
-    schema = GraphSchema(
-        (
-            NodeType("user", "user"),
-            NodeType("bundle", "bundle"),
-            NodeType("item", "item", title="title", text=("title",)),
-            NodeType("brand", "attribute", text=("id",)),
-        ),
-        (
-            EdgeType("holds", "bundle", "item", "membership", time=time),
-            EdgeType("made", "user", "bundle", "interaction", time=time),
-            EdgeType("bought", "user", "item", "interaction", time=time),
-            EdgeType("by", "item", "brand", "relation"),
-        ),
-    )
-    sizes = {"user": users, "bundle": bundles, "brand": brands}
-    tables = {
-        name: pa.table({"id": [f"{name[0]}{n}" for n in range(size)]})
-        for name, size in sizes.items()
-    }
-    titles = ["" if n == 1 else f"thing of kind {n // 2}" for n in range(items)]
-    tables["item"] = pa.table({"id": [f"i{n}" for n in range(items)], "title": titles})
-    edges = {}
-    for name, rows in (("holds", holds), ("made", made), ("bought", bought)):
-        once = dict.fromkeys(
-            rows if timed else [(source, target, 0.0) for source, target, _ in rows]
-        )
-        edges[name] = pa.table(
-            [list(c) for c in zip(*once, strict=True)], ["source", "target", "time"]
-        )
-    edges["by"] = pa.table(
-        [list(c) for c in zip(*by, strict=True)], ["source", "target"]
-    )
-    return Tables(schema, tables, edges)
-
-
 @pytest.fixture(scope="session")
 def shop():
     """Makes small random graphs: shop(seed, timed)."""
-    return _shop
+    return make_shop
 
 
 @pytest.fixture(scope="session")
@@ -345,7 +289,7 @@ def worded():
     """As shop, and the bundles have words, b3 but for: worded(seed, timed)."""
 
     def make(seed: int = 0, timed: bool = True) -> Tables:
-        tables = _shop(seed, timed)
+        tables = make_shop(seed, timed)
         schema = tables.schema.to_dict()
         schema["nodes"][1] |= {"text": ["intent"]}
         intents = [

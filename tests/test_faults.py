@@ -1,4 +1,4 @@
-"""Plants faults in a copy of the code, one at a time: the test that is there to catch each one must fail."""
+"""Plants faults in a copy of the code, one at a time: the test that is to catch it must fail."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ CODE = ("kg", "encoders", "fusion", "eval", "tests")
 
 
 class Fault(NamedTuple):
-    """What goes wrong, where, the text as it is and as it is planted, and the test that must notice."""
+    """What goes wrong, where, the text as it is and as planted, and the test that must notice."""
 
     name: str
     file: str
@@ -170,7 +170,7 @@ def copy(tmp_path_factory):
         shutil.copytree(
             ROOT / folder, tree / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for file in ("train.py", "pyproject.toml"):
+    for file in ("train.py", "trousseau.py", "pyproject.toml"):
         shutil.copy(ROOT / file, tree / file)
     around = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {
         "PYTHONDONTWRITEBYTECODE": "1"
@@ -194,6 +194,7 @@ def copy(tmp_path_factory):
         yield tree, run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_planted_fault_is_caught(copy, fault):

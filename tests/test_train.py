@@ -1,4 +1,4 @@
-"""train.py from the command line: one recipe in, one run folder out, and one line for every mistake."""
+"""train.py: one recipe in, one run folder out, and one line for every mistake."""
 
 import json
 import shutil
@@ -37,12 +37,8 @@ def names(run):
 
 
 def test_a_run_from_recipe_to_folder(command, one_run, capsys):
-    everything = (
-        "evaluation.parts=true",
-        "evaluation.baselines=true",
-        "training.epochs=2",
-    )
-    assert main(command("--graph", *everything)) == 0
+    everything = ("evaluation.baselines=true", "training.epochs=2")
+    assert main(command("--graph", "--compare", *everything)) == 0
     printed, run = capsys.readouterr().out, one_run()
     assert "warning: 24 steps are too few" in printed
     folder = run.folder
@@ -57,11 +53,8 @@ def test_a_run_from_recipe_to_folder(command, one_run, capsys):
             f"\n{name}  " in printed
             and f"| {name} |" in (folder / "README.md").read_text()
         )
-    assert (
-        "recommend(user=" in printed
-        and "complete(items" in printed
-        and "search(" in printed
-    )
+    for verb in ("complete", "search", "recommend"):
+        assert f"  trousseau {verb} " in printed
     assert [row["step"] for row in run.metrics["validation"]] == [24] and len(
         run.losses
     ) == 24
@@ -136,19 +129,22 @@ def test_a_dry_run_trains_nothing_and_leaves_no_run(
     assert not (tmp_path / "runs").exists()
     for line in (
         "40 user, 240 basket, 42 item",
-        "training 12 steps of 40 asks",
+        "training 12 steps of 40 ",
         "GiB",
         "dry run: nothing was trained",
     ):
         assert line in printed
-    few = "warning: 12 steps are too few for vectors to learn from (below 30); raise folds.count, folds.length or"
+    few = (
+        "warning: 12 steps are too few for vectors to learn from (below 30); "
+        "raise folds.count, folds.length or"
+    )
     assert few in printed and "training.epochs" in printed.partition(few)[2]
     assert main(command("--graph", "--dry-run", "training.epochs=5")) == 0
     assert "too few" not in capsys.readouterr().out
 
 
 def test_without_a_graph_the_language_half_trains_alone(command, one_run):
-    assert main(command("evaluation.parts=true")) == 0
+    assert main(command("--compare")) == 0
     run = one_run()
     assert run.folder.name.endswith("-checkerboard-language") and names(run) == [
         "model"
@@ -295,10 +291,10 @@ def test_a_bug_keeps_its_traceback_and_what_is_told_is_one_line(
     command, monkeypatch, capsys
 ):
     with monkeypatch.context() as changed:
-        changed.setattr("train.sizes", lambda _: int("x"))
+        changed.setattr("eval.training_run.sizes", lambda _: int("x"))
         with pytest.raises(ValueError, match="invalid literal"):
             main(command("--graph", "--dry-run"))
-        changed.setattr("train.sizes", lambda _: np.zeros(3).reshape(2, 2))
+        changed.setattr("eval.training_run.sizes", lambda _: np.zeros(3).reshape(2, 2))
         with pytest.raises(ValueError, match="cannot reshape"):
             main(command("--graph", "--dry-run"))
     assert main(command("--graph", "--dry-run", "training.lr=-1")) == 2

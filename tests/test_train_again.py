@@ -1,4 +1,4 @@
-"""Trainings that were stopped, killed, or spread over two processes end as one that was none of these."""
+"""Trainings that were stopped, killed or spread over processes end as one that was not."""
 
 import shutil
 import signal
@@ -77,6 +77,7 @@ def test_a_training_stopped_before_its_first_checkpoint_starts_anew(
     assert one_run().metrics == whole.metrics
 
 
+@pytest.mark.slow
 def test_a_killed_training_ends_as_one_that_was_not(command, one_run, tmp_path):
     arguments = command("--graph", "training.epochs=6", "training.validations=6")
     assert main(arguments) == 0
@@ -127,7 +128,7 @@ def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
         "--processes",
         "2",
         *settings,
-        *["evaluation.parts=true"] * (not sampled),
+        *["--compare"] * (not sampled),
     )
     done = subprocess.run(
         [sys.executable, "train.py", *arguments],

@@ -1,1 +1,1 @@
-"""What `python -m fusion` can do, one command a file: `arguments` declares, `run` does it and returns the exit code."""
+"""The commands of python -m fusion, one a file: arguments declares, run gives the exit code."""

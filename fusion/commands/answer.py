@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 
 from fusion.commands.common import add_query, add_run, add_where, load, table, where_of
-from fusion.explain.notes import unknown
 from fusion.query import Query
 
-HELP = "the best items for a user, items at hand, words, or any of these together"
+HELP = "the best items for a user, context items, words, or any of these together"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +21,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="",
         metavar="NAME",
         help="the best item for each value of this property "
-        "or relation (category) that no item at hand has",
+        "or relation (category) that no context item has",
     )
     parser.add_argument(
         "--diversity",
@@ -35,17 +34,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer and print a table, above it what of the query is not known."""
-    user, items, where, recommender = (
-        options.user,
-        tuple(options.items),
-        where_of(options),
-        load(options),
-    )
-    found = recommender.complete(
+    from fusion.explain.notes import unknown
+
+    user, items = options.user, tuple(options.items)
+    where = where_of(options)
+    recommender = load(options)
+    answer = recommender.complete(
         items, user, options.text, options.k, where, options.one_per, options.diversity
     )
     for note in unknown(recommender, Query(user, items, options.text)):
         print(note)
-    rows = [[str(n), r.id, r.title, f"{r.score:z.2f}"] for n, r in enumerate(found, 1)]
+    rows = [[str(n), r.id, r.title, f"{r.score:z.2f}"] for n, r in enumerate(answer, 1)]
     print(table(["", "id", "title", "score"], rows))
     return 0

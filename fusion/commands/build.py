@@ -1,17 +1,19 @@
-"""python -m fusion build: whole combinations for context items, a user, words, or any of these, under a plan."""
+"""python -m fusion build: whole combinations under a plan, for context items, a user or words."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fusion.bundles.plan import Combination, Plan, Slot
 from fusion.commands.common import add_query, add_run, load, table, within
-from fusion.explain.notes import unknown
 from fusion.query import Constraints, Query
-from fusion.recommender import Recommender
 from kg.errors import InputError
+
+if TYPE_CHECKING:
+    from fusion.recommender import Recommender
 
 HELP = (
     "whole outfits, baskets or bundles under a plan: budget, slots, categories, stock"
@@ -49,8 +51,8 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="SLOT",
-        help="places to fill, by the words of a "
-        'category or other attribute: shoes "2 socks" "bag?" (optional) "top=group:Knitwear|Shirts"',
+        help="places to fill, by the words of a category or other attribute: "
+        'shoes "2 socks" "bag?" (optional) "top=group:Knitwear|Shirts"',
     )
     for flag, text in (
         ("within", "keep to items with one of these values"),
@@ -68,7 +70,9 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
         "--exclude", nargs="+", default=[], metavar="ID", help="never these items"
     )
     parser.add_argument(
-        "--exclude-seen", action="store_true", help="only what the user has not taken"
+        "--exclude-seen",
+        action="store_true",
+        help="only what the user has no interaction with",
     )
     parser.add_argument(
         "--stock",
@@ -150,24 +154,29 @@ def plan_of(options: argparse.Namespace) -> Plan:
 
 def run(options: argparse.Namespace) -> int:
     """Build and print a table for each alternative."""
+    from fusion.explain.notes import unknown
+
     plan = plan_of(options)
     recommender = load(options)
-    found = recommender.build(plan, options.user, tuple(options.items), options.text)
-    query = Query(options.user, tuple(options.items), options.text)
+    items = tuple(options.items)
+    alternatives = recommender.build(plan, options.user, items, options.text)
+    query = Query(options.user, items, options.text)
     for line in [
         *unknown(recommender, query, popular=False),
         *meanings(recommender, plan.slots),
     ]:
         print(line)
-    for number, one in enumerate(found, 1):
+    for number, one in enumerate(alternatives, 1):
         print(f"\n{number}. {summary(one)}")
         print(pieces(one))
-    if len(found) < plan.alternatives:
+    if len(alternatives) < plan.alternatives:
         print(
-            f"\nno further combination shares at most {plan.overlap:.0%} of its items with these"
+            f"\nno further combination shares at most {plan.overlap:.0%} "
+            "of its items with these"
         )
     print(
-        "\nfits: the model's share for the item, given the rest, among all that were weighed for its place"
+        "\nfits: the model's share for the item, given the rest, "
+        "among all that were weighed for its place"
     )
     return 0
 
@@ -193,7 +202,8 @@ def pieces(one: Combination, place: str = "slot") -> str:
     """The items as a table; place is what their slots are called."""
     rows = []
     for piece in one.items:
-        note = "at hand" if piece.kept else "weakest" if piece.id == one.weakest else ""
+        note = "weakest" if piece.id == one.weakest else ""
+        note = "context" if piece.kept else note
         price = "?" if piece.price is None else f"{piece.price:.4g}"
         rows.append(
             [

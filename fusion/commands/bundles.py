@@ -9,7 +9,7 @@ from pathlib import Path
 from fusion.commands.common import add_query, add_run, load, table
 from kg.errors import DataError
 
-HELP = "existing bundles ranked for a user, words, or items at hand"
+HELP = "existing bundles ranked for a user, words, or context items"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +31,12 @@ def run(options: argparse.Namespace) -> int:
     """Rank and print a table."""
     bundles = read(options.file) if options.file else None
     recommender = load(options)
-    found = recommender.rank_bundles(
-        bundles, options.user, options.text, tuple(options.items), options.k
+    context = tuple(options.items)
+    ranked = recommender.rank_bundles(
+        bundles, options.user, options.text, context, options.k
     )
     rows = []
-    for number, bundle in enumerate(found, 1):
+    for number, bundle in enumerate(ranked, 1):
         known = recommender.items.rows(bundle.items)
         titles = "; ".join(recommender.title(int(row)) for row in known[known >= 0][:3])
         more = f"; and {len(bundle.items) - 3} more" if len(bundle.items) > 3 else ""
@@ -54,14 +55,15 @@ def read(file: str) -> dict[str, tuple[str, ...]]:
         DataError: It is no JSON object of lists of ids.
     """
     try:
-        found = json.loads(Path(file).read_text(encoding="utf-8"))
+        bundles = json.loads(Path(file).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{file}: {error}") from error
-    if not isinstance(found, dict) or not all(
-        isinstance(some, list) and all(isinstance(item, str) for item in some)
-        for some in found.values()
-    ):
+    if not isinstance(bundles, dict) or not all(map(_is_ids, bundles.values())):
         raise DataError(
             f'{file}: bundles are a JSON object like {{"picnic": ["id", "id"]}}'
         )
-    return {name: tuple(some) for name, some in found.items()}
+    return {name: tuple(items) for name, items in bundles.items()}
+
+
+def _is_ids(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fusion.query import Constraints
-from fusion.recommender import Recommender
-from fusion.runs.folder import list_runs
 from kg.errors import InputError, RunError
+
+# A model is loaded to answer, not to print --help: torch takes seconds to import.
+if TYPE_CHECKING:
+    from fusion.recommender import Recommender
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +26,10 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def add_query(parser: argparse.ArgumentParser) -> None:
-    """--user, --items and --words: what is asked."""
+    """--user, --items and --text: what is asked."""
     parser.add_argument("--user", metavar="ID", help="whom it is for")
     parser.add_argument(
-        "--items", nargs="+", default=[], metavar="ID", help="items at hand"
+        "--items", nargs="+", default=[], metavar="ID", help="context items"
     )
     parser.add_argument(
         "--text", metavar="TEXT", help="a query, or what the items are for"
@@ -46,7 +49,9 @@ def add_where(parser: argparse.ArgumentParser) -> None:
         "--exclude", nargs="+", default=[], metavar="ID", help="never these items"
     )
     parser.add_argument(
-        "--exclude-seen", action="store_true", help="only what the user has not taken"
+        "--exclude-seen",
+        action="store_true",
+        help="only what the user has no interaction with",
     )
 
 
@@ -65,12 +70,16 @@ def load(options: argparse.Namespace) -> Recommender:
     Raises:
         RunError: There is none, or it is damaged.
     """
+    from fusion.recommender import Recommender
+    from fusion.runs.folder import list_runs
+
     if options.run:
         return Recommender.load(options.run)
     runs = list_runs(options.runs) if Path(options.runs).is_dir() else []
     if not runs:
         raise RunError(
-            f"{options.runs}: no runs there; train one (python train.py --graph) or name one by --run"
+            f"{options.runs}: no runs there; train one (trousseau train --graph) "
+            "or name one by --run"
         )
     return Recommender.load(runs[-1])
 
@@ -79,16 +88,16 @@ def within(settings: Sequence[str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """PROPERTY=VALUE|VALUE as Constraints take it.
 
     Raises:
-        ValueError: One has no "=" or no value.
+        InputError: One has no "=" or no value.
     """
-    found = []
+    allowed = []
     for setting in settings:
         name, _, values = setting.partition("=")
         chosen = tuple(value.strip() for value in values.split("|") if value.strip())
         if not name.strip() or not chosen:
             raise InputError(f"{setting!r} is no PROPERTY=VALUE[|VALUE]")
-        found.append((name.strip(), chosen))
-    return tuple(found)
+        allowed.append((name.strip(), chosen))
+    return tuple(allowed)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

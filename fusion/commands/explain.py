@@ -6,13 +6,10 @@ import argparse
 from pathlib import Path
 
 from fusion.commands.common import add_query, add_run, add_where, load, where_of
-from fusion.explain.explainer import explain
-from fusion.explain.page import to_html
-from fusion.explain.render import to_text
 from fusion.query import Query
 from kg.errors import InputError
 
-HELP = "why an item is in the answer: paths in the graph, and how much each carries the score"
+HELP = "why an item is in the answer: paths in the graph, and what each carries"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +39,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         const=True,
         default=False,
         metavar="GRAPH",
-        help="look every edge up in this store: a path, or a Neo4j's address; alone: the one that was trained on",
+        help="look every edge up in this store: a path, or a Neo4j's address; "
+        "alone: the one that was trained on",
     )
     parser.add_argument(
         "--language", default="en", help="of the sentences: en or zh (default: en)"
@@ -64,17 +62,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Explain, print, and write what was asked for."""
+    from fusion.explain.explainer import explain
+    from fusion.explain.page import to_html
+    from fusion.explain.render import to_text
+
     recommender = load(options)
     query = Query(
         options.user, tuple(options.items), options.text, where=where_of(options)
     )
     item = options.item
     if item is None:
-        found = recommender.answer(query)
-        if not found:
+        answer = recommender.answer(query)
+        if not answer:
             raise InputError("the answer is empty; there is nothing to explain")
-        item = found[0].id
-    made = explain(
+        item = answer[0].id
+    explanation = explain(
         recommender,
         query,
         item,
@@ -84,13 +86,13 @@ def run(options: argparse.Namespace) -> int:
         options.language,
         options.phrases,
     )
-    print(to_text(made, numbers=options.numbers))
+    print(to_text(explanation, numbers=options.numbers))
     if options.cypher:
-        print("\n" + "\n\n".join(f"{path.cypher};" for path in made.paths))
+        print("\n" + "\n\n".join(f"{path.cypher};" for path in explanation.paths))
     if options.html:
-        Path(options.html).write_text(to_html(made), encoding="utf-8")
+        Path(options.html).write_text(to_html(explanation), encoding="utf-8")
     if options.json:
-        Path(options.json).write_text(made.to_json(), encoding="utf-8")
+        Path(options.json).write_text(explanation.to_json(), encoding="utf-8")
     if options.graphml:
-        made.to_graphml(options.graphml)
+        explanation.to_graphml(options.graphml)
     return 0

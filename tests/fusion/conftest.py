@@ -71,7 +71,7 @@ class Small(NamedTuple):
 
 @pytest.fixture
 def small(shop, bert):
-    """Makes untrained hybrids of width 16 over a small random graph: small(tune="top:1", paths=False, ...)."""
+    """Makes small untrained hybrids of a random graph: small(tune="top:1", paths=False, ...)."""
 
     def make(tune="top:1", **settings):
         tables = shop()

@@ -68,7 +68,7 @@ class TestCombinations:
         assert main(command) == 0
         told = capsys.readouterr().out
         assert "black: has_colour black" in told and told.count("weakest") == 3
-        assert "1. 3 items, price not known, score -" in told and "at hand" in told
+        assert "1. 3 items, price not known, score -" in told and "context" in told
 
     def test_what_cannot_be_is_one_line_and_exit_code_2(self, run_folder, capsys):
         for flags, fault in (
