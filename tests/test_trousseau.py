@@ -91,6 +91,6 @@ def test_what_is_asked_needs_no_flag(given, passed, monkeypatch):
             calls.append(arguments)
             return 0
 
-    monkeypatch.setattr(trousseau.importlib, "import_module", lambda name: Module)
+    monkeypatch.setattr("importlib.import_module", lambda name: Module)
     assert trousseau.main(given) == 0
     assert calls == [passed]

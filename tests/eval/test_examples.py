@@ -59,7 +59,7 @@ def test_places_count_from_the_highest_score():
 def test_what_was_really_taken_was_held_out(trained, examples):
     events = trained.prepared.serving.split.test.events.to_pylist()
     basket, _, user = examples
-    together = {}
+    together: dict[str, set[str]] = {}
     for event in events:
         together.setdefault(event["bundle"], set()).add(event["item"])
     whole = {*basket.query.items, *basket.right}
