@@ -93,7 +93,7 @@ def _users(known: KnownGraph, prepared: Prepared) -> list[QueryBatch]:
     excluded = None
     # Where what users have was never an answer in training, only what is new is asked for.
     if any(queries.exclude is not None for *_, queries in prepared.folds):
-        have = known.counts.taken
+        have = known.counts.interacted
         excluded = Ragged.of([np.asarray(have(int(user))) for user in users])
         targets = [
             np.setdiff1d(target, excluded[row]) for row, target in enumerate(targets)
