@@ -34,7 +34,9 @@ VERBS = {
     "complete": Verb("fusion.__main__", ("answer",), "what goes with some items"),
     "search": Verb("fusion.__main__", ("answer",), "what some words mean"),
     "build": Verb("fusion.__main__", ("build",), "whole outfits or baskets for a plan"),
-    "compatibility": Verb("fusion.__main__", ("compatibility",), "how well items go together"),
+    "compatibility": Verb(
+        "fusion.__main__", ("compatibility",), "how well items go together"
+    ),
     "bundles": Verb("fusion.__main__", ("bundles",), "rank existing bundles"),
     "explain": Verb("fusion.__main__", ("explain",), "why an item is in an answer"),
     "serve": Verb("serve.__main__", (), "answer over HTTP"),

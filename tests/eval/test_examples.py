@@ -114,7 +114,7 @@ def test_where_training_excluded_what_users_have_only_what_is_new_is_asked_for(
     user = choose(trained.recommender, prepared, trained.recipe)[-1]
     answers = trained.recommender.answer(user.query)
     row = trained.recommender._user(user.query.user)
-    have = set(trained.recommender.counts.taken(row).tolist())
+    have = set(trained.recommender.counts.interacted(row).tolist())
     assert have and not have & {
         trained.recommender.items.row(answer.id) for answer in answers
     }
