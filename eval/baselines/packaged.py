@@ -282,10 +282,12 @@ class LightGBMRanker(BoostedRanker):
         )
         self.booster = self.lightgbm.train(settings, data, self.trees)
 
-    def _predict(self, features: npt.NDArray[np.float32]) -> FloatScores:
-        return np.asarray(
-            self.booster.predict(features, num_iteration=self.kept), np.float32
-        )
+    def _predictions(
+        self, features: npt.NDArray[np.float32], choices: Sequence[int]
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        for trees in choices:
+            scores = self.booster.predict(features, num_iteration=trees)
+            yield np.asarray(scores, np.float32)
 
 
 def _fit(name: str, model: Any, taken: Any) -> None:
