@@ -1,4 +1,4 @@
-"""Holds the shape of the rooms: no import circle, no upward import inside a layer, no dense code."""
+"""Holds the shape of the rooms: no import circle, no upward import in a layer, no dense code."""
 
 import ast
 import io
@@ -26,22 +26,26 @@ ROOMS = {
         ("stores", "sources"),
     ),
     "fusion": (
-        ("query",),
+        ("query", "query_batch"),
         ("tasks", "model"),
-        ("ranking", "training"),
+        ("ranking",),
+        ("training",),
         ("experiment", "bundles", "explain"),
-        ("runs",),
+        ("runs", "preparation"),
         ("recommender",),
         ("pipeline",),
-        ("dry_run",),
-        ("commands",),
+        ("dry_run", "commands"),
     ),
     "eval": (
         ("measure",),
         ("baselines",),
-        ("leakage", "parts", "suite", "contenders", "examples"),
-        ("bench", "studies"),
-        ("commands",),
+        ("slices", "leakage", "parts", "example_choice", "recipe_store"),
+        ("suite", "examples"),
+        ("contenders", "comparison"),
+        ("bench",),
+        ("studies",),
+        ("training_run",),
+        ("compare", "commands"),
     ),
     "serve": (
         ("problems", "settings", "metrics"),
