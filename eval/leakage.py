@@ -19,7 +19,8 @@ import scipy.sparse as sp
 from fusion.experiment import Splitter, Task
 from fusion.query_batch import QueryBatch
 from fusion.tasks.folds import held_events
-from kg.graph import Events, Graph
+from kg.events import Events
+from kg.graph import Graph
 from kg.split.grouped import GroupedSplit
 from kg.split.held import Split
 from kg.split.last import LeaveLast

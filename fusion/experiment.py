@@ -15,7 +15,8 @@ from fusion.tasks.folds import FoldConfig
 from fusion.training.config import TrainingConfig
 from kg.config import Component
 from kg.errors import InputError
-from kg.graph import Events, Graph
+from kg.events import Events
+from kg.graph import Graph
 from kg.metapaths.count import PathConfig
 from kg.split.held import Split
 from kg.split.time import TimeSplit

@@ -16,7 +16,8 @@ from fusion.query_batch import QueryBatch, join
 from fusion.tasks.folds import Fold, held_events, make_folds
 from fusion.tasks.leaks import check_fold, check_held
 from kg.errors import DataError, InputError
-from kg.graph import Events, Graph, build_graph
+from kg.events import Events
+from kg.graph import Graph, build_graph
 from kg.metapaths.count import PathCounts, count_paths
 from kg.progress import tqdm
 from kg.split.held import Held, Split

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from string import Formatter
 from typing import Any, Literal, Self, TypeVar, get_args
 
 from kg.errors import DataError
+from kg.phrases import check_phrases
 
 NodeRole = Literal["user", "item", "bundle", "attribute"]
 EdgeRole = Literal["interaction", "membership", "relation"]
@@ -22,15 +22,6 @@ _ENDS: dict[str, set[tuple[str, str]]] = {
     "interaction": {("user", "item"), ("user", "bundle")},
     "membership": {("bundle", "item")},
 }
-
-
-LANGUAGES = ("en", "zh")
-FORMS = (
-    "share",
-    "forward",
-    "back",
-)  # two nodes with one value; a relation along its edges; against them
-SAID = ("a", "b", "via", "type", "relation", "bundle", "user")  # what a phrase may name
 
 
 @dataclass(frozen=True)
@@ -94,8 +85,8 @@ class EdgeType:
         time: The property that holds when it happened, a number or a timestamp. An edge is
             keyed by its ends, and by its time where it has one.
         phrases: By language (en, zh) and form (share, forward, back), how explanations say a
-            relation, over the shipped
-            sentences: phrases.en.share = "{a} and {b} are both for {via}".
+            relation, over the shipped sentences:
+            phrases.en.share = "{a} and {b} are both for {via}".
     """
 
     name: str
@@ -115,32 +106,7 @@ class EdgeType:
             raise DataError(
                 f"edge type {self.name!r}: role {self.role!r} is none of {get_args(EdgeRole)}"
             )
-        for where, text in _templates(self.phrases):
-            self._check_phrase(where, text)
-
-    def _check_phrase(self, where: str, text: object) -> None:
-        language, _, form = where.partition(".")
-        what = f"edge type {self.name!r}: phrases.{where}"
-        if self.role != "relation":
-            raise DataError(
-                f"{what}: relations have phrases, and this is an edge of role {self.role}"
-            )
-        if language not in LANGUAGES or form not in FORMS or not isinstance(text, str):
-            raise DataError(
-                f"{what} is no text by language ({', '.join(LANGUAGES)}) and form "
-                f"({', '.join(FORMS)})"
-            )
-        unknown: set[str] = set()
-        try:
-            unknown = {
-                name for _, name, _, _ in Formatter().parse(text) if name is not None
-            } - set(SAID)
-            if not unknown:
-                text.format(**dict.fromkeys(SAID, ""))
-        except (ValueError, LookupError, AttributeError) as error:
-            raise DataError(f"{what}: {error}") from error
-        if unknown:
-            raise DataError(f"{what}: {{{min(unknown)}}} is none of {', '.join(SAID)}")
+        check_phrases(self.phrases, self.name, self.role)
 
 
 @dataclass(frozen=True)
@@ -264,18 +230,6 @@ class GraphSchema:
             raise DataError(f"no schema file at {path}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, DataError) as error:
             raise DataError(f"{path}: {error}") from error
-
-
-def _templates(phrases: object) -> Iterator[tuple[str, object]]:
-    """("language.form", text) of each phrase, whatever stands there."""
-    for language, forms in (
-        phrases.items() if isinstance(phrases, Mapping) else [(str(phrases), "")]
-    ):
-        yield from (
-            ((f"{language}.{form}", text) for form, text in forms.items())
-            if isinstance(forms, Mapping)
-            else [(str(language), forms)]
-        )
 
 
 def _toml(value: str | tuple[str, ...] | Mapping[str, Any]) -> str:

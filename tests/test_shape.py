@@ -17,10 +17,12 @@ NODES_A_LINE = 6.0  # LensKit has 4.8
 ROOMS = {
     "kg": (
         ("errors", "ragged", "progress", "times"),
-        ("scalars",),
+        ("scalars", "phrases"),
         ("schema", "config"),
+        ("columns",),
         ("tables",),
-        ("graph", "prices"),
+        ("events", "prices"),
+        ("graph",),
         ("split", "metapaths", "pathfinding"),
         ("counterfactual",),
         ("stores", "sources"),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.nn import GATv2Conv, SAGEConv, SimpleConv
 
 from kg.errors import InputError
-from kg.graph import EdgeKey
+from kg.events import EdgeKey
 
 Vectors = dict[str, Tensor]
 

@@ -16,7 +16,7 @@ from torch_geometric.sampler import (
 )
 
 from kg.errors import InputError
-from kg.graph import EdgeKey
+from kg.events import EdgeKey
 
 
 @dataclass(frozen=True)

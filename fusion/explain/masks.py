@@ -12,7 +12,8 @@ from torch import Tensor
 from fusion.model.snapshot import TOGETHER, GraphSnapshot
 from kg.counterfactual.edits import Change, Cut
 from kg.counterfactual.recount import Recount
-from kg.graph import REVERSE, EdgeKey
+from kg.events import EdgeKey
+from kg.graph import REVERSE
 from kg.tables import IntArray
 
 Ends = tuple[EdgeKey, IntArray, IntArray]

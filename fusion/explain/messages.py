@@ -22,7 +22,7 @@ from fusion.explain.masks import Masked
 from fusion.explain.whole import Vectors, whole_passes
 from fusion.model.hybrid import Hybrid
 from fusion.model.snapshot import GraphSnapshot
-from kg.graph import EdgeKey
+from kg.events import EdgeKey
 
 Changed = dict[str, CaseVectors]  # by type
 

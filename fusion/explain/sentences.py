@@ -15,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 
 from kg.errors import InputError
-from kg.schema import FORMS, GraphSchema
+from kg.phrases import FORMS
+from kg.schema import GraphSchema
 
 _FOLDER = Path(__file__).parent / "phrases"
 _NAMES = dict.fromkeys(

@@ -11,7 +11,7 @@ from fusion.explain.lookup import left_over
 from fusion.explain.masks import Masked
 from fusion.model.hybrid import Hybrid
 from fusion.model.snapshot import GraphSnapshot
-from kg.graph import EdgeKey
+from kg.events import EdgeKey
 
 Vectors = dict[str, Tensor]  # by type
 

@@ -18,7 +18,7 @@ from fusion.model.nodes import EmbeddingCache, Nodes
 from fusion.model.scores import Candidates, QueryVectors, Scores, similarities
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
-from kg.graph import EdgeKey
+from kg.events import EdgeKey
 
 
 class Hybrid(nn.Module):

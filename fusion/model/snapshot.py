@@ -11,7 +11,8 @@ from torch import Tensor
 from encoders.graph.sampler import CSRSampler
 from fusion.model.config import FusionConfig
 from fusion.model.features import MetapathFeatures, is_cosine
-from kg.graph import EdgeKey, Graph
+from kg.events import EdgeKey
+from kg.graph import Graph
 from kg.metapaths.count import PathCounts
 from kg.metapaths.sparse import Matrix
 from kg.tables import IntArray, Tables

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fusion.ranking.ranker import Ranker
+from kg.columns import in_days
 from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema
-from kg.tables import in_days
 
 
 def as_tables(

@@ -10,7 +10,8 @@ import numpy as np
 from fusion.query_batch import QueryBatch, Ragged
 from fusion.tasks.bundle_intent import bundle_words
 from kg.errors import InputError
-from kg.graph import Events, Graph
+from kg.events import Events
+from kg.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from kg.errors import DataError, InputError
-from kg.graph import Events, Graph
+from kg.events import Events
+from kg.graph import Graph
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import pyarrow as pa
 
 from fusion.tasks.folds import Fold, held_events
 from kg.errors import DataError
-from kg.graph import Events, Graph, event_keys
+from kg.events import Events, event_keys
+from kg.graph import Graph
 from kg.metapaths.count import PathCounts
 from kg.tables import IntArray
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from fusion.query_batch import QueryBatch, Ragged
 from kg.errors import InputError
-from kg.graph import Events, Graph
+from kg.events import Events
+from kg.graph import Graph
 from kg.tables import IntArray
 
 

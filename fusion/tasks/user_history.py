@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query_batch import QueryBatch, Ragged
-from kg.graph import Events, Graph
+from kg.events import Events
+from kg.graph import Graph
 from kg.tables import IntArray
 
 

@@ -9,7 +9,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from kg.graph import EdgeKey, Events, Graph, event_keys, events_of
+from kg.events import EdgeKey, Events, event_keys, events_of
+from kg.graph import Graph
 from kg.metapaths.sparse import Matrix, matrix_of
 from kg.ragged import owners, pair_key, ranges, split_pairs
 from kg.tables import FloatArray, IntArray

@@ -17,8 +17,10 @@ from kg.counterfactual.edits import (
     distinct,
     entries,
 )
-from kg.graph import Events, Graph
-from kg.metapaths.count import AttributePaths, PathCounts
+from kg.events import Events
+from kg.graph import Graph
+from kg.metapaths.attributes import AttributePaths
+from kg.metapaths.count import PathCounts
 from kg.metapaths.knn import nearest
 from kg.metapaths.relations import transitions
 from kg.metapaths.sparse import Matrix, matrix_of, unit_rows

@@ -20,7 +20,7 @@ from kg.counterfactual.relations import (
     user_to_item,
 )
 from kg.counterfactual.values import Values
-from kg.graph import Events
+from kg.events import Events
 from kg.metapaths.svd import PURESVD
 from kg.tables import FloatArray
 

@@ -12,7 +12,7 @@ import numpy as np
 from kg.counterfactual.edits import Change, Cut, column, remaining
 from kg.counterfactual.index import CountIndex, QueryItemPair, followed
 from kg.counterfactual.values import Values
-from kg.graph import EdgeList
+from kg.events import EdgeList
 from kg.metapaths.knn import NEAR
 from kg.metapaths.relations import (
     alike_path,

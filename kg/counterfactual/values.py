@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from kg.counterfactual.edits import Change, Cut, among, distinct
 from kg.counterfactual.index import CountIndex, QueryItemPair
-from kg.graph import EdgeKey
-from kg.metapaths.count import AttributePaths
+from kg.events import EdgeKey
+from kg.metapaths.attributes import AttributePaths
 from kg.metapaths.sparse import Matrix
 from kg.ragged import pair_key, split_pairs
 from kg.tables import FloatArray, IntArray

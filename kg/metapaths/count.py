@@ -1,22 +1,19 @@
-"""Typed paths of one or two hops, counted.
-
-Sparse matrices read off the schema and the training graph.
-"""
+"""Counts of typed paths of one or two hops, as sparse matrices over the training graph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 
 from kg.errors import InputError
-from kg.graph import Events, Graph
+from kg.events import Events
+from kg.graph import Graph
+from kg.metapaths.attributes import AttributePaths, attribute_paths
 from kg.metapaths.ease import ease_weights
 from kg.metapaths.knn import NEAR, by_neighbours
 from kg.metapaths.relations import (
-    is_wide,
     item_relations,
     kin,
     transitions,
@@ -63,24 +60,6 @@ class PathConfig:
             raise InputError(
                 f"paths: ease, rank and neighbours must be at least 0, not {self}"
             )
-
-
-@dataclass(frozen=True)
-class AttributePaths:
-    """Paths through one attribute relation with V values.
-
-    Attributes:
-        name: The relation's name.
-        items: (I, V) which item has which value, 0 or 1.
-        users: (U, V) how often the user took the value, decayed by age.
-        together: (V, V) how much likelier two values are in one bundle than chance would have
-            it, log(1 + lift).
-    """
-
-    name: str
-    items: Matrix
-    users: Matrix
-    together: Matrix
 
 
 @dataclass(frozen=True)
@@ -177,7 +156,7 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
         item_item,
         item,
         user,
-        list(_attributes(graph, decay, groups)),
+        list(attribute_paths(graph, decay, groups)),
         config,
     )
 
@@ -219,7 +198,7 @@ def _groups(events: Events, items: int) -> Matrix | None:
 def _together(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
     """Item to item through groups (rows of a 0/1 matrix).
 
-    Count, share of the target's groups, and cosine.
+    Returned are the count, the share of the target's groups, and the cosine.
     """
     groups = groups.astype(np.float32)
     degree = np.maximum(np.asarray(groups.sum(0)).ravel(), 1)
@@ -241,51 +220,11 @@ def _together(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
     return {path: count, f"{path} share": share, f"{path} cosine": cosine}
 
 
-def _attributes(
-    graph: Graph, decay: FloatArray, groups: Matrix | None
-) -> Iterator[AttributePaths]:
-    events, items = graph.events, graph.size(graph.item)
-    users = max(graph.size(graph.user) if graph.user else 0, 1)
-    known = events.user >= 0
-    for (source, name, target), edge in graph.edges.items():
-        if (
-            source != graph.item
-            or graph.schema.node(target).role != "attribute"
-            or is_wide(graph, name)
-        ):
-            continue
-        values = matrix_of(
-            np.ones(len(edge)), (edge.source, edge.target), (items, graph.size(target))
-        ).sign()
-        taken = (
-            matrix_of(
-                decay[known], (events.user[known], events.item[known]), (users, items)
-            )
-            @ values
-        )
-        together = sp.csr_matrix((values.shape[1],) * 2, dtype=np.float32)
-        if groups is not None:
-            inside = (groups @ values).sign().astype(np.float32)
-            degree = np.maximum(np.asarray(inside.sum(0)).ravel(), 1)
-            inverse = sp.diags((1 / degree).astype(np.float32))
-            together = (
-                inverse @ (inside.T @ inside) @ inverse * groups.shape[0]
-            ).tocsr()
-            together.setdiag(0)
-            together.eliminate_zeros()
-            together = top(together.log1p(), 300)
-        yield AttributePaths(
-            name, values.astype(np.float32), taken.tocsr().astype(np.float32), together
-        )
-
-
 def widen(counts: PathCounts, graph: Graph) -> PathCounts:
     """The same counts for a graph with more items, attribute values or users at the end.
 
-    The new ones count nothing.
-
-    What the graph says of the new items' attributes is taken up, and with it what they share
-    with others.
+    Nothing is counted of the new ones, but for their attributes: what the graph says of these is
+    taken up, and with it what they share with others.
     """
     items = graph.size(graph.item)
     users = graph.size(graph.user) if graph.user else 0

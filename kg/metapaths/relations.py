@@ -10,7 +10,8 @@ from typing import TypeAlias
 import numpy as np
 import scipy.sparse as sp
 
-from kg.graph import EdgeKey, Events, Graph
+from kg.events import EdgeKey, Events
+from kg.graph import Graph
 from kg.metapaths.sparse import matrix_of, product, top, unit_rows
 from kg.schema import GraphSchema
 from kg.tables import FloatArray, IntArray

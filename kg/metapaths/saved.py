@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from kg.metapaths.count import AttributePaths, PathConfig, PathCounts
+from kg.metapaths.attributes import AttributePaths
+from kg.metapaths.count import PathConfig, PathCounts
 from kg.metapaths.sparse import Matrix
 from kg.tables import FloatArray
 

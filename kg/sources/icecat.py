@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,13 @@ import pyarrow.csv as csv
 
 from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.sources.icecat_attributes import (
+    colours_of,
+    features_of,
+    frequent,
+    kinds_of,
+    tidy,
+)
 from kg.tables import Tables
 
 _RELATIONS = {
@@ -43,20 +49,7 @@ SCHEMA = GraphSchema(
     ),
 )
 _RATED = "Broad_Query_Set_rated.csv"
-_STRING = "attr_t_"
 _VALUE = re.compile("^[^:]*: ")  # a feature is "name: value"; people read the value
-# Words that a title says of a product behind its kind and that no attribute of the product repeats.
-_DESCRIBING = {
-    "gray",
-    "colour",
-    "multicolor",
-    "internal",
-    "external",
-    "original",
-    "english",
-    "ethernet",
-    "aluminum",
-}
 
 
 @dataclass(frozen=True)
@@ -164,17 +157,15 @@ def parse(products: Sequence[Mapping[str, Any]], config: Icecat) -> Tables:
         ]:
             raise DataError(f"product {product.get('id')!r} has no {lacking[0]}")
     found = {
-        "kind": _kinds(products, config.least),
+        "kind": kinds_of(products, config.least),
         "supplier": [[str(p["supplier"])] for p in products],
-        "colour": _frequent([_colours(p) for p in products], config.least),
-        "feature": _features(products, config),
+        "colour": frequent([colours_of(p) for p in products], config.least),
+        "feature": features_of(products, config.values, config.least),
     }
     titles = {
         "id": [p["id"] for p in products],
-        "title": [_tidy(p["title"]) for p in products],
-        "short_description": [
-            _tidy(p.get("short_description") or "") for p in products
-        ],
+        "title": [tidy(p["title"]) for p in products],
+        "short_description": [tidy(p.get("short_description") or "") for p in products],
         "features": ["; ".join(features) for features in found["feature"]],
     }
     nodes, edges = (
@@ -201,119 +192,3 @@ def parse(products: Sequence[Mapping[str, Any]], config: Icecat) -> Tables:
             [pa.array(end, pa.string()) for end in ends], ["source", "target"]
         )
     return Tables(SCHEMA, nodes, edges)
-
-
-def _kinds(products: Sequence[Mapping[str, Any]], least: int) -> list[list[str]]:
-    """Of every product its kind, or nothing."""
-    read = [_behind_name(product) for product in products]
-    counts = Counter(read)
-    del counts[""]
-    known = {kind for kind, count in counts.items() if count >= least}
-    # "printer cable gray" is the more frequent "printer cable".
-    shorter = {
-        kind: next(
-            (k for k in sorted(known, key=len) if kind.startswith(f"{k} ")), kind
-        )
-        for kind in counts
-    }
-    known = {kind for kind in known if counts[shorter[kind]] <= counts[kind]}
-    long = (
-        re.compile(
-            rf"\b({'|'.join(map(re.escape, sorted(known, key=len, reverse=True)))})s?\b"
-        )
-        if known
-        else None
-    )
-    kinds = []
-    for product, kind in zip(products, read, strict=True):
-        stated = str(product.get(f"{_STRING}product_type", "")).lower()
-        if counts[shorter.get(kind, "")] > counts[kind]:
-            kind = shorter[kind]
-        if kind not in known:
-            kind = stated if re.fullmatch(r"[a-z][a-z /-]+", stated) else ""
-        if not kind and long is not None:
-            words = (
-                f"{product['title']} . {product.get('short_description') or ''}".lower()
-            )
-            kind = max(
-                (match for match in long.findall(words) if " " in match),
-                key=len,
-                default="",
-            )
-        kinds.append([kind] if kind else [])
-    return _frequent(kinds, least)
-
-
-def _behind_name(product: Mapping[str, Any]) -> str:
-    """The words behind a product's name in its title, up to an attribute's value."""
-    title, name = product["title"].lower().split(), product["name"].lower().split()
-    for start in range(len(title) - len(name) + 1):
-        if name and title[start : start + len(name)] == name:
-            break
-    else:
-        return ""
-    values = {
-        part.split()[0] for _, value in _strings(product) for part in _parts(value)
-    }
-    kind: list[str] = []
-    for word in title[start + len(name) :][:4]:
-        if re.search(r"[^a-z/-]", word) or word in values | _DESCRIBING:
-            break
-        kind.append(word)
-    return " ".join(kind)
-
-
-def _colours(product: Mapping[str, Any]) -> list[str]:
-    values = [
-        value
-        for name, value in _strings(product)
-        if name.endswith(("colour", "colours"))
-    ]
-    return [part for value in values for part in _parts(value)]
-
-
-def _parts(value: str) -> list[str]:
-    return [part.strip() for part in re.split("[,/]", value.lower()) if part.strip()]
-
-
-def _features(products: Sequence[Mapping[str, Any]], config: Icecat) -> list[list[str]]:
-    """Of every product "name: value" for attributes of words with few values, all shared."""
-    distinct: dict[str, set[str]] = {}
-    for product in products:
-        for name, value in _strings(product):
-            distinct.setdefault(name, set()).add(value)
-    worded = [
-        [
-            f"{' '.join(name.split('_'))}: {_tidy(value)}"
-            for name, value in _strings(product)
-            if len(distinct[name]) <= config.values
-            and re.search("[A-Za-z]{2}", value)
-            and len(value) <= 40
-            if not name.endswith(("colour", "colours"))
-        ]
-        for product in products
-    ]
-    return _frequent(worded, config.least)
-
-
-def _strings(product: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The attributes in words: name and value."""
-    return [
-        (k.removeprefix(_STRING), v)
-        for k, v in product.items()
-        if k.startswith(_STRING) and isinstance(v, str)
-    ]
-
-
-def _frequent(lists: Iterable[list[str]], least: int) -> list[list[str]]:
-    """What stands in at least so many of the lists."""
-    lists = list(lists)
-    counts = Counter(value for some in lists for value in set(some))
-    return [
-        [value for value in dict.fromkeys(some) if counts[value] >= least]
-        for some in lists
-    ]
-
-
-def _tidy(text: str) -> str:
-    return " ".join(re.sub(r"<[^>]*>|\\n", " ", text).split())

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from kg.graph import Events, Graph, build_graph
+from kg.events import Events
+from kg.graph import Graph, build_graph
 from kg.schema import NodeRole
 from kg.tables import Tables, hash_rows
 

@@ -8,10 +8,11 @@ from typing import Protocol, Self, runtime_checkable
 
 import pyarrow as pa
 
+from kg.columns import edge_schema
 from kg.errors import StoreError
 from kg.progress import tqdm
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import Tables, edge_schema
+from kg.tables import Tables
 
 
 @runtime_checkable
@@ -27,7 +28,7 @@ class GraphStore(Protocol):
         """Save the schema beside the data."""
 
     def write_nodes(self, node: NodeType, batches: Iterable[pa.RecordBatch]) -> int:
-        """Upsert nodes keyed by id (columns as kg.tables.node_schema).
+        """Upsert nodes keyed by id (columns as kg.columns.node_schema).
 
         Returns how many rows were sent.
         """

@@ -13,9 +13,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from kg.columns import edge_schema, node_schema, plain_edges, plain_nodes
 from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import edge_schema, node_schema, plain_edges, plain_nodes
 
 FORMAT = "1"
 _META = "trousseau"
@@ -92,7 +92,7 @@ class EmbeddedStore:
             )
 
     def write_nodes(self, node: NodeType, batches: Iterable[pa.RecordBatch]) -> int:
-        """Upsert nodes keyed by id (columns as kg.tables.node_schema).
+        """Upsert nodes keyed by id (columns as kg.columns.node_schema).
 
         Returns how many rows were sent.
 

@@ -18,6 +18,7 @@ import neo4j
 import pyarrow as pa
 from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable
 
+from kg.columns import edge_schema, node_schema, plain_edges, plain_nodes
 from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.stores.cypher import (
@@ -30,7 +31,6 @@ from kg.stores.cypher import (
     micros,
     reader,
 )
-from kg.tables import edge_schema, node_schema, plain_edges, plain_nodes
 
 BATCH = 10_000
 _LEAST = (5, 13)  # the first version with valueType()

@@ -11,7 +11,7 @@ from kg.schema import GraphSchema, NodeType
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.folder import Folder
 from kg.stores.base import read_tables, write_tables
-from kg.stores.inspect import Label, Link, Property, draft
+from kg.stores.draft import Label, Link, Property, draft
 from kg.stores.open import open_store
 from kg.tables import Tables
 

@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from kg.graph import Events, Graph, build_graph
+from kg.events import Events
+from kg.graph import Graph, build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
 

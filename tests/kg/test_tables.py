@@ -4,10 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from kg.columns import edge_schema, node_schema, plain
 from kg.errors import DataError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.sources.folder import Folder
-from kg.tables import Tables, Vocab, edge_schema, node_schema, plain
+from kg.tables import Tables, Vocab
 
 SCHEMA = GraphSchema(
     (

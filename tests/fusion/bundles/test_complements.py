@@ -8,7 +8,7 @@ import torch
 
 from fusion.bundles.complements import Complements
 from kg.errors import DataError
-from kg.graph import Events
+from kg.events import Events
 
 
 @pytest.fixture

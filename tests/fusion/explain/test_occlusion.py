@@ -17,7 +17,8 @@ from fusion.model.hybrid import Hybrid
 from fusion.model.snapshot import GraphSnapshot, NodeTexts
 from fusion.query import Query
 from fusion.recommender import Recommender
-from kg.graph import build_graph, events_of
+from kg.events import events_of
+from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
 from kg.schema import EdgeType, GraphSchema
 from kg.tables import Tables

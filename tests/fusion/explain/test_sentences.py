@@ -8,7 +8,8 @@ import pytest
 from fusion.explain import sentences
 from fusion.explain.sentences import Clause, Phrases
 from kg.errors import InputError
-from kg.schema import LANGUAGES, GraphSchema
+from kg.phrases import LANGUAGES
+from kg.schema import GraphSchema
 
 
 @pytest.fixture

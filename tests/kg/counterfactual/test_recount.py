@@ -9,7 +9,8 @@ import pytest
 
 from kg.counterfactual.index import QueryItemPair
 from kg.counterfactual.recount import Recount
-from kg.graph import Graph, build_graph, events_of
+from kg.events import events_of
+from kg.graph import Graph, build_graph
 from kg.metapaths.count import PathConfig, count_paths
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables

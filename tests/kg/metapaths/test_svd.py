@@ -8,7 +8,8 @@ import scipy.sparse as sp
 
 from kg.counterfactual.index import QueryItemPair
 from kg.counterfactual.recount import Recount
-from kg.graph import build_graph, events_of
+from kg.events import events_of
+from kg.graph import build_graph
 from kg.metapaths.count import PathConfig, count_paths
 from kg.metapaths.svd import PURESVD, item_factors, rebuilt
 

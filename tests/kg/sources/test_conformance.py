@@ -14,7 +14,7 @@ import pytest
 
 import kg.sources
 from kg.errors import DataError
-from kg.sources import completejourney
+from kg.sources import completejourney, till_labels
 from kg.sources.checkerboard import Checkerboard
 from kg.sources.completejourney import CompleteJourney, parse
 from kg.sources.folder import Folder, write_example
@@ -164,7 +164,7 @@ class TestCompleteJourney:
         ],
     )
     def test_labels(self, label, words):
-        assert completejourney._tidy(label) == words
+        assert till_labels.readable(label) == words
 
     def test_a_sample_is_seeded_and_counts_only_itself(self):
         bought = lines(

@@ -6,11 +6,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from kg.columns import edge_schema
 from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.stores.base import GraphStore, read_tables, write_tables
 from kg.stores.open import lasting, open_store
-from kg.tables import Tables, edge_schema
+from kg.tables import Tables
 
 DAY = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)
 TRICKY = [

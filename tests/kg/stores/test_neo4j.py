@@ -11,7 +11,8 @@ from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.stores.base import read_tables
 from kg.stores.cypher import escape
-from kg.stores.inspect import draft, inspect, survey
+from kg.stores.draft import draft
+from kg.stores.inspect import inspect, survey
 from kg.stores.neo4j import Neo4jStore
 from kg.stores.open import open_store
 
