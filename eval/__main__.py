@@ -173,7 +173,7 @@ def explanations(options: argparse.Namespace) -> int:
 
 
 def tables(options: argparse.Namespace) -> int:
-    """Write the tables of docs/benchmarks.md and README.md anew from benchmarks/results."""
+    """Write the tables of docs/benchmarks/ and README.md anew from benchmarks/results."""
     for file in update():
         print(f"written: {file}")
     return 0

@@ -1,6 +1,7 @@
 """Benchmarks: a whole one on the checkerboard, the entries, and tables that nobody typed."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,18 @@ from eval import __main__ as command
 from eval.baselines.text import RankFusion, ScoreFusion
 from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
 from eval.bench.run import ABLATIONS, ablate, missing, pooled, recipe_of, run
+from eval.bench.dataset_pages import dataset_page
+from eval.bench.overview import README_ROWS, overview, representative
 from eval.bench.tables import (
     BEGIN,
     END,
+    PAGES,
     RESULTS,
     ROOT,
     between,
-    details,
-    documents,
+    pages,
     read_results,
-    summary,
+    sections,
 )
 from eval.contenders import RIVALS, contenders, rivals
 from eval.measure.protocol import Scores
@@ -95,7 +98,8 @@ def test_a_benchmark_from_recipe_to_figures(result):
 
 
 def test_the_tables_say_what_the_results_say(result):
-    short, long = summary([result]), details([result], [])
+    short, long = overview([result]), dataset_page("Checkerboard", result, None)
+    short = short.replace("**", "")
     mean = result["tasks"]["words"]["blocks"][0]["rows"][0]["values"]["HR@10"]["mean"]
     assert f"| HR@10 | {mean:.4f}" in short and "A paper 0.5000" in short
     best = max(
@@ -136,12 +140,36 @@ def test_between_the_markers_and_nowhere_else():
         between(f"a {BEGIN}", "new", "x")
 
 
-@pytest.mark.parametrize("name", documents(RESULTS))
+@pytest.mark.parametrize("name", sections(RESULTS))
 def test_the_documents_tables_are_those_of_the_results(name):
     document = (ROOT / name).read_text(encoding="utf-8")
-    assert document == between(document, documents(RESULTS)[name], name), (
+    assert document == between(document, sections(RESULTS)[name], name), (
         "write it anew: python -m eval tables"
     )
+
+
+def test_each_data_set_has_the_page_of_its_results_and_no_page_is_left_over():
+    wanted = pages(RESULTS)
+    apart = {"index", "bundles", "explanations"}
+    files = [f for f in (ROOT / PAGES).glob("*.md") if f.stem not in apart]
+    assert {f"{PAGES}{file.name}" for file in files} == set(wanted)
+    for file in files:
+        text = wanted[f"{PAGES}{file.name}"]
+        assert file.read_text(encoding="utf-8") == text, (
+            "write it anew: python -m eval tables"
+        )
+
+
+def test_the_readme_shows_at_most_six_rows_and_each_rows_best_in_bold():
+    results = read_results(RESULTS)[0]
+    lines = representative(results, PAGES).splitlines()
+    rows = [line for line in lines[2:] if line.startswith("|")]
+    assert len(rows) == len(README_ROWS) == 6
+    for row in rows:
+        bold = {float(mean) for mean in re.findall(r"\*\*([\d.]+)\*\*", row)}
+        means = [float(m) for m in re.findall(r"(?<![\d.±])0\.\d{4}", row)]
+        assert bold == {max(means)}
+    assert f"({PAGES}index.md)" in lines[-1]
 
 
 def test_variants_are_held_against_the_whole_and_equal_ones_not_trained_again(
@@ -167,7 +195,7 @@ def test_variants_are_held_against_the_whole_and_equal_ones_not_trained_again(
         "concatenation",
         "without graph",
     }
-    text = details([], [{"command": "x", **found}])
+    text = dataset_page("Checkerboard", None, {"command": "x", **found})
     assert (
         "concatenation ahead by" not in text
         and "whole ahead by" in text
