@@ -113,7 +113,7 @@ def measured(
         )
         if name in seconds
     }
-    return {"asks": len(queries), "seconds": report, "ratios": ratios}
+    return {"queries": len(queries), "seconds": report, "ratios": ratios}
 
 
 def main() -> None:

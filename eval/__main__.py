@@ -19,7 +19,7 @@ from eval.bench.datasets import BENCHMARKS, Benchmark
 from eval.bench.explanation_tables import PROTOCOL
 from eval.bench.run import ABLATIONS, ablate, missing, recipe_of, run, write
 from eval.bench.tables import RESULTS, update
-from eval.contenders import RIVALS
+from eval.contenders import BASELINES
 from eval.leakage import audit, usual
 from eval.parts import load_recipe
 from eval.studies import all_bundles as whole
@@ -74,7 +74,7 @@ def leaks(options: argparse.Namespace) -> int:
 
 
 def benchmark(options: argparse.Namespace) -> int:
-    """Train and measure on public data sets: the hybrid, its parts, the baselines, the rivals."""
+    """Train and measure on public data sets: the hybrid, its parts, the baselines."""
     wanted, data = _chosen(options.only), Path(options.data)
     ready = []
     for chosen in wanted:
@@ -92,7 +92,7 @@ def benchmark(options: argparse.Namespace) -> int:
             options.quick,
             options.device,
             not options.quiet,
-            options.rivals,
+            options.baselines,
         )
         _save(chosen.name + "-quick" * options.quick, found, options)
     return 0
@@ -215,8 +215,8 @@ def _each_alone(chosen: Sequence[Benchmark], options: argparse.Namespace) -> int
 
 def _flags(options: argparse.Namespace) -> list[str]:
     flags = [part for change in options.set for part in ("--set", change)]
-    if options.command == "benchmark" and list(options.rivals) != list(RIVALS):
-        flags += ["--rivals", *options.rivals]
+    if options.command == "benchmark" and list(options.baselines) != list(BASELINES):
+        flags += ["--baselines", *options.baselines]
     return flags + ["--quick"] * options.quick + ["--quiet"] * options.quiet
 
 
@@ -290,11 +290,11 @@ def _parser() -> argparse.ArgumentParser:
         help=f"which of {', '.join(BENCHMARKS)} (default: all)",
     )
     command.add_argument(
-        "--rivals",
+        "--baselines",
         nargs="*",
         metavar="NAME",
-        default=RIVALS,
-        help="which of " + ", ".join(RIVALS) + " (default: all)",
+        default=BASELINES,
+        help="which of " + ", ".join(BASELINES) + " (default: all)",
     )
     command.set_defaults(run=benchmark)
     _common(command)
@@ -327,7 +327,10 @@ def _parser() -> argparse.ArgumentParser:
         "runs", nargs="+", metavar="RUN", help="run folders, as train.py writes them"
     )
     command.add_argument(
-        "--queries", type=int, default=100, help="held-out asks a task (default: 100)"
+        "--queries",
+        type=int,
+        default=100,
+        help="held-out queries a task (default: 100)",
     )
     command.add_argument(
         "--sufficient",
@@ -386,7 +389,7 @@ def _common(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--quick",
         action="store_true",
-        help="one epoch, a few hundred asks, one fold: does it run?",
+        help="one epoch, a few hundred queries, one fold: does it run?",
     )
     command.add_argument("--quiet", action="store_true", help="no progress bars")
 

@@ -30,7 +30,7 @@ HIGH = 0.6  # recall@10 of one edge type alone that honest data hardly reach
 AHEAD = 3.0  # times the best of all that does not use the edge type
 ALL, FEW = 0.9, 0.02  # nearly all targets within so small a share of the catalogue
 TWINS = 0.25  # share of the held-out bundles that stand in training item by item
-LEAST = 20  # asks that a share of them says anything about
+LEAST = 20  # queries that a share of them says anything about
 _HUBS = 300  # nodes kept half-way for a query, those with the fewest edges first: a hub gives nothing away
 
 
@@ -41,8 +41,8 @@ class Reach:
     Attributes:
         path: The edge types' names, one or two, in the order walked.
         start: "user" or "items": what of the query it starts from.
-        task: Whose asks.
-        asks: How many have such a start.
+        task: Whose queries.
+        queries: How many have such a start.
         recall: Recall@10 of ranking by the path alone; ties in random order.
         reached: Share of the queries whose target the path reaches at all.
         spread: Median share of the catalogue that it reaches.
@@ -99,7 +99,7 @@ def audit(
     Args:
         split: What is held out; its test events are looked at for copies only.
         graph: Of its training tables.
-        tasks: How held-out events become asks.
+        tasks: How held-out events become queries.
         seed: Of the draws.
         limit: Most queries a task.
     """
@@ -327,7 +327,7 @@ def _notes(split: Split, graph: Graph, task: str, queries: QueryBatch) -> list[s
             queries.texts[n].strip().lower() in texts[target[n]].lower() for n in worded
         )
         notes.append(
-            f"{task}: the query stands word by word in the target's text in {inside:,} of {len(worded):,} asks"
+            f"{task}: the query stands word by word in the target's text in {inside:,} of {len(worded):,} queries"
         )
     return notes
 

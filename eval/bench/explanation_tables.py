@@ -39,7 +39,7 @@ def explained(folder: Path) -> str:
         for task, report in run["tasks"].items():
             lines += [
                 "",
-                f"**{task}**: {report['asks']:,} queries, {report['paths']:,} paths",
+                f"**{task}**: {report['queries']:,} queries, {report['paths']:,} paths",
                 "",
                 *_facts(report),
             ]

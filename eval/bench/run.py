@@ -1,4 +1,4 @@
-"""Running a benchmark: train the recipe, its parts and its rivals, ask all of them the same, write down the figures."""
+"""Running a benchmark: train the recipe, its parts and its baselines, ask all of them the same, write down the figures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from lightning.fabric import Fabric
 
 from eval.baselines.boosted import BoostedRanker
 from eval.bench.datasets import JUDGED, Benchmark
-from eval.contenders import RIVALS, contenders
+from eval.contenders import BASELINES, all_baselines
 from eval.leakage import audit
 from eval.measure.judged_search import Judged, search_ndcg
 from eval.measure.protocol import Scorer, Scores, evaluate
@@ -60,7 +60,7 @@ PACKAGES = (
 )
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "whole": (),
-    "without counted paths": ("fusion.paths=false",),
+    "without metapath counts": ("fusion.paths=false",),
     "without graph": ("fusion.graph=false",),
     "without words": ("fusion.text=false",),
     "gate": ("fusion.fuse=gate",),
@@ -119,7 +119,7 @@ def run(
     quick: bool = False,
     device: str = "auto",
     bars: bool = True,
-    names: Sequence[str] = RIVALS,
+    names: Sequence[str] = BASELINES,
 ) -> dict[str, Any]:
     """Train and measure everything, fold by fold; plain values for JSON.
 
@@ -154,7 +154,7 @@ def run(
                 }
         with clock("baselines"):
             others, left_out = (
-                contenders(prepared, whole, names, quick, bars)
+                all_baselines(prepared, whole, names, quick, bars)
                 if recipe.evaluation.baselines
                 else ({}, {})
             )
@@ -188,12 +188,12 @@ def ablate(
     device: str = "auto",
     bars: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """Variants of a recipe by the same seed over the same asks; the first is what the others are held against.
+    """Variants of a recipe by the same seed over the same queries; the first is what the others are held against.
 
     A variant that is equal to an earlier one is not trained again, and said to be equal.
 
     Args:
-        benchmark: Whose asks; of its first fold where it has several.
+        benchmark: Whose queries; of its first fold where it has several.
         variants: By name; they differ in the model and its training only.
         quick: Marks the results as a try.
         device: As Fabric names it.
@@ -302,7 +302,7 @@ def measured(
             found[task] = (scores, slices_of(prepared, asked[task], cross))
         else:
             raise InputError(
-                f"{benchmark.name}: no asks of task {task!r}; the recipe asks {', '.join(asked) or 'nothing'}"
+                f"{benchmark.name}: no queries of task {task!r}; the recipe asks {', '.join(asked) or 'nothing'}"
             )
     return found
 
@@ -315,7 +315,7 @@ def _grades(recipe: Recipe) -> pa.Table:
 
 
 def pooled(parts: Sequence[tuple[Scores, Slices]]) -> tuple[Scores, Slices]:
-    """The asks of all folds as one; users stand together across folds, what has no user only within its own."""
+    """The queries of all folds as one; users stand together across folds, what has no user only within its own."""
     scores = [part[0] for part in parts]
     groups = [
         np.where(s.groups < 0, s.groups - (fold << 40), s.groups)
@@ -335,7 +335,7 @@ def pooled(parts: Sequence[tuple[Scores, Slices]]) -> tuple[Scores, Slices]:
 def reports_of(
     benchmark: Benchmark, recipe: Recipe, parts: Sequence[Measured]
 ) -> dict[str, Report]:
-    """Each task's table over the asks of all folds."""
+    """Each task's table over the queries of all folds."""
     reports = {}
     for task, metrics in benchmark.tasks.items():
         scores, slices = pooled([part[task] for part in parts])

@@ -22,7 +22,7 @@ class Judged:
     """Q queries and people's grades of items.
 
     Attributes:
-        asks: Q asks of words alone; targets are the items graded above 0.
+        queries: Q queries of words alone; targets are the items graded above 0.
         grades: (T,) of the targets, above 0, in the order of queries.targets.rows.
         judged: Q lists of the rows of all judged items, those graded 0 included.
     """
@@ -88,7 +88,7 @@ def search_ndcg(
     batch: int = 64,
     progress: bool = True,
 ) -> Mapping[str, FloatArray]:
-    """NDCG@k of each query, ready for the paired bootstrap with `judged.asks.groups`.
+    """NDCG@k of each query, ready for the paired bootstrap with `judged.queries.groups`.
 
     Gain `2^grade - 1`, discount `1 / log2(rank + 1)`, ideal over all judged items of the
     query. Ties get the mid-rank, as in `fusion.ranking.metrics`.

@@ -20,8 +20,8 @@ class Row:
 
     Attributes:
         name: The scorer.
-        values: By metric, the mean over asks.
-        behind: By metric, the first scorer minus this one, paired ask by ask; empty for the first.
+        values: By metric, the mean over queries.
+        behind: By metric, the first scorer minus this one, paired query by query; empty for the first.
         seconds: Spent scoring all queries.
     """
 
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows over the same asks: all of them, or a named slice."""
+    """Rows over the same queries: all of them, or a named slice."""
 
     name: str
     queries: int
@@ -90,7 +90,7 @@ class Report:
             "blocks": [
                 {
                     "name": block.name,
-                    "asks": block.queries,
+                    "queries": block.queries,
                     "groups": block.groups,
                     "rows": [
                         {
@@ -148,7 +148,7 @@ def make_report(
     seed: int = 0,
     level: float = 0.95,
 ) -> Report:
-    """The means with their intervals, and how far the first scorer is ahead of each other, paired ask by ask.
+    """The means with their intervals, and how far the first scorer is ahead of each other, paired query by query.
 
     Args:
         title: What was measured on.
@@ -176,7 +176,7 @@ def make_report(
     for name, some in (slices or {}).items():
         if some.shape != (len(scores),):
             raise InputError(
-                f"{title}: slice {name!r} has shape {some.shape} for {len(scores)} asks"
+                f"{title}: slice {name!r} has shape {some.shape} for {len(scores)} queries"
             )
         chosen |= {name: some} if some.any() and not some.all() else {}
     blocks = (
@@ -223,7 +223,7 @@ def _block(
 
 
 def _caption(block: Block) -> str:
-    return f"{block.name}: {block.queries:,} asks in {block.groups:,} groups"
+    return f"{block.name}: {block.queries:,} queries in {block.groups:,} groups"
 
 
 def _mean(value: Interval) -> str:

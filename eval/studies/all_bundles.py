@@ -96,7 +96,7 @@ def measure(
         keep(
             "complements",
             scores,
-            {"the item is of another category": cross, "of one at hand": ~cross},
+            {"the item is of another category": cross, "of a context item's": ~cross},
         )
     made = environment()
     return {
@@ -121,7 +121,7 @@ def text(name: str, found: Mapping[str, Any]) -> str:
     lines = [f"{name}: {found['bundles']} bundles of {found['items']} items"]
     for title, report in found["tables"].items():
         for block in report["blocks"]:
-            lines.append(f"\n{title}, {block['name']}, {block['asks']} bundles")
+            lines.append(f"\n{title}, {block['name']}, {block['queries']} bundles")
             for row in block["rows"]:
                 cells = "  ".join(
                     f"{m} {v['mean']:.4f}" for m, v in row["values"].items()

@@ -86,10 +86,10 @@ class Bench:
     ) -> None:
         self.recommender, self.seed, self.bars = recommender, seed, bars
         graph = recommender.snapshot.graph
-        self.rivals: dict[str, Scorer] = {"co-occurrence": ItemKNN(graph)}
+        self.baselines: dict[str, Scorer] = {"co-occurrence": ItemKNN(graph)}
         texts = recommender.tables.texts(graph.item)
         if any(texts):
-            self.rivals["text similarity"] = TfIdf(graph, texts)
+            self.baselines["text similarity"] = TfIdf(graph, texts)
         self.kind = recommender.facts.kind
         self.codes = self._codes()
 
@@ -126,12 +126,12 @@ class Bench:
         )
 
     def others(self, query: Query) -> dict[str, FloatArray]:
-        """(I,) scores of the greedy reading of the model, and of the rivals."""
+        """(I,) scores of the greedy reading of the model, and of the baselines."""
         queries = self.recommender.queries([query])
         found = {"greedy": self.recommender.score(queries)[0].astype(float)}
         found |= {
             name: scorer.score(queries)[0].astype(float)
-            for name, scorer in self.rivals.items()
+            for name, scorer in self.baselines.items()
         }
         for score in found.values():
             score[queries.context[0]] = -np.inf

@@ -73,7 +73,7 @@ def outfits(bench: Bench, bundles: Sequence[Held]) -> tuple[Scores, dict[str, fl
         }
         found |= {
             name: np.array([coherence(bench, scorer, s) for s in sets])
-            for name, scorer in bench.rivals.items()
+            for name, scorer in bench.baselines.items()
         }
         found["vectors alone"] = np.array([likeness(vectors[s]) for s in sets])
         found["popularity"] = np.array([popular[s].mean() for s in sets])
@@ -90,7 +90,7 @@ def outfits(bench: Bench, bundles: Sequence[Held]) -> tuple[Scores, dict[str, fl
 
 
 def coherence(bench: Bench, scorer: Scorer, rows: IntArray) -> float:
-    """The mean of a rival's scores of each item given the rest."""
+    """The mean of a baseline's scores of each item given the rest."""
     queries = bench.recommender.queries(
         [Query(items=bench.ids(rows[rows != row])) for row in rows]
     )
@@ -119,7 +119,7 @@ def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
         found = {"hybrid": given}
         found |= {
             name: scorer.score(queries)[0, choices].astype(np.float64)
-            for name, scorer in bench.rivals.items()
+            for name, scorer in bench.baselines.items()
         }
         found |= {
             "popularity": popular[choices].astype(float),
@@ -147,7 +147,7 @@ def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
             ]
         }
         queries = bench.recommender.queries([query])
-        for name, scorer in bench.rivals.items():
+        for name, scorer in bench.baselines.items():
             score = scorer.score(queries)[0].astype(np.float64)
             mean = np.array([score[other.items].mean() for other in bundles])
             found[name] = [str(b) for b in np.argsort(-mean, kind="stable")]
@@ -191,7 +191,7 @@ def complements(
 
     Returns:
         For each strength: whether the answer has the item, and the share of the answer that is
-        of another category than all at hand; and (B,) whether the item itself is.
+        of another category than all context items; and (B,) whether the item itself is.
     """
     rng = np.random.default_rng(bench.seed)
     values: dict[str, dict[str, list[float]]] = {}

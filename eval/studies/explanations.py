@@ -71,7 +71,7 @@ def measure(
 
     Args:
         explainer: Of whose answers.
-        asks: Held out.
+        queries: Held out.
         count: How many are drawn; of each answer's first ten, one is explained with support,
             all without.
         sufficient: Of how many of these sufficiency is measured, which takes a pass over the
@@ -345,7 +345,7 @@ def _summary(found: _Found, queries: int) -> dict[str, Any]:
         }
 
     report: dict[str, Any] = {
-        "asks": queries,
+        "queries": queries,
         "validity": float(np.mean(found.valid)) if found.valid else None,
         "paths": len(found.valid),
         "coverage": {
@@ -355,7 +355,7 @@ def _summary(found: _Found, queries: int) -> dict[str, Any]:
             }
             for name, which in (
                 ("all", np.ones(len(covered), bool)),
-                ("taken before", covered[:, 0]),
+                ("interacted before", covered[:, 0]),
                 ("new", ~covered[:, 0]),
             )
         },
@@ -419,7 +419,7 @@ def _summary(found: _Found, queries: int) -> dict[str, Any]:
 def held_asks(
     recommender: Ranker, run: Path, which: str = "test"
 ) -> dict[str, QueryBatch]:
-    """By task of its recipe, the asks about what the run held out for the test, or with "valid" for validation."""
+    """By task of its recipe, the queries about what the run held out for the test, or with "valid" for validation."""
     recipe = recipes.build(
         Recipe,
         json.loads((run / "recipe.json").read_text(encoding="utf-8")),

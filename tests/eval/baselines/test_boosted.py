@@ -131,6 +131,6 @@ def test_candidates_of_a_wrong_shape_are_named():
     )
     with pytest.raises(
         ValueError,
-        match=r"candidates \(80, 13\) with features \(80, 5, 2\) for 80 asks",
+        match=r"candidates \(80, 13\) with features \(80, 5, 2\) for 80 queries",
     ):
         wrong.fit(queries, progress=False)

@@ -85,7 +85,7 @@ def query(*rows):
 COUNTING: dict[str, Callable[[Graph], Any]] = {
     "user knn": UserKNN,
     "user knn, two": lambda g: UserKNN(g, neighbours=2, shrink=1.0),
-    "user knn, taken": lambda g: UserKNN(g, mean="taken"),
+    "user knn, taken": lambda g: UserKNN(g, mean="interacted"),
     "decay": DecayedItemKNN,
     "transitions": Transitions,
     "together": lambda g: Transitions(g, together=0.5, keep=2),
@@ -223,7 +223,7 @@ def test_over_the_items_taken_alone_equal_counts_say_nothing():
         "uvx",
         "abcd",
     )
-    taken = UserKNN(graph, mean="taken").score(query((0, [], "")))[0]
+    taken = UserKNN(graph, mean="interacted").score(query((0, [], "")))[0]
     np.testing.assert_allclose(taken[[0, 2]], np.log(2), atol=2e-6)
 
 

@@ -148,7 +148,7 @@ def test_lambdarank_gets_one_group_an_ask():
 
     Seen(candidates, 40, negatives=5).fit(queries, progress=False)
     assert taught["sizes"].tolist() == [6] * 119, (
-        "the ask whose target was not found teaches nothing"
+        "the query whose target was not found teaches nothing"
     )
     starts = np.cumsum([0, *taught["sizes"]])[:-1]
     assert np.add.reduceat(taught["labels"].astype(int), starts).tolist() == [1] * 119

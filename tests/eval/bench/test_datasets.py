@@ -10,10 +10,10 @@ import pytest
 
 from eval import __main__ as command
 from eval.baselines.text import RankFusion, ScoreFusion
-from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
-from eval.bench.run import ABLATIONS, ablate, missing, pooled, recipe_of, run
 from eval.bench.dataset_pages import dataset_page
+from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
 from eval.bench.overview import README_ROWS, overview, representative
+from eval.bench.run import ABLATIONS, ablate, missing, pooled, recipe_of, run
 from eval.bench.tables import (
     BEGIN,
     END,
@@ -25,7 +25,7 @@ from eval.bench.tables import (
     read_results,
     sections,
 )
-from eval.contenders import RIVALS, contenders, rivals
+from eval.contenders import BASELINES, all_baselines, further_baselines
 from eval.measure.protocol import Scores
 from eval.parts import RECIPES
 from eval.slices import slices_of
@@ -51,7 +51,7 @@ FAST = ("training.epochs=1", "evaluation.draws=20", "evaluation.boosted=false")
 @pytest.fixture(scope="module")
 def result(tiny_text):
     recipe = recipe_of(BOARD, Path("data"), [f"text.model={tiny_text}", *FAST])
-    names = [name for name in RIVALS if name not in {"LightGCN", "SASRec"}]
+    names = [name for name in BASELINES if name not in {"LightGCN", "SASRec"}]
     return {
         "command": "python -m eval benchmark",
         **run(BOARD, recipe, device="cpu", bars=False, names=names),
@@ -68,9 +68,12 @@ def test_a_benchmark_from_recipe_to_figures(result):
         "metrics"
     ] == ["HR@10", "NDCG@5"]
     found = names(result["tasks"]["words"])
-    assert found[:4] == ["hybrid", "text alone", "graph alone", "counted paths alone"]
+    assert found[:4] == ["hybrid", "text alone", "graph alone", "metapath counts alone"]
     assert {"popularity", "EASE", "TF-IDF", "UserKNN", "transitions"} <= set(found)
-    assert set(found) | set(result["left out"]) >= set(RIVALS) - {"LightGCN", "SASRec"}
+    assert set(found) | set(result["left out"]) >= set(BASELINES) - {
+        "LightGCN",
+        "SASRec",
+    }
     row = result["tasks"]["words"]["blocks"][0]["rows"][1]
     assert (
         row["behind"]["HR@10"]["low"]
@@ -265,9 +268,9 @@ def test_folds_are_pooled_with_users_together_and_nobody_apart():
     assert scores.groups[0] == scores.groups[2] and scores.groups[1] != scores.groups[3]
 
 
-def test_rivals_that_do_not_fit_are_left_out_with_the_reason(trained):
+def test_baselines_that_do_not_fit_are_left_out_with_the_reason(trained):
     prepared = trained.prepared
-    found, left_out = rivals(
+    found, left_out = further_baselines(
         prepared, trained.recipe, ["transitions", "BM25"], progress=False
     )
     assert list(found) == ["transitions", "BM25"] and left_out == {}
@@ -282,27 +285,29 @@ def test_rivals_that_do_not_fit_are_left_out_with_the_reason(trained):
         ),
     )
     for untold in (timeless, at_once):
-        found, left_out = rivals(
+        found, left_out = further_baselines(
             untold, trained.recipe, ["transitions", "SASRec"], progress=False
         )
         assert (
             found == {}
-            and set(left_out.values()) == {"no user took things at two times"}
+            and set(left_out.values()) == {"no user interacted at two times"}
             and len(left_out) == 2
         )
     nobody = replace(events, user=np.full(len(events), -1))
     alone = replace(prepared, graph=replace(prepared.graph, events=nobody))
-    assert rivals(alone, trained.recipe, ["UserKNN", "BPR"], progress=False)[1] == {
+    assert further_baselines(alone, trained.recipe, ["UserKNN", "BPR"], progress=False)[
+        1
+    ] == {
         "UserKNN": "no users",
         "BPR": "no users",
     }
-    with pytest.raises(ValueError, match="no rival 'nosuch'"):
-        rivals(prepared, trained.recipe, ["nosuch"])
+    with pytest.raises(ValueError, match="no baseline 'nosuch'"):
+        further_baselines(prepared, trained.recipe, ["nosuch"])
 
 
 def test_words_and_vectors_are_joined_where_both_are_there(trained):
     prepared, recipe = trained.prepared, trained.recipe
-    with_words, _ = contenders(prepared, recipe, ["BM25"], progress=False)
+    with_words, _ = all_baselines(prepared, recipe, ["BM25"], progress=False)
     joined = with_words["BM25 + untuned encoder"]
     assert isinstance(joined, RankFusion)
     assert [one.name for one in joined.rankers] == ["BM25", "untuned encoder"]
@@ -311,16 +316,18 @@ def test_words_and_vectors_are_joined_where_both_are_there(trained):
     assert weighted.setting == f"share {weighted.scorer.share:g}"
     assert not any(
         name.startswith("BM25 +")
-        for name in contenders(prepared, recipe, [], progress=False)[0]
+        for name in all_baselines(prepared, recipe, [], progress=False)[0]
     )
 
 
-def test_a_rival_is_chosen_on_validation(trained):
+def test_a_baseline_is_chosen_on_validation(trained):
     prepared, recipe = trained.prepared, trained.recipe
     test = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     blind = replace(prepared, split=replace(prepared.split, test=prepared.split.valid))
     one, two = (
-        rivals(p, recipe, ["ItemKNN, decay"], progress=False)[0]["ItemKNN, decay"]
+        further_baselines(p, recipe, ["ItemKNN, decay"], progress=False)[0][
+            "ItemKNN, decay"
+        ]
         for p in (prepared, blind)
     )
     assert np.array_equal(one.score(test), two.score(test))

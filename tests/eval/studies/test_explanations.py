@@ -29,11 +29,11 @@ def test_figures_of_a_trained_checkerboard(explainer, trained):
     prepared, recipe = trained.prepared, trained.recipe
     queries = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     report = measure(explainer, queries, 3, 2, progress=False)
-    assert report["asks"] == 3 and report["validity"] == 1 and report["paths"] >= 3
+    assert report["queries"] == 3 and report["validity"] == 1 and report["paths"] >= 3
     covered = report["coverage"]
     assert (
         covered["all"]["of"]
-        == covered["taken before"]["of"] + covered["new"]["of"]
+        == covered["interacted before"]["of"] + covered["new"]["of"]
         > 10
     )
     assert 0 < covered["all"]["share"] <= 1
@@ -118,7 +118,7 @@ def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other
     assert saved["checkerboard"]["command"].endswith(
         f"runs/{folder.name} --queries 2 --sufficient 1 --seed 0"
     )
-    assert saved["checkerboard"]["tasks"]["baskets"]["asks"] == 2
+    assert saved["checkerboard"]["tasks"]["baskets"]["queries"] == 2
     told = explained(out_of(saved["checkerboard"], tmp_path))
     assert (
         PROTOCOL in told

@@ -174,9 +174,9 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     assert set(parts) == {
         "text alone",
         "graph alone",
-        "counts and word match alone",
+        "counts and BM25 alone",
     }  # no takings to be counted
-    match = parts["counts and word match alone"]
+    match = parts["counts and BM25 alone"]
     assert (
         not match.model.config.vectors
         and "toner cartridge" in match.search("toner cartridge", k=1)[0].title
