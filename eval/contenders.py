@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from eval.baselines.neighbours import DecayedItemKNN, Histories, Transitions, UserKNN
-from eval.baselines.neural import LightGCN, SASRec
+from eval.baselines.extra import MissingExtraError
+from eval.baselines.histories import Histories
+from eval.baselines.lambdarank import LightGBMRanker
+from eval.baselines.lightgcn import LightGCN
+from eval.baselines.neighbours import UserKNN
 from eval.baselines.packaged import (
     ALS,
     BM25,
     BPR,
-    LightGBMRanker,
-    MissingExtraError,
 )
+from eval.baselines.sasrec import SASRec
+from eval.baselines.sequential import DecayedItemKNN, Transitions
 from eval.baselines.text import LexicalMatch, RankFusion, ScoreFusion, UntunedEncoder
 from eval.measure.protocol import Scorer
 from eval.suite import Make, baselines, best, boosted, first_queries

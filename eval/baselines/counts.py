@@ -21,7 +21,7 @@ from kg.tables import FloatArray, IntArray
 
 FloatScores = npt.NDArray[np.float32]
 _log = logging.getLogger(__name__)
-_BLOCK = 1024  # rows of an item-item matrix made together
+BLOCK = 1024  # rows of a sparse product made together
 
 
 class Counts:
@@ -165,8 +165,8 @@ class ItemKNN:
         unit = (baskets @ sp.diags_array(length.astype(np.float32))).tocsc()
         across = unit.T.tocsr()
         blocks = [
-            _neighbours(across[start : start + _BLOCK] @ unit, start, neighbours)
-            for start in range(0, self.counts.items, _BLOCK)
+            _neighbours(across[start : start + BLOCK] @ unit, start, neighbours)
+            for start in range(0, self.counts.items, BLOCK)
         ]
         self.similar = sp.vstack(blocks, format="csr")
 

@@ -1,4 +1,4 @@
-"""Baselines that other packages bring, those of the `benchmark` extra: BM25, ALS, BPR and LightGBM's LambdaRank.
+"""Baselines that other packages bring, those of the `benchmark` extra: BM25, ALS and BPR.
 
 Popularity breaks ties, and what a baseline knows nothing about comes last, in the order of
 popularity.
@@ -6,43 +6,22 @@ popularity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import CountVectorizer
 from threadpoolctl import threadpool_limits
 
-from eval.baselines.boosted import BoostedRanker, Candidates
 from eval.baselines.counts import Counts, FloatScores
+from eval.baselines.extra import extra
 from eval.baselines.neighbours import Factored
 from eval.baselines.text import given
 from fusion.query_batch import QueryBatch
 from kg.errors import InputError
 from kg.graph import Graph
 from kg.tables import IntArray
-
-
-class MissingExtraError(InputError):
-    """A package that only the `benchmark` extra brings is not installed."""
-
-
-@contextmanager
-def extra() -> Iterator[None]:
-    """Around the import of a package that only the `benchmark` extra brings.
-
-    Raises:
-        MissingExtraError: It is not there; the message says how to install it.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{error}: this baseline needs `pip install 'trousseau[benchmark]'`"
-        ) from error
 
 
 class BM25:
@@ -223,69 +202,6 @@ class BPR(Factored):
         )
         mean[:, -1] = 1  # the items' bias is no part of what they have in common
         return mean
-
-
-class LightGBMRanker(BoostedRanker):
-    """LambdaRank over the features of (query, candidate): BoostedRanker with a listwise loss, a query a group.
-
-    Burges, From RankNet to LambdaRank to LambdaMART, 2010; Ke et al., LightGBM, 2017.
-
-    Args:
-        candidates: A query batch to distinct item rows (B, C), padded with -1, and their
-            features (B, C, F).
-        items: How many the catalogue has (I).
-        negatives: Wrong candidates drawn for each training query.
-        trees: Boosting rounds; fewer can be kept afterwards.
-        seed: Of the draw and of the trees.
-
-    Raises:
-        MissingExtraError: The extra is not installed.
-    """
-
-    name = "LightGBM ranker"
-
-    def __init__(
-        self,
-        candidates: Candidates,
-        items: int,
-        negatives: int = 100,
-        trees: int = 300,
-        seed: int = 0,
-    ) -> None:
-        with extra():
-            import lightgbm
-        super().__init__(candidates, items, negatives, trees, seed)
-        self.lightgbm = lightgbm
-
-    def _learn(
-        self,
-        features: list[npt.NDArray[np.float32]],
-        labels: list[npt.NDArray[np.bool_]],
-        sizes: IntArray,
-    ) -> None:
-        settings = {
-            "objective": "lambdarank",
-            "lambdarank_truncation_level": 20,
-            "num_leaves": 31,
-            "learning_rate": 0.05,
-            "min_child_samples": 50,
-            "seed": self.seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-        data = self.lightgbm.Dataset(
-            features,
-            np.concatenate(labels).astype(np.float32),
-            group=sizes,
-            params=settings,
-        )
-        self.booster = self.lightgbm.train(settings, data, self.trees)
-
-    def _predict(self, features: npt.NDArray[np.float32]) -> FloatScores:
-        return np.asarray(
-            self.booster.predict(features, num_iteration=self.kept), np.float32
-        )
 
 
 def _fit(name: str, model: Any, interacted: Any) -> None:

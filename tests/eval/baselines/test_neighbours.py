@@ -11,14 +11,10 @@ import pyarrow as pa
 import pytest
 
 from eval.baselines.counts import ItemKNN
-from eval.baselines.neighbours import (
-    DecayedItemKNN,
-    Histories,
-    Transitions,
-    UserKNN,
-    unknown_last,
-)
+from eval.baselines.histories import Histories, unknown_last
+from eval.baselines.neighbours import UserKNN
 from eval.baselines.packaged import ALS, BM25, BPR
+from eval.baselines.sequential import DecayedItemKNN, Transitions
 from eval.measure.protocol import evaluate
 from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import Graph, build_graph

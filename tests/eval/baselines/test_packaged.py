@@ -9,14 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from eval.baselines.packaged import (
-    ALS,
-    BM25,
-    BPR,
-    LightGBMRanker,
-    MissingExtraError,
-    extra,
-)
+from eval.baselines.extra import MissingExtraError, extra
+from eval.baselines.lambdarank import LightGBMRanker
+from eval.baselines.packaged import ALS, BM25, BPR
 from eval.measure.protocol import evaluate
 from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph

@@ -10,10 +10,13 @@ import pytest
 
 from eval import __main__ as command
 from eval.baselines.text import RankFusion, ScoreFusion
+from eval.bench.ablation import ABLATIONS, ablate
 from eval.bench.dataset_pages import dataset_page
 from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
 from eval.bench.overview import README_ROWS, overview, representative
-from eval.bench.run import ABLATIONS, ablate, missing, pooled, recipe_of, run
+from eval.bench.report import pooled
+from eval.bench.run import run
+from eval.bench.setup import missing, recipe_of
 from eval.bench.tables import (
     BEGIN,
     END,
@@ -25,6 +28,7 @@ from eval.bench.tables import (
     read_results,
     sections,
 )
+from eval.commands import measuring
 from eval.contenders import BASELINES, all_baselines, further_baselines
 from eval.measure.protocol import Scores
 from eval.parts import RECIPES
@@ -358,7 +362,7 @@ def test_the_command_writes_a_file_and_leaves_the_documents_alone(
 ):
     monkeypatch.setitem(BENCHMARKS, "board", BOARD)
     monkeypatch.setattr(
-        command, "update", lambda: pytest.fail("the documents were written")
+        measuring, "update", lambda: pytest.fail("the documents were written")
     )
     few = [
         f"text.model={tiny_text}",
