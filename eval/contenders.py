@@ -1,4 +1,4 @@
-"""Who a benchmark holds the hybrid against beside its parts: the suite's baselines, and others that fit."""
+"""The baselines of a benchmark: the suite's, and others that fit the data."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def further_baselines(
     quick: bool = False,
     progress: bool = True,
 ) -> Found:
-    """The baselines that fit; what they have to choose is chosen on the validation queries of the first task.
+    """The baselines that fit, chosen on the validation queries of the first task.
 
     Args:
         prepared: The training graph and the folds' queries.

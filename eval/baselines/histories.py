@@ -13,7 +13,7 @@ from kg.tables import IntArray
 def unknown_last(
     scores: FloatScores, known: npt.NDArray[np.bool_], popularity: FloatScores
 ) -> FloatScores:
-    """Scores (B, I) of either sign, changed in place: what is not known, (B, I) bool, below the rest, by popularity."""
+    """Scores (B, I), changed in place: what is not known (B, I) below the rest, by popularity."""
     least = np.where(known, scores, np.inf).min(axis=1, initial=np.inf, keepdims=True)
     floor = np.where(np.isfinite(least), least, 0) - 2
     np.copyto(

@@ -12,7 +12,7 @@ from kg.tables import IntArray
 
 
 class LightGBMRanker(BoostedRanker):
-    """LambdaRank over the features of (query, candidate): BoostedRanker with a listwise loss, a query a group.
+    """LambdaRank over features of (query, candidate): listwise loss, a query a group.
 
     Burges, From RankNet to LambdaRank to LambdaMART, 2010; Ke et al., LightGBM, 2017.
 

@@ -23,7 +23,7 @@ from kg.tables import IntArray
 
 
 class LightGCN(Factored):
-    """Vectors of users and items, smoothed over interactions, trained on pairs of an interacted item and a negative.
+    """Vectors smoothed over interactions, trained on pairs of an interacted item and a negative.
 
     He et al., LightGCN: simplifying and powering graph convolution network for recommendation,
     SIGIR 2020: `z = mean_l A^l e`, A the symmetrically normalised adjacency, loss `-log
@@ -114,7 +114,7 @@ class LightGCN(Factored):
     def _gradient(
         self, first: Tensor, rows: tuple[Tensor, Tensor, Tensor], penalty: float
     ) -> Tensor:
-        """(U + I, D) of the loss at the first vectors; rows of users, interacted items and negatives."""
+        """(U + I, D) of the loss at the first vectors; rows of users, items and negatives."""
         smooth = self._smooth(first.detach()).requires_grad_()
         u, i, j = (smooth[some] for some in rows)
         size = sum(first[some].square().sum() for some in rows)
@@ -156,7 +156,7 @@ def _negatives(
     items: int,
     rng: np.random.Generator,
 ) -> IntArray:
-    """(B,) an item of the choice for each user, drawn anew up to ten times where `pairs` say that the user interacted with it."""
+    """(B,) an item for each user, drawn anew up to ten times where it stands in `pairs`."""
     drawn = rng.choice(choice, len(users))
     for _ in range(10):
         key = users * items + drawn

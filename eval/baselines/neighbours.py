@@ -31,7 +31,7 @@ class Factored(ABC):
 
     @abstractmethod
     def fold(self, given: Any, users: IntArray) -> FloatScores:
-        """(B, D) what stands for queries with known context items, (B, I) csr of 0 and 1, and users (B,)."""
+        """(B, D) vectors of queries with context items, (B, I) csr of 0 and 1, and users (B,)."""
 
     def score(self, queries: QueryBatch) -> FloatScores:
         """(B, I) scores."""
@@ -52,13 +52,15 @@ class Factored(ABC):
 
 
 class UserKNN:
-    """User-based collaborative filtering: `mean_u + sum_v sim(u, v) (r_vi - mean_v) / sum_v |sim(u, v)|`.
+    """User-kNN: `mean_u + sum_v sim(u, v) (r_vi - mean_v) / sum_v |sim(u, v)|`.
 
-    Resnick et al., GroupLens, 1994. r_ui = log(1 + how often u interacted with i), sim the cosine of
+    Resnick et al., GroupLens, 1994. r_ui = log(1 + how often u interacted with i), sim the
+    cosine of
     these ratings, v the nearest
     neighbours of u. Counts are not opinions: an item without interaction is a count of 0, so
     mean_v is over the whole catalogue and every neighbour counts below the line; but only
-    interacted items are centred, for the others say nothing. (Over the interacted items alone, whoever
+    interacted items are centred, for the others say nothing. (Over the interacted items alone,
+    whoever
     took everything once has no rating that differs from the mean.)
 
     The profile is the user's history with one more interaction of each context item; without either

@@ -25,7 +25,7 @@ from kg.tables import IntArray
 
 
 class BM25:
-    """The query's words and the texts of its items as a query to the items' texts, by the package bm25s.
+    """The query's words and its items' texts against the items' texts, by the package bm25s.
 
     Where a query has neither, the texts of the user's history are the query.
     Robertson and Zaragoza, The probabilistic relevance framework: BM25 and beyond, 2009;
@@ -89,7 +89,7 @@ class BM25:
 
 
 class ALS(Factored):
-    """Factors by alternating least squares, by the package implicit; a query's items are folded in as one more user.
+    """Factors by the package implicit; a query's items are folded in as one more user.
 
     Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, 2008. Where
     a query has no items, its user's own factors are asked.

@@ -152,7 +152,7 @@ class SASRec:
         )
 
     def _padded(self, rows: list[IntArray]) -> Tensor:
-        """(B, L) the rows at the end of each line, filled from the left with the number of items."""
+        """(B, L) the rows at the end of each line, padded on the left with the number of items."""
         width = max(1, *(len(row) for row in rows))
         lines = np.full((len(rows), width), len(self.known))
         for line, row in zip(lines, rows, strict=True):
@@ -161,6 +161,6 @@ class SASRec:
 
 
 def _pieces(rows: IntArray, length: int) -> Iterator[IntArray]:
-    """Pieces of at most `length`, cut from the end, each beginning with the last row of the one before."""
+    """Pieces of at most `length`, each beginning with the last row of the one before."""
     for stop in range(len(rows), 1, 1 - length):
         yield rows[max(0, stop - length) : stop]

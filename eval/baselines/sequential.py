@@ -22,7 +22,7 @@ _FAINT = 1e-6  # the least weight that decay leaves: smaller ones are lost in si
 
 
 class _Decayed:
-    """Asks to (B, I) csr of decay ** (how far from the end): the context items, the user's history where none are."""
+    """Queries to (B, I) csr of decay ** (how far from the end), of context items or history."""
 
     def __init__(
         self, name: str, counts: Counts, histories: Histories, decay: float
@@ -87,7 +87,7 @@ class DecayedItemKNN(ItemKNN):
 
 
 class Transitions:
-    """How often users went from an item to another, summed over what is at hand, the last weighing most.
+    """How often users went from an item to another, summed over the context, the last most.
 
     From every item of a moment to every item of the user's next three moments, 1 / distance
     each. A first-order Markov chain, as in Rendle et al., Factorizing personalized Markov

@@ -47,7 +47,7 @@ def ablate(
     device: str = "auto",
     bars: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """Variants of a recipe by the same seed over the same queries; the first is what the others are held against.
+    """Variants of a recipe by the same seed over the same queries, held against the first.
 
     A variant that is equal to an earlier one is not trained again, and said to be equal.
 

@@ -1,4 +1,4 @@
-"""The public data sets that everything is measured on: what is asked, how it is cut, and what others reached."""
+"""The public data sets that everything is measured on: queries, splits, published figures."""
 
 from __future__ import annotations
 

@@ -98,7 +98,8 @@ def _facts(report: Result) -> list[str]:
 
 def _deletion(report: Result) -> list[str]:
     lines = [
-        "| taken out | against | pairs | score lost | random's | difference | places lost | difference |",
+        "| taken out | against | pairs | score lost | random's | difference | "
+        "places lost | difference |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, title in (
@@ -109,7 +110,8 @@ def _deletion(report: Result) -> list[str]:
         if figures is None:
             continue
         lines.append(
-            f"| {title} | all | {figures['score lost']['of']:,} | {_mean(figures['score lost'])} | | | "
+            f"| {title} | all | {figures['score lost']['of']:,} | "
+            f"{_mean(figures['score lost'])} | | | "
             f"{_mean(figures['places lost'], 1)} | |"
         )
         for part in SLICES:
@@ -120,7 +122,8 @@ def _deletion(report: Result) -> list[str]:
             ]
             cells += [_mean(found[w], 1) for w in ("places lost", "difference, places")]
             lines.append(
-                f"| {title} | random {part} | {found['difference, score']['of']:,} | {' | '.join(cells)} |"
+                f"| {title} | random {part} | {found['difference, score']['of']:,} | "
+                f"{' | '.join(cells)} |"
             )
     return lines
 

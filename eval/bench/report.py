@@ -1,4 +1,4 @@
-"""What a benchmark writes down: every scorer on every task, the folds pooled, and the circumstances."""
+"""What a benchmark writes down: every scorer on every task, and the circumstances."""
 
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def measured(
             found[task] = (scores, slices_of(prepared, asked[task], cross))
         else:
             raise InputError(
-                f"{benchmark.name}: no queries of task {task!r}; the recipe asks {', '.join(asked) or 'nothing'}"
+                f"{benchmark.name}: no queries of task {task!r}; the recipe asks "
+                f"{', '.join(asked) or 'nothing'}"
             )
     return found
 
@@ -84,7 +85,7 @@ def _grades(recipe: Recipe) -> pa.Table:
 
 
 def pooled(parts: Sequence[tuple[Scores, Slices]]) -> tuple[Scores, Slices]:
-    """The queries of all folds as one; users stand together across folds, what has no user only within its own."""
+    """The queries of all folds as one; users stand together across folds, others within one."""
     scores = [part[0] for part in parts]
     groups = [
         np.where(s.groups < 0, s.groups - (fold << 40), s.groups)

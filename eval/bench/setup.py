@@ -68,6 +68,7 @@ def one_fold(
     clock: Clock,
     bars: bool,
 ) -> tuple[Prepared, Recipe]:
+    """A fold of the recipe's split, prepared, with the recipe of this fold."""
     whole = recipe
     if folds > 1:
         split: Any = recipe.split

@@ -114,7 +114,8 @@ def audit(
             )
         if total >= LEAST and twins > TWINS * total:
             leaks[
-                f"{notes[-1]}: leave the copies out of one or the other, or group the split by what they share."
+                f"{notes[-1]}: leave the copies out of one or the other, or group "
+                f"the split by what they share."
             ] = None
     again, total = repeated_pairs(graph, events)
     if total:
@@ -127,7 +128,7 @@ def audit(
 
 
 def usual(tables: Tables) -> tuple[Splitter, dict[str, Task]]:
-    """A split and tasks for a graph that comes without a recipe: the last of each user, else bundles at random."""
+    """A split and tasks without a recipe: the last of each user, else bundles at random."""
     from fusion.tasks.basket_completion import BasketCompletion
     from fusion.tasks.next_item import NextItem
     from kg.graph import build_graph
@@ -146,7 +147,7 @@ def usual(tables: Tables) -> tuple[Splitter, dict[str, Task]]:
 
 
 def _suspects(paths: list[Reach], base: float) -> list[str]:
-    """The edge types to drop: single edges are blamed before pairs, which are blamed only where no single one is."""
+    """The edge types to drop: pairs are blamed only where no single one is."""
     said, blamed = [], set[str]()
     for path in sorted(paths, key=lambda p: (len(set(p.path)), len(p.path), -p.recall)):
         if blamed & set(path.path) or path.recall <= HIGH or path.queries < LEAST:
@@ -158,7 +159,8 @@ def _suspects(paths: list[Reach], base: float) -> list[str]:
         if path.recall > AHEAD * elsewhere or tiny:
             blamed |= set(path.path)
             why = (
-                f"it reaches {path.reached:.0%} of the targets and {path.spread:.2%} of the catalogue"
+                f"it reaches {path.reached:.0%} of the targets and {path.spread:.2%} "
+                f"of the catalogue"
                 if tiny
                 else f"all that does not use it at most {elsewhere:.2f}"
             )
@@ -170,4 +172,5 @@ def _suspects(paths: list[Reach], base: float) -> list[str]:
 
 
 def _named(path: Reach) -> str:
-    return f"{path.task}: {' + '.join(path.path)} from the {path.start} has recall@{TOP} {path.recall:.2f}"
+    walked = f"{' + '.join(path.path)} from the {path.start}"
+    return f"{path.task}: {walked} has recall@{TOP} {path.recall:.2f}"

@@ -1,4 +1,4 @@
-"""Copies of what is held out: bundles, pairs of user and item, and queries in their target's text."""
+"""Copies of what is held out: bundles, pairs of user and item, queries in texts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ TWINS = 0.25  # share of the held-out bundles that stand in training item by ite
 def target_notes(
     split: Split, graph: Graph, task: str, queries: QueryBatch
 ) -> list[str]:
+    """How many targets are cold, and how many queries stand in their target's text."""
     target = queries.targets.rows[queries.targets.offsets[:-1]]
     notes = [
-        f"{task}: {split.cold[target].mean():.1%} of {len(queries):,} targets are in no training event"
+        f"{task}: {split.cold[target].mean():.1%} of {len(queries):,} targets are in "
+        f"no training event"
     ]
     worded = np.flatnonzero([bool(text.strip()) for text in queries.texts])
     if len(worded):
@@ -26,13 +28,14 @@ def target_notes(
             queries.texts[n].strip().lower() in texts[target[n]].lower() for n in worded
         )
         notes.append(
-            f"{task}: the query stands word by word in the target's text in {inside:,} of {len(worded):,} queries"
+            f"{task}: the query stands word by word in the target's text in "
+            f"{inside:,} of {len(worded):,} queries"
         )
     return notes
 
 
 def twin_bundles(graph: Graph, held: Events) -> tuple[int, int]:
-    """How many held-out bundles have the item set of a training bundle, and how many there are; two items at least."""
+    """How many held-out bundles of two items or more repeat a training bundle, and of how many."""
     known = set(_sets(graph.events))
     ours = _sets(held)
     return sum(items in known for items in ours), len(ours)

@@ -15,7 +15,8 @@ from kg.tables import IntArray
 
 TOP = 10
 
-_HUBS = 300  # nodes kept half-way for a query, those with the fewest edges first: a hub gives nothing away
+# Nodes kept half-way for a query, those with the fewest edges first: hubs give nothing away.
+_HUBS = 300
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def measured_paths(graph: Graph, task: str, queries: QueryBatch) -> list[Reach]:
 
 
 def _specific(first: Any, matrix: Any) -> Any:
-    """Half-way nodes weighted by one over their degree, the most specific kept: a walk that hubs do not swallow."""
+    """Half-way nodes weighted by one over their degree, the most specific kept."""
     degree = np.maximum(np.asarray(matrix.sum(0)).ravel(), 1)
     weighted = (first @ sp.diags((1 / degree).astype(np.float32))).tocsr()
     rows = np.repeat(np.arange(weighted.shape[0]), np.diff(weighted.indptr))
@@ -147,7 +148,7 @@ def _measure(
 def hit_chances(
     scores: npt.NDArray[np.float32], queries: QueryBatch
 ) -> npt.NDArray[np.float64]:
-    """(B,) the chance that the first target is among the best ten, its ties in random order; scores are changed.
+    """(B,) the chance that the first target is among the best ten; scores are changed.
 
     The mid-rank that metrics use would put each of nineteen tied items tenth, and call that a
     recall of one.

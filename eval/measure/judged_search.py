@@ -1,4 +1,4 @@
-"""Search as people judged it: graded NDCG of words against all items, what nobody judged counted as useless."""
+"""Search as people judged it: graded NDCG over all items, unjudged ones counted as useless."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Judged:
 
     @classmethod
     def of(cls, table: pa.Table, items: Vocab) -> Self:
-        """From columns query, item (id) and rating (0 useless, higher better); queries in alphabetical order.
+        """From columns query, item (id) and rating (0 useless); queries in alphabetical order.
 
         Queries of which no item is graded above 0 are left out: nothing can be found.
 
@@ -47,7 +47,8 @@ class Judged:
         rows = items.rows(table["item"])
         if (rows < 0).any():
             raise DataError(
-                f"judgments: item {table['item'][int(rows.argmin())].as_py()!r} is not in the catalogue"
+                f"judgments: item {table['item'][int(rows.argmin())].as_py()!r} is "
+                f"not in the catalogue"
             )
         phrases, owner = np.unique(
             np.array(table["query"].to_pylist(), object), return_inverse=True

@@ -1,4 +1,4 @@
-"""The one way anything here is measured: full catalogue, the query's own items excluded, mid-ranks for ties."""
+"""The one way anything here is measured: full catalogue, own items excluded, mid-ranks."""
 
 from __future__ import annotations
 

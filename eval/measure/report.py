@@ -21,7 +21,7 @@ class Row:
     Attributes:
         name: The scorer.
         values: By metric, the mean over queries.
-        behind: By metric, the first scorer minus this one, paired query by query; empty for the first.
+        behind: By metric, the first scorer minus this one, paired by query; empty for the first.
         seconds: Spent scoring all queries.
     """
 
@@ -83,7 +83,7 @@ class Report:
         return "\n".join([*lines, self._legend().replace("*", r"\*")])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; an end of an interval is None where one group alone says nothing of the spread."""
+        """Plain values; an end of an interval is None where there is one group alone."""
         return {
             "title": self.title,
             "level": self.level,
@@ -148,7 +148,7 @@ def make_report(
     seed: int = 0,
     level: float = 0.95,
 ) -> Report:
-    """The means with their intervals, and how far the first scorer is ahead of each other, paired query by query.
+    """The means with their intervals, and how far the first scorer is ahead, paired by query.
 
     Args:
         title: What was measured on.
@@ -170,7 +170,8 @@ def make_report(
         missing = set(metrics) - set(measured)
         if missing:
             raise InputError(
-                f"{title}: {name} has no {', '.join(sorted(missing))}; there are {', '.join(measured)}"
+                f"{title}: {name} has no {', '.join(sorted(missing))}; there are "
+                f"{', '.join(measured)}"
             )
     chosen = {"all": np.ones(len(scores), bool)}
     for name, some in (slices or {}).items():

@@ -18,7 +18,8 @@ from fusion.recommender import Recommender
 from fusion.runs.folder import environment
 
 PROTOCOL = (
-    f"Held-out bundles of 2 to {LARGEST} items that the run has not seen. build: all items of one, from its intent or "
+    f"Held-out bundles of 2 to {LARGEST} items that the run has not seen. build: all "
+    f"items of one, from its intent or "
     "from one item at random and its owner; the number of items is given, and with "
     "slots the category of each, too; greedy is the model's own ranking, read off "
     "from the top. judge: real ones against three each whose every item is exchanged "
@@ -83,7 +84,8 @@ def measure(
         "protocol": PROTOCOL,
         "tables": tables,
         "AUC": auc,
-        "command": f"python -m eval combinations runs/{run.name} --split {split} --limit {limit} --draws {draws}",
+        "command": f"python -m eval combinations runs/{run.name} --split {split} "
+        f"--limit {limit} --draws {draws}",
         "machine": {
             "cpus": made["cpu_count"],
             "python": made["python"],

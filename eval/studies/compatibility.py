@@ -1,4 +1,4 @@
-"""Bundles judged, filled in and ranked, and what diversity and complements cost and bring, on held-out bundles."""
+"""Held-out bundles judged, filled in and ranked; what diversity and complements bring."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMPLEMENTS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 def matched(
     bench: Bench, rng: np.random.Generator, row: int, taken: Sequence[int] | IntArray
 ) -> int:
-    """Another item of the category, bought in training if this one was and new if it was not; -1 for none."""
+    """Another item of the category, cold if this one is, else warm; -1 for none."""
     new = ~bench.recommender.snapshot.seen_items.cpu().numpy()
     like = (
         (bench.codes == bench.codes[row]) & (new == new[row]) & (bench.codes[row] >= 0)
@@ -99,7 +99,7 @@ def coherence(bench: Bench, scorer: Scorer, rows: IntArray) -> float:
 
 
 def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
-    """Fill in the blank: which of CHOICES items of one category stood in the bundle? One blank a bundle."""
+    """Fill in the blank: which of CHOICES items of one category stood in the bundle?"""
     rng = np.random.default_rng(bench.seed)
     values: dict[str, list[float]] = {}
     groups = []
@@ -133,7 +133,7 @@ def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
 
 
 def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
-    """Each held-out bundle among all of them, new to the model: for its words where it has any, else for its owner."""
+    """Each held-out bundle among all of them, for its words where it has any, else its owner."""
     given = {str(n): bench.ids(one.items) for n, one in enumerate(bundles)}
     values: dict[str, dict[str, list[float]]] = {}
     for n, one in enumerate(bench.bar(bundles, "rank")):
@@ -160,7 +160,7 @@ def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
 
 
 def diversity(bench: Bench, bundles: Sequence[Held], k: int = 10) -> Scores:
-    """What unlike items cost: one item left out of each bundle is looked for in the answer for the others.
+    """What unlike items cost: one item of each bundle is looked for in the others' answer.
 
     Returns:
         For each diversity: whether the answer has the item, the mean distance of the answer's
@@ -187,7 +187,7 @@ def diversity(bench: Bench, bundles: Sequence[Held], k: int = 10) -> Scores:
 def complements(
     bench: Bench, bundles: Sequence[Held], k: int = 10
 ) -> tuple[Scores, BoolArray]:
-    """What asking for complements brings: one item left out of each bundle, looked for as in diversity.
+    """What complements bring: one item left out of each bundle, looked for as in diversity.
 
     Returns:
         For each strength: whether the answer has the item, and the share of the answer that is

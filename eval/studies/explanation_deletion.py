@@ -91,7 +91,7 @@ def _others(
 def _sufficiency(
     explainer: Explainer, spot: ExplanationTarget, walks: Sequence[NodePath]
 ) -> dict[str, float]:
-    """What is left of the score where the graph has the paths' edges alone, of what the whole graph adds to it."""
+    """What is left, with the paths' edges alone, of what the whole graph adds to the score."""
     graph, kept = explainer.graph, [explainer.segmenter.cut(walk) for walk in walks]
     nothing = {key[1]: np.arange(len(edge)) for key, edge in graph.edges.items()}
     only = dict(nothing)

@@ -41,7 +41,7 @@ class TrainingFacts:
         return found
 
     def qualities(self, made: Explanation, spot: ExplanationTarget) -> dict[str, float]:
-        """LIR, SEP and ETD as in Balloccu et al. 2022, and how unlike the paths' inner nodes are."""
+        """LIR, SEP and ETD (Balloccu et al., 2022), and how unlike the paths' inner nodes are."""
         graph = self.explainer.graph
         recent, popular = [], []
         times = graph.events.time[
@@ -95,7 +95,7 @@ class TrainingFacts:
 
 
 def smoothed_rank(values: FloatArray, at: float) -> float:
-    """Where a value stands among all, 0..1, by the exponentially weighted moving average of the values in order."""
+    """Where a value stands among all, 0..1, by the moving average of the values in order."""
     ordered = np.unique(values[~np.isnan(values)])
     average, found = np.empty(len(ordered)), ordered[0]
     for n, value in enumerate(ordered):

@@ -30,11 +30,13 @@ class Measurements:
     )  # (gradient's guess, by occlusion)
 
     def add(self, **values: float) -> None:
+        """One explanation's values by name."""
         for name, value in values.items():
             self.values.setdefault(name, []).append(value)
 
 
 def summary(found: Measurements, queries: int) -> dict[str, Any]:
+    """Plain values for JSON: shares, means with intervals, and seconds."""
     groups = np.array(found.groups, np.int64)
     values = {name: np.array(v) for name, v in found.values.items()}
     covered = np.array(found.covered, bool).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""Explanations measured: are the paths there, do they carry the score, and how long does one take?"""
+"""Explanations measured: do paths exist, do they carry the score, how long do they take?"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def measure(
     seed: int = 0,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Explain items of answers to some queries: are their paths there, do they carry the score, how long does one take.
+    """Explain items of answers: do paths exist, do they carry the score, how long do they take.
 
     What is measured, and how fairly, is told by eval.bench.explanation_tables.PROTOCOL.
     "places lost" are ranks.
@@ -114,7 +114,7 @@ def _since(began: tuple[float, float]) -> tuple[float, float]:
 def held_queries(
     recommender: Ranker, run: Path, which: str = "test"
 ) -> dict[str, QueryBatch]:
-    """By task of its recipe, the queries about what the run held out for the test, or with "valid" for validation."""
+    """By task, the queries about what the run held out for "test" or "valid"."""
     recipe = recipes.build(
         Recipe,
         json.loads((run / "recipe.json").read_text(encoding="utf-8")),
