@@ -2,7 +2,7 @@
 
 python benchmarks/build_speed.py [--items N] [--queries N] [--threads N]
 
-The catalogue is made up (baskets, brands, kinds, prices, titles), the weights are random, the
+The catalogue is synthetic (baskets, brands, kinds, prices, titles), the weights are random, the
 language model is the
 shipped one: times do not depend on what a model has learned.
 """
@@ -53,7 +53,7 @@ SCHEMA = GraphSchema(
 
 
 def catalogue(items: int) -> Tables:
-    """A made-up shop; popular items are few, as in real ones."""
+    """A synthetic shop; popular items are few, as in real ones."""
     rng = np.random.default_rng(0)
     words = np.array(
         [

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import networkx as nx
 import numpy as np
 
-from eval.studies.explanations import held_asks, named, warmed
+from eval.studies.explanations import held_queries, named, warmed
 from fusion.explain.explainer import Explainer
 from fusion.query import Query
 from fusion.recommender import Recommender
@@ -54,7 +54,7 @@ def drawn(
         found["users"] = [
             Query(graph.vocabs[graph.user].key(row)) for row in rows.tolist()
         ]
-    for task, held in held_asks(recommender, folder).items():
+    for task, held in held_queries(recommender, folder).items():
         rows = rng.choice(len(held), min(queries, len(held)), replace=False)
         found[task] = [named(recommender, held, int(row)) for row in rows]
     return found
@@ -113,7 +113,7 @@ def measured(
         )
         if name in seconds
     }
-    return {"asks": len(queries), "seconds": report, "ratios": ratios}
+    return {"queries": len(queries), "seconds": report, "ratios": ratios}
 
 
 def main() -> None:

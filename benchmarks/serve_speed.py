@@ -1,11 +1,11 @@
-"""How fast asks are answered over loopback, beside a FastAPI that says hello and beside the same query on implicit.
+"""How fast queries are answered over loopback, beside a FastAPI that says hello and beside the same query on implicit.
 
     python benchmarks/serve_speed.py runs/<id> --rate 50 --seconds 20
     python benchmarks/serve_speed.py --items 100000 --rate 25 --onnx
 
 Each server is a process of its own with one worker. Requests are sent at fixed moments,
 whether those before were answered or not, and timed from the moment they were due, so that
-waiting counts. With --items the run is made up (random weights, the shipped language model):
+waiting counts. With --items the run is synthetic (random weights, the shipped language model):
 times do not depend on what a model has learned.
 """
 
@@ -87,7 +87,7 @@ def synthetic(items: int, folder: Path) -> str:
     from fusion.runs.folder import finished, new_run
     from kg.config import load
 
-    with new_run(folder, "made-up") as run:
+    with new_run(folder, "synthetic") as run:
         artifacts.save(
             untrained(catalogue(items)),
             load(Recipe, ROOT / "fusion" / "recipes" / "demo.toml"),

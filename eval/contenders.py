@@ -1,4 +1,4 @@
-"""Who a benchmark holds the hybrid against beside its parts: the suite's baselines, and the rivals that fit."""
+"""The baselines of a benchmark: the suite's, and others that fit the data."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from eval.baselines.neighbours import DecayedItemKNN, Histories, Transitions, UserKNN
-from eval.baselines.neural import LightGCN, SASRec
+from eval.baselines.extra import MissingExtraError
+from eval.baselines.histories import Histories
+from eval.baselines.lambdarank import LightGBMRanker
+from eval.baselines.lightgcn import LightGCN
+from eval.baselines.neighbours import UserKNN
 from eval.baselines.packaged import (
     ALS,
     BM25,
     BPR,
-    LightGBMRanker,
-    MissingExtraError,
 )
+from eval.baselines.sasrec import SASRec
+from eval.baselines.sequential import DecayedItemKNN, Transitions
 from eval.baselines.text import LexicalMatch, RankFusion, ScoreFusion, UntunedEncoder
 from eval.measure.protocol import Scorer
 from eval.suite import Make, baselines, best, boosted, first_queries
@@ -23,7 +26,7 @@ from fusion.preparation import Prepared
 from kg.errors import InputError
 from kg.graph import Graph
 
-RIVALS = (
+BASELINES = (
     "UserKNN",
     "ItemKNN, decay",
     "transitions",
@@ -43,23 +46,23 @@ _SHARES = (0.5, 0.8, 0.9)  # of vectors beside BM25
 Found = tuple[dict[str, Scorer], dict[str, str]]
 
 
-def contenders(
+def all_baselines(
     prepared: Prepared,
     recipe: Recipe,
-    names: Sequence[str] = RIVALS,
+    names: Sequence[str] = BASELINES,
     quick: bool = False,
     progress: bool = True,
 ) -> Found:
-    """The baselines and the rivals; by name, and by name why one was left out.
+    """The suite's baselines and the others; by name, and by name why one was left out.
 
-    Where nobody ever took anything, only what reads words has something to say; there the
+    Without any event, only what reads words has something to say; there the
     hybrid's own BM25 score stands beside it.
     """
     found: dict[str, Scorer] = baselines(prepared, recipe, progress)
     texts = prepared.split.train.texts(prepared.graph.item)
     if not len(prepared.graph.events):
         found[LexicalMatch.name] = LexicalMatch(prepared.graph, texts)
-    more, left_out = rivals(prepared, recipe, names, quick, progress)
+    more, left_out = further_baselines(prepared, recipe, names, quick, progress)
     found |= more
     words, vectors = found.get(BM25.name), found.get(UntunedEncoder.name)
     if words and isinstance(vectors, UntunedEncoder):
@@ -84,31 +87,31 @@ def _weighted(
     )
 
 
-def rivals(
+def further_baselines(
     prepared: Prepared,
     recipe: Recipe,
-    names: Sequence[str] = RIVALS,
+    names: Sequence[str] = BASELINES,
     quick: bool = False,
     progress: bool = True,
 ) -> Found:
-    """The rivals that fit; what they have to choose is chosen on the validation asks of the first task.
+    """The baselines that fit, chosen on the validation queries of the first task.
 
     Args:
-        prepared: The training graph and the folds' asks.
+        prepared: The training graph and the folds' queries.
         recipe: Its seed, its candidates, and how much of validation is looked at.
-        names: Which of RIVALS.
-        quick: Train the neural rivals for one epoch only.
+        names: Which of BASELINES.
+        quick: Train the neural baselines for one epoch only.
         progress: Whether to draw bars.
 
     Returns:
-        Scorers by name; and by name why a rival was left out.
+        Scorers by name; and by name why a baseline was left out.
 
     Raises:
-        ValueError: There is no such rival.
+        ValueError: There is no such baseline.
     """
-    if unknown := set(names) - set(RIVALS):
+    if unknown := set(names) - set(BASELINES):
         raise InputError(
-            f"there is no rival {min(unknown)!r}; there are {', '.join(RIVALS)}"
+            f"there is no baseline {min(unknown)!r}; there are {', '.join(BASELINES)}"
         )
     found: dict[str, Scorer] = {}
     left_out = {}
@@ -146,7 +149,7 @@ def _unfit(prepared: Prepared, name: str) -> str:
     if name not in {"ItemKNN, decay", "transitions", "SASRec"}:
         return ""
     histories = Histories(prepared.graph)
-    return "" if histories.age.any() else "no user took things at two times"
+    return "" if histories.age.any() else "no user interacted at two times"
 
 
 def _choices(

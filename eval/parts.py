@@ -31,8 +31,8 @@ RECIPES = Path(fusion.__file__).parent / "recipes"
 PARTS: dict[str, Part] = {
     "text": {"text": True, "graph": False, "paths": False, "bm25": False},
     "graph": {"text": False, "graph": True, "paths": False, "bm25": False},
-    "counted paths": {"text": False, "graph": False, "paths": True, "bm25": False},
-    "counts and word match": {
+    "metapath counts": {"text": False, "graph": False, "paths": True, "bm25": False},
+    "counts and BM25": {
         "text": False,
         "graph": False,
         "paths": True,
@@ -69,7 +69,7 @@ def train_parts(
 ) -> dict[str, Recommender]:
     """By the name in the tables, each part trained alone by the same queries and schedule.
 
-    Where nobody ever took anything there is nothing to count but the BM25 score.
+    Without any event there is nothing to count but the BM25 score.
     """
     found = {}
     texts = prepared.texts.of_type(prepared.graph.item)

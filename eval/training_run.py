@@ -19,7 +19,7 @@ from lightning.fabric import Fabric
 
 from eval.comparison import COMPARISON, full_reports, short_reports
 from eval.examples import worked_queries
-from eval.leakage import audit
+from eval.leakage.audit import audit
 from eval.measure.report import Report
 from eval.parts import PARTS, load_recipe
 from eval.recipe_store import read_graph, sizes, store_path

@@ -27,8 +27,8 @@ ROOT = Path(__file__).parents[1]
 PARTS = [
     "text alone",
     "graph alone",
-    "counted paths alone",
-    "counts and word match alone",
+    "metapath counts alone",
+    "counts and BM25 alone",
 ]
 
 

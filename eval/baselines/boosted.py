@@ -1,4 +1,4 @@
-"""The strongest baseline: a gradient-boosted ranker over metapath features, an afternoon's work."""
+"""The baseline to beat: a gradient-boosted ranker over counted features."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BATCH = 256
 
 
 class BoostedRanker:
-    """Pointwise boosted trees over the features of (query, candidate); what is no candidate comes last.
+    """Pointwise boosted trees over features of (query, candidate); all other items come last.
 
     Ke et al., LightGBM, 2017, in scikit-learn's histogram form.
 
@@ -55,7 +55,7 @@ class BoostedRanker:
         )
 
     def fit(self, queries: QueryBatch, progress: bool = True) -> Self:
-        """Learn from training queries; those none of whose targets is a candidate are left out, never added by hand.
+        """Learn from training queries; those none of whose targets is a candidate are left out.
 
         Raises:
             InputError: No query has a target among its candidates, or the candidates have wrong
@@ -167,7 +167,8 @@ class BoostedRanker:
             or features.ndim != 3
         ):
             raise InputError(
-                f"{self.name}: candidates {rows.shape} with features {features.shape} for {len(queries)} queries; "
+                f"{self.name}: candidates {rows.shape} with features "
+                f"{features.shape} for {len(queries)} queries; "
                 "(B, C) and (B, C, F) wanted"
             )
         return rows, features

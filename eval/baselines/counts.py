@@ -1,4 +1,4 @@
-"""What counting alone achieves: popularity, own frequency, ItemKNN and EASE, from the training graph.
+"""What counting alone achieves: popularity, own frequency, ItemKNN and EASE.
 
 What a baseline knows nothing about comes last, in the order of popularity; so does everything
 where a query has no user, items or words that the training graph knows.
@@ -21,7 +21,7 @@ from kg.tables import FloatArray, IntArray
 
 FloatScores = npt.NDArray[np.float32]
 _log = logging.getLogger(__name__)
-_BLOCK = 1024  # rows of an item-item matrix made together
+BLOCK = 1024  # rows of a sparse product made together
 
 
 class Counts:
@@ -50,7 +50,7 @@ class Counts:
         self.baskets = _binary(whole) if bundled.any() else self.history
 
     def by_user(self, weight: FloatArray) -> Any:
-        """(U + 1, I) csr of each user's summed event weights, weight (E,); the last row is empty."""
+        """(U + 1, I) csr of each user's summed event weights (E,); the last row is empty."""
         events, user = self.graph.events, self.graph.user
         users = self.graph.size(user) if user else 0
         known = events.user >= 0
@@ -60,7 +60,7 @@ class Counts:
         )
 
     def at_hand(self, queries: QueryBatch) -> Any:
-        """(B, I) csr of 0 and 1: the items of each query, in arrays of its own, so that it may be changed."""
+        """(B, I) csr of 0 and 1: the items of each query, in arrays of its own."""
         parts = (
             np.ones(len(queries.context.rows), np.float32),
             queries.context.rows,
@@ -84,7 +84,7 @@ class Counts:
         )
 
     def then_popular(self, scores: FloatScores) -> FloatScores:
-        """Non-negative scores (B, I), changed in place: ties, those at zero above all, in the order of popularity.
+        """Non-negative scores (B, I), changed in place: ties in the order of popularity.
 
         A thousandth of the row's least positive score is shared out, so only what all but ties
         changes places.
@@ -144,7 +144,7 @@ class UserFrequency:
 
 
 class ItemKNN:
-    """The cosine of the items' baskets or takers, summed over the query's items, or over the user's history without any.
+    """The cosine of the items' baskets or users, summed over the query's items or the history.
 
     Sarwar et al., Item-based collaborative filtering recommendation algorithms, 2001.
 
@@ -165,8 +165,8 @@ class ItemKNN:
         unit = (baskets @ sp.diags_array(length.astype(np.float32))).tocsc()
         across = unit.T.tocsr()
         blocks = [
-            _neighbours(across[start : start + _BLOCK] @ unit, start, neighbours)
-            for start in range(0, self.counts.items, _BLOCK)
+            _neighbours(across[start : start + BLOCK] @ unit, start, neighbours)
+            for start in range(0, self.counts.items, BLOCK)
         ]
         self.similar = sp.vstack(blocks, format="csr")
 
@@ -184,7 +184,7 @@ class EASE:
     `P = (X'X + penalty)^-1`.
     Memory: n x n float32 once, n the items solved for: 1.3 GB and one to two minutes on two
     cores for 17,790.
-    Items never taken need no solving: their weights are zero.
+    Cold items need no solving: their weights are zero.
 
     Args:
         graph: The training graph.
@@ -249,7 +249,7 @@ def _binary(matrix: Any) -> Any:
 
 
 def _neighbours(block: Any, start: int, most: int) -> Any:
-    """Rows start, start + 1, ... of an item-item matrix, the diagonal gone and the strongest `most`, or all, kept."""
+    """Rows start, ... of an item-item matrix, without the diagonal, the strongest `most` kept."""
     block = block.tocsr()
     rows = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))
     block.data[block.indices == rows + start] = 0

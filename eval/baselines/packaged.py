@@ -1,4 +1,4 @@
-"""Baselines that other packages bring, those of the `benchmark` extra: BM25, ALS, BPR and LightGBM's LambdaRank.
+"""Baselines that other packages bring, those of the `benchmark` extra: BM25, ALS and BPR.
 
 Popularity breaks ties, and what a baseline knows nothing about comes last, in the order of
 popularity.
@@ -6,18 +6,16 @@ popularity.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.feature_extraction.text import CountVectorizer
 from threadpoolctl import threadpool_limits
 
-from eval.baselines.boosted import BoostedRanker, Candidates
 from eval.baselines.counts import Counts, FloatScores
+from eval.baselines.extra import extra
 from eval.baselines.neighbours import Factored
 from eval.baselines.text import given
 from fusion.query_batch import QueryBatch
@@ -26,27 +24,8 @@ from kg.graph import Graph
 from kg.tables import IntArray
 
 
-class MissingExtraError(InputError):
-    """A package that only the `benchmark` extra brings is not installed."""
-
-
-@contextmanager
-def extra() -> Iterator[None]:
-    """Around the import of a package that only the `benchmark` extra brings.
-
-    Raises:
-        MissingExtraError: It is not there; the message says how to install it.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{error}: this baseline needs `pip install 'trousseau[benchmark]'`"
-        ) from error
-
-
 class BM25:
-    """The query's words and the texts of its items as a query to the items' texts, by the package bm25s.
+    """The query's words and its items' texts against the items' texts, by the package bm25s.
 
     Where a query has neither, the texts of the user's history are the query.
     Robertson and Zaragoza, The probabilistic relevance framework: BM25 and beyond, 2009;
@@ -110,7 +89,7 @@ class BM25:
 
 
 class ALS(Factored):
-    """Factors by alternating least squares, by the package implicit; an query's items are folded in as one more user.
+    """Factors by the package implicit; a query's items are folded in as one more user.
 
     Hu, Koren and Volinsky, Collaborative filtering for implicit feedback datasets, 2008. Where
     a query has no items, its user's own factors are asked.
@@ -225,78 +204,13 @@ class BPR(Factored):
         return mean
 
 
-class LightGBMRanker(BoostedRanker):
-    """LambdaRank over the features of (ask, candidate): BoostedRanker with a listwise loss, a query a group.
-
-    Burges, From RankNet to LambdaRank to LambdaMART, 2010; Ke et al., LightGBM, 2017.
-
-    Args:
-        candidates: A query batch to distinct item rows (B, C), padded with -1, and their
-            features (B, C, F).
-        items: How many the catalogue has (I).
-        negatives: Wrong candidates drawn for each training query.
-        trees: Boosting rounds; fewer can be kept afterwards.
-        seed: Of the draw and of the trees.
-
-    Raises:
-        MissingExtraError: The extra is not installed.
-    """
-
-    name = "LightGBM ranker"
-
-    def __init__(
-        self,
-        candidates: Candidates,
-        items: int,
-        negatives: int = 100,
-        trees: int = 300,
-        seed: int = 0,
-    ) -> None:
-        with extra():
-            import lightgbm
-        super().__init__(candidates, items, negatives, trees, seed)
-        self.lightgbm = lightgbm
-
-    def _learn(
-        self,
-        features: list[npt.NDArray[np.float32]],
-        labels: list[npt.NDArray[np.bool_]],
-        sizes: IntArray,
-    ) -> None:
-        settings = {
-            "objective": "lambdarank",
-            "lambdarank_truncation_level": 20,
-            "num_leaves": 31,
-            "learning_rate": 0.05,
-            "min_child_samples": 50,
-            "seed": self.seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "verbosity": -1,
-        }
-        data = self.lightgbm.Dataset(
-            features,
-            np.concatenate(labels).astype(np.float32),
-            group=sizes,
-            params=settings,
-        )
-        self.booster = self.lightgbm.train(settings, data, self.trees)
-
-    def _predictions(
-        self, features: npt.NDArray[np.float32], choices: Sequence[int]
-    ) -> Iterator[npt.NDArray[np.float32]]:
-        for trees in choices:
-            scores = self.booster.predict(features, num_iteration=trees)
-            yield np.asarray(scores, np.float32)
-
-
-def _fit(name: str, model: Any, taken: Any) -> None:
-    if not taken.nnz:
+def _fit(name: str, model: Any, interacted: Any) -> None:
+    if not interacted.nnz:
         raise InputError(f"{name}: no event has a user")
     with threadpool_limits(
         1, "blas"
     ):  # the package warns of more, which contend with its own
-        model.fit(_csr(taken), show_progress=False)
+        model.fit(_csr(interacted), show_progress=False)
 
 
 def _csr(matrix: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What words alone achieve, with nothing trained: TF-IDF, and a text encoder as it was downloaded."""
+"""What words alone achieve, with nothing trained: TF-IDF, and an untuned encoder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kg.graph import Graph
 
 
 class TfIdf:
-    """The query's items' vectors and its words, summed, against every item; the user's history where it has neither.
+    """The vectors of the query's items and words, or the user's history, against every item.
 
     Salton and Buckley, Term-weighting approaches in automatic text retrieval, 1988.
 
@@ -115,7 +115,7 @@ class UntunedEncoder:
 
 
 class RankFusion:
-    """Several rankings as one, by the sum of 1 / (K + place): how search engines join words and vectors, untuned.
+    """Several rankings as one, by the sum of 1 / (K + place): reciprocal rank fusion.
 
     Cormack, Clarke and Büttcher, Reciprocal rank fusion outperforms Condorcet and individual
     rank learning methods, 2009. Equal scores share their mean place.
@@ -175,7 +175,7 @@ def _counts(name: str, graph: Graph, given: int) -> Counts:
 
 
 def given(counts: Counts, queries: QueryBatch) -> Any:
-    """(B, I) csr of the query's items, or of the user's history where it has neither items nor words."""
+    """(B, I) csr of the query's items, or of the history where it has neither items nor words."""
     blank = (queries.context.lengths == 0) & np.array(
         [not text.strip() for text in queries.texts], bool
     )

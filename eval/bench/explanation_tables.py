@@ -1,4 +1,4 @@
-"""The tables of docs/explanations.md, written from benchmarks/results/explanations.json."""
+"""The tables of explanations, written from benchmarks/results/explanations.json."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Any
 
 Result = Mapping[str, Any]
 PROTOCOL = (
-    "Held-out asks are drawn by the seed; the first ten items of each answer are explained without support, one of "
-    "them, drawn at random, with it. Deletion takes a path out of the graph, with all that differ from it in bundles "
-    "and other people alone, and scores the item again. The blind path is chosen by hubs and hops, before anything is"
-    " measured, with those from what words are taken to mean after all others: it is the fair test. The best path is "
-    "chosen by this very measure among ten, so that it loses more than a random one even where paths mean nothing; it"
-    " says how much the path that is shown carries, and is no evidence that choosing works. Each is held against one "
-    "other path at random, of the same node and edge types or, where there is none, of the same length from the same "
-    "type of node; the two are told apart, and each difference is paired, with a 95 % bootstrap interval over groups "
-    "of asks. Sufficiency is what is left where the graph has the paths alone, of what the whole graph adds to the "
+    "Held-out queries are drawn by the seed; the first ten items of each answer are "
+    "explained without support, one of them, drawn at random, with it. Deletion "
+    "takes a path out of the graph, with all that differ from it in bundles and "
+    "other people alone, and scores the item again. The blind path is chosen by hubs "
+    "and hops, before anything is measured, with those from what words are taken to "
+    "mean after all others: it is the fair test. The best path is chosen by this "
+    "very measure among ten, so that it loses more than a random one even where "
+    "paths mean nothing; it says how much the path that is shown carries, and is no "
+    "evidence that choosing works. Each is held against one other path at random, of "
+    "the same node and edge types or, where there is none, of the same length from "
+    "the same type of node; the two are told apart, and each difference is paired, "
+    "with a 95 % bootstrap interval over groups of queries. Sufficiency is what is "
+    "left where the graph has the paths alone, of what the whole graph adds to the "
     "score. LIR, SEP and ETD: Balloccu et al., SIGIR 2022."
 )
 SLICES = ("of its kind", "of its length and source")
@@ -39,7 +43,7 @@ def explained(folder: Path) -> str:
         for task, report in run["tasks"].items():
             lines += [
                 "",
-                f"**{task}**: {report['asks']:,} asks, {report['paths']:,} paths",
+                f"**{task}**: {report['queries']:,} queries, {report['paths']:,} paths",
                 "",
                 *_facts(report),
             ]
@@ -94,7 +98,8 @@ def _facts(report: Result) -> list[str]:
 
 def _deletion(report: Result) -> list[str]:
     lines = [
-        "| taken out | against | pairs | score lost | random's | difference | places lost | difference |",
+        "| taken out | against | pairs | score lost | random's | difference | "
+        "places lost | difference |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, title in (
@@ -105,7 +110,8 @@ def _deletion(report: Result) -> list[str]:
         if figures is None:
             continue
         lines.append(
-            f"| {title} | all | {figures['score lost']['of']:,} | {_mean(figures['score lost'])} | | | "
+            f"| {title} | all | {figures['score lost']['of']:,} | "
+            f"{_mean(figures['score lost'])} | | | "
             f"{_mean(figures['places lost'], 1)} | |"
         )
         for part in SLICES:
@@ -116,7 +122,8 @@ def _deletion(report: Result) -> list[str]:
             ]
             cells += [_mean(found[w], 1) for w in ("places lost", "difference, places")]
             lines.append(
-                f"| {title} | random {part} | {found['difference, score']['of']:,} | {' | '.join(cells)} |"
+                f"| {title} | random {part} | {found['difference, score']['of']:,} | "
+                f"{' | '.join(cells)} |"
             )
     return lines
 

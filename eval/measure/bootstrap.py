@@ -1,4 +1,4 @@
-"""Percentile bootstrap over whole groups: asks of one user are no independent evidence, so users are redrawn."""
+"""Percentile bootstrap over whole groups: users are redrawn, not their queries."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CELLS = 1 << 21  # weights held at once: 16 MiB
 
 
 class Interval(NamedTuple):
-    """A mean and the interval it lies in; low and high are NaN where one group alone says nothing of the spread."""
+    """A mean and its interval; low and high are NaN where there is one group alone."""
 
     mean: float
     low: float
@@ -56,7 +56,8 @@ def intervals(
     """
     if values.ndim != 2 or not len(values) or groups.shape != (len(values),):
         raise InputError(
-            f"values of shape {values.shape} and groups of {groups.shape}; (asks, metrics) and (asks,) wanted"
+            f"values of shape {values.shape} and groups of {groups.shape}; (queries, "
+            f"metrics) and (queries,) wanted"
         )
     if draws < 1 or not 0 < level < 1:
         raise InputError(
@@ -65,7 +66,8 @@ def intervals(
     bad = np.isnan(values).any(axis=1)
     if bad.any():
         raise InputError(
-            f"{bad.sum()} of {len(values)} values are NaN, the first of ask {bad.argmax()}; leave such asks out"
+            f"{bad.sum()} of {len(values)} values are NaN, the first of query "
+            f"{bad.argmax()}; leave such queries out"
         )
     _, group = np.unique(groups, return_inverse=True)
     count = np.bincount(group)
@@ -116,7 +118,7 @@ def paired_interval(
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
-    """The mean of a - b, both (B,) over the same asks, and its interval; see intervals."""
+    """The mean of a - b, both (B,) over the same queries, and its interval; see intervals."""
     if a.shape != b.shape:
         raise InputError(f"{a.shape} values cannot be paired with {b.shape}")
     return mean_interval(a - b, groups, draws, seed, level)

@@ -1,4 +1,4 @@
-"""Search as people judged it: graded NDCG of words against all items, what nobody judged counted as useless."""
+"""Search as people judged it: graded NDCG over all items, unjudged ones counted as useless."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Judged:
     """Q queries and people's grades of items.
 
     Attributes:
-        asks: Q asks of words alone; targets are the items graded above 0.
+        queries: Q queries of words alone; targets are the items graded above 0.
         grades: (T,) of the targets, above 0, in the order of queries.targets.rows.
         judged: Q lists of the rows of all judged items, those graded 0 included.
     """
@@ -36,7 +36,7 @@ class Judged:
 
     @classmethod
     def of(cls, table: pa.Table, items: Vocab) -> Self:
-        """From columns query, item (id) and rating (0 useless, higher better); queries in alphabetical order.
+        """From columns query, item (id) and rating (0 useless); queries in alphabetical order.
 
         Queries of which no item is graded above 0 are left out: nothing can be found.
 
@@ -47,7 +47,8 @@ class Judged:
         rows = items.rows(table["item"])
         if (rows < 0).any():
             raise DataError(
-                f"judgments: item {table['item'][int(rows.argmin())].as_py()!r} is not in the catalogue"
+                f"judgments: item {table['item'][int(rows.argmin())].as_py()!r} is "
+                f"not in the catalogue"
             )
         phrases, owner = np.unique(
             np.array(table["query"].to_pylist(), object), return_inverse=True
@@ -88,7 +89,7 @@ def search_ndcg(
     batch: int = 64,
     progress: bool = True,
 ) -> Mapping[str, FloatArray]:
-    """NDCG@k of each query, ready for the paired bootstrap with `judged.asks.groups`.
+    """NDCG@k of each query, ready for the paired bootstrap with `judged.queries.groups`.
 
     Gain `2^grade - 1`, discount `1 / log2(rank + 1)`, ideal over all judged items of the
     query. Ties get the mid-rank, as in `fusion.ranking.metrics`.

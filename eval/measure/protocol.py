@@ -1,4 +1,4 @@
-"""The one way anything here is measured: full catalogue, the query's own items masked, mid-ranks for ties."""
+"""The one way anything here is measured: full catalogue, own items excluded, mid-ranks."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def evaluate(
 
     Args:
         scorers: By the name in the tables.
-        asks: B asks with at least one target each.
+        queries: B queries with at least one target each.
         items: How many the catalogue has (I).
         ks: The cut-offs.
         batch: Asks scored at a time; the memory is a few times batch x items x 4 bytes.
@@ -86,16 +86,20 @@ def evaluate(
     """
     if not len(queries) or not ks or min(ks) < 1 or batch < 1:
         raise InputError(
-            f"cannot evaluate {len(queries)} asks at ks={tuple(ks)} in batches of {batch}"
+            f"cannot evaluate {len(queries)} queries at ks={tuple(ks)} in batches of {batch}"
         )
     check_targets(queries.targets, queries.excluded, items)
     if not queries.targets.lengths.all():
-        raise InputError(f"ask {queries.targets.lengths.argmin()} has no target")
+        raise InputError(f"query {queries.targets.lengths.argmin()} has no target")
     values, seconds = {}, {}
     for name, scorer in scorers.items():
         found, spent = [], 0.0
         bar = tqdm(
-            total=len(queries), desc=name, unit="ask", leave=False, disable=not progress
+            total=len(queries),
+            desc=name,
+            unit="query",
+            leave=False,
+            disable=not progress,
         )
         for number, some in enumerate(queries.batches(batch)):
             start = time.perf_counter()
@@ -109,7 +113,7 @@ def evaluate(
                 found.append(ranks(scores, some.targets, some.excluded))
             except DataError as error:
                 raise DataError(
-                    f"scorer {name!r}, batch from ask {number * batch}: {error}"
+                    f"scorer {name!r}, batch from query {number * batch}: {error}"
                 ) from None
             bar.update(len(some))
         bar.close()

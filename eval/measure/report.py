@@ -20,8 +20,8 @@ class Row:
 
     Attributes:
         name: The scorer.
-        values: By metric, the mean over asks.
-        behind: By metric, the first scorer minus this one, paired ask by ask; empty for the first.
+        values: By metric, the mean over queries.
+        behind: By metric, the first scorer minus this one, paired by query; empty for the first.
         seconds: Spent scoring all queries.
     """
 
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Block:
-    """Rows over the same asks: all of them, or a named slice."""
+    """Rows over the same queries: all of them, or a named slice."""
 
     name: str
     queries: int
@@ -83,14 +83,14 @@ class Report:
         return "\n".join([*lines, self._legend().replace("*", r"\*")])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; an end of an interval is None where one group alone says nothing of the spread."""
+        """Plain values; an end of an interval is None where there is one group alone."""
         return {
             "title": self.title,
             "level": self.level,
             "blocks": [
                 {
                     "name": block.name,
-                    "asks": block.queries,
+                    "queries": block.queries,
                     "groups": block.groups,
                     "rows": [
                         {
@@ -148,7 +148,7 @@ def make_report(
     seed: int = 0,
     level: float = 0.95,
 ) -> Report:
-    """The means with their intervals, and how far the first scorer is ahead of each other, paired ask by ask.
+    """The means with their intervals, and how far the first scorer is ahead, paired by query.
 
     Args:
         title: What was measured on.
@@ -170,13 +170,14 @@ def make_report(
         missing = set(metrics) - set(measured)
         if missing:
             raise InputError(
-                f"{title}: {name} has no {', '.join(sorted(missing))}; there are {', '.join(measured)}"
+                f"{title}: {name} has no {', '.join(sorted(missing))}; there are "
+                f"{', '.join(measured)}"
             )
     chosen = {"all": np.ones(len(scores), bool)}
     for name, some in (slices or {}).items():
         if some.shape != (len(scores),):
             raise InputError(
-                f"{title}: slice {name!r} has shape {some.shape} for {len(scores)} asks"
+                f"{title}: slice {name!r} has shape {some.shape} for {len(scores)} queries"
             )
         chosen |= {name: some} if some.any() and not some.all() else {}
     blocks = (
@@ -223,7 +224,7 @@ def _block(
 
 
 def _caption(block: Block) -> str:
-    return f"{block.name}: {block.queries:,} asks in {block.groups:,} groups"
+    return f"{block.name}: {block.queries:,} queries in {block.groups:,} groups"
 
 
 def _mean(value: Interval) -> str:

@@ -1,8 +1,7 @@
-"""python -m eval combinations: everything there is to measure about whole combinations, for trained runs."""
+"""Everything there is to measure about whole bundles, for a trained run."""
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from eval.bench.tables import RESULTS, update
 from eval.measure.protocol import Scores
 from eval.measure.report import make_report
 from eval.studies.bundles import LARGEST, Bench, held_bundles
@@ -20,37 +18,16 @@ from fusion.recommender import Recommender
 from fusion.runs.folder import environment
 
 PROTOCOL = (
-    f"Held-out bundles of 2 to {LARGEST} items that the run has not seen. build: all items of one, from its intent or "
-    "from one item at random and its owner; the number of items is given, and with slots the category of each, too; "
-    "greedy is the model's own ranking, read off from the top. judge: real ones against three each whose every item is "
-    "exchanged for another of its category, sold in training if it was. blanks: one item among four of its category, "
-    "likewise. rank: each among all, for its intent or its owner. diversity and complements: one item of each is left "
-    "out and looked for among ten; every strength is shown, none was chosen here."
+    f"Held-out bundles of 2 to {LARGEST} items that the run has not seen. build: all "
+    f"items of one, from its intent or "
+    "from one item at random and its owner; the number of items is given, and with "
+    "slots the category of each, too; greedy is the model's own ranking, read off "
+    "from the top. judge: real ones against three each whose every item is exchanged "
+    "for another of its category, sold in training if it was. blanks: one item among "
+    "four of its category, likewise. rank: each among all, for its intent or its "
+    "owner. diversity and complements: one item of each is left out and looked for "
+    "among ten; every strength is shown, none was chosen here."
 )
-
-
-def combinations(options: argparse.Namespace) -> int:
-    """Measure built, judged, completed and ranked combinations on the held-out bundles of trained runs."""
-    for folder in options.runs:
-        found = measure(
-            Path(folder), options.split, options.limit, options.draws, not options.quiet
-        )
-        file = Path(options.out) / "combinations.json"
-        before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-        name = found["recipe"] + (
-            "" if options.split == "test" else f", {options.split}"
-        )
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(
-            json.dumps({**before, name: found}, indent=1, ensure_ascii=False) + "\n",
-            encoding="utf-8",
-        )
-        print(text(name, found))
-        print(f"saved    {file}")
-    # The document's tables are of the project's own results; another folder is somebody's try.
-    if Path(options.out).resolve() == RESULTS:
-        update()
-    return 0
 
 
 def measure(
@@ -96,7 +73,7 @@ def measure(
         keep(
             "complements",
             scores,
-            {"the item is of another category": cross, "of one at hand": ~cross},
+            {"the item is of another category": cross, "of a context item's": ~cross},
         )
     made = environment()
     return {
@@ -107,7 +84,8 @@ def measure(
         "protocol": PROTOCOL,
         "tables": tables,
         "AUC": auc,
-        "command": f"python -m eval combinations runs/{run.name} --split {split} --limit {limit} --draws {draws}",
+        "command": f"python -m eval combinations runs/{run.name} --split {split} "
+        f"--limit {limit} --draws {draws}",
         "machine": {
             "cpus": made["cpu_count"],
             "python": made["python"],
@@ -121,7 +99,7 @@ def text(name: str, found: Mapping[str, Any]) -> str:
     lines = [f"{name}: {found['bundles']} bundles of {found['items']} items"]
     for title, report in found["tables"].items():
         for block in report["blocks"]:
-            lines.append(f"\n{title}, {block['name']}, {block['asks']} bundles")
+            lines.append(f"\n{title}, {block['name']}, {block['queries']} bundles")
             for row in block["rows"]:
                 cells = "  ".join(
                     f"{m} {v['mean']:.4f}" for m, v in row["values"].items()
@@ -131,33 +109,3 @@ def text(name: str, found: Mapping[str, Any]) -> str:
                 )
                 lines.append(f"  {row['name']:16} {cells}{extra}")
     return "\n".join(lines)
-
-
-def arguments(command: argparse.ArgumentParser) -> None:
-    """Declare."""
-    command.add_argument(
-        "runs", nargs="+", metavar="RUN", help="run folders, as train.py writes them"
-    )
-    command.add_argument(
-        "--split",
-        choices=("test", "valid"),
-        default="test",
-        help="which bundles (default: test)",
-    )
-    command.add_argument(
-        "--limit",
-        type=int,
-        default=500,
-        help="bundles of each, 0 for all (default: 500)",
-    )
-    command.add_argument(
-        "--draws", type=int, default=1000, help="bootstrap samples (default: 1000)"
-    )
-    command.add_argument(
-        "--out",
-        default=str(RESULTS),
-        metavar="DIR",
-        help="where combinations.json goes (default: the project's benchmarks/results)",
-    )
-    command.add_argument("--quiet", action="store_true", help="no progress bars")
-    command.set_defaults(run=combinations)

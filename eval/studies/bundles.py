@@ -1,4 +1,4 @@
-"""Whole held-out bundles, built anew from their intent or from one of their items, beside baselines."""
+"""Whole held-out bundles, built anew from their intent or one item, beside baselines."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Held:
 def held_bundles(
     recommender: Recommender, file: Path, limit: int, seed: int
 ) -> list[Held]:
-    """The bundles of a run's held-out events with 2 to LARGEST items, at most `limit` by a seeded draw.
+    """A run's held-out bundles of 2 to LARGEST items, at most `limit` by a seeded draw.
 
     Raises:
         DataError: There are none.
@@ -86,15 +86,15 @@ class Bench:
     ) -> None:
         self.recommender, self.seed, self.bars = recommender, seed, bars
         graph = recommender.snapshot.graph
-        self.rivals: dict[str, Scorer] = {"co-occurrence": ItemKNN(graph)}
+        self.baselines: dict[str, Scorer] = {"co-occurrence": ItemKNN(graph)}
         texts = recommender.tables.texts(graph.item)
         if any(texts):
-            self.rivals["text similarity"] = TfIdf(graph, texts)
+            self.baselines["text similarity"] = TfIdf(graph, texts)
         self.kind = recommender.facts.kind
         self.codes = self._codes()
 
     def _codes(self) -> IntArray:
-        """(I,) an item's most telling category: of its values with enough items the rarest; -1 for none."""
+        """(I,) an item's category: of its values with enough items the rarest; -1 for none."""
         if not self.kind:
             return np.zeros(len(self.recommender.items), np.int64)
         values = self.recommender.facts.values(self.kind)
@@ -126,19 +126,19 @@ class Bench:
         )
 
     def others(self, query: Query) -> dict[str, FloatArray]:
-        """(I,) scores of the greedy reading of the model, and of the rivals."""
+        """(I,) scores of the greedy reading of the model, and of the baselines."""
         queries = self.recommender.queries([query])
         found = {"greedy": self.recommender.score(queries)[0].astype(float)}
         found |= {
             name: scorer.score(queries)[0].astype(float)
-            for name, scorer in self.rivals.items()
+            for name, scorer in self.baselines.items()
         }
         for score in found.values():
             score[queries.context[0]] = -np.inf
         return found
 
     def build(self, bundles: Sequence[Held], start: str, slots: bool) -> Scores:
-        """Whole held-out bundles from their intent, or from one item and its user, of as many items as they have.
+        """Whole held-out bundles of their own size, from their intent or one item and its user.
 
         Args:
             bundles: What is asked for.

@@ -1,4 +1,4 @@
-"""Bundles judged, filled in and ranked, and what diversity and complements cost and bring, on held-out bundles."""
+"""Held-out bundles judged, filled in and ranked; what diversity and complements bring."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMPLEMENTS = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 def matched(
     bench: Bench, rng: np.random.Generator, row: int, taken: Sequence[int] | IntArray
 ) -> int:
-    """Another item of the category, bought in training if this one was and new if it was not; -1 for none."""
+    """Another item of the category, cold if this one is, else warm; -1 for none."""
     new = ~bench.recommender.snapshot.seen_items.cpu().numpy()
     like = (
         (bench.codes == bench.codes[row]) & (new == new[row]) & (bench.codes[row] >= 0)
@@ -73,7 +73,7 @@ def outfits(bench: Bench, bundles: Sequence[Held]) -> tuple[Scores, dict[str, fl
         }
         found |= {
             name: np.array([coherence(bench, scorer, s) for s in sets])
-            for name, scorer in bench.rivals.items()
+            for name, scorer in bench.baselines.items()
         }
         found["vectors alone"] = np.array([likeness(vectors[s]) for s in sets])
         found["popularity"] = np.array([popular[s].mean() for s in sets])
@@ -90,7 +90,7 @@ def outfits(bench: Bench, bundles: Sequence[Held]) -> tuple[Scores, dict[str, fl
 
 
 def coherence(bench: Bench, scorer: Scorer, rows: IntArray) -> float:
-    """The mean of a rival's scores of each item given the rest."""
+    """The mean of a baseline's scores of each item given the rest."""
     queries = bench.recommender.queries(
         [Query(items=bench.ids(rows[rows != row])) for row in rows]
     )
@@ -99,7 +99,7 @@ def coherence(bench: Bench, scorer: Scorer, rows: IntArray) -> float:
 
 
 def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
-    """Fill in the blank: which of CHOICES items of one category stood in the bundle? One blank a bundle."""
+    """Fill in the blank: which of CHOICES items of one category stood in the bundle?"""
     rng = np.random.default_rng(bench.seed)
     values: dict[str, list[float]] = {}
     groups = []
@@ -119,7 +119,7 @@ def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
         found = {"hybrid": given}
         found |= {
             name: scorer.score(queries)[0, choices].astype(np.float64)
-            for name, scorer in bench.rivals.items()
+            for name, scorer in bench.baselines.items()
         }
         found |= {
             "popularity": popular[choices].astype(float),
@@ -133,7 +133,7 @@ def blanks(bench: Bench, bundles: Sequence[Held]) -> Scores:
 
 
 def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
-    """Each held-out bundle among all of them, new to the model: for its words where it has any, else for its owner."""
+    """Each held-out bundle among all of them, for its words where it has any, else its owner."""
     given = {str(n): bench.ids(one.items) for n, one in enumerate(bundles)}
     values: dict[str, dict[str, list[float]]] = {}
     for n, one in enumerate(bench.bar(bundles, "rank")):
@@ -147,7 +147,7 @@ def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
             ]
         }
         queries = bench.recommender.queries([query])
-        for name, scorer in bench.rivals.items():
+        for name, scorer in bench.baselines.items():
             score = scorer.score(queries)[0].astype(np.float64)
             mean = np.array([score[other.items].mean() for other in bundles])
             found[name] = [str(b) for b in np.argsort(-mean, kind="stable")]
@@ -160,7 +160,7 @@ def ranked(bench: Bench, bundles: Sequence[Held]) -> Scores:
 
 
 def diversity(bench: Bench, bundles: Sequence[Held], k: int = 10) -> Scores:
-    """What unlike items cost: one item left out of each bundle is looked for in the answer for the others.
+    """What unlike items cost: one item of each bundle is looked for in the others' answer.
 
     Returns:
         For each diversity: whether the answer has the item, the mean distance of the answer's
@@ -187,11 +187,11 @@ def diversity(bench: Bench, bundles: Sequence[Held], k: int = 10) -> Scores:
 def complements(
     bench: Bench, bundles: Sequence[Held], k: int = 10
 ) -> tuple[Scores, BoolArray]:
-    """What asking for complements brings: one item left out of each bundle, looked for as in diversity.
+    """What complements bring: one item left out of each bundle, looked for as in diversity.
 
     Returns:
         For each strength: whether the answer has the item, and the share of the answer that is
-        of another category than all at hand; and (B,) whether the item itself is.
+        of another category than all context items; and (B,) whether the item itself is.
     """
     rng = np.random.default_rng(bench.seed)
     values: dict[str, dict[str, list[float]]] = {}

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from eval.__main__ import main
-from eval.leakage import audit, usual
+from eval.leakage.audit import audit, usual
 from fusion.tasks.attribute_search import AttributeSearch
 from fusion.tasks.basket_completion import BasketCompletion
 from kg.graph import build_graph

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from eval.leakage import audit
+from eval.leakage.audit import audit
 from fusion.bundles.seasonality import seasonal
 from fusion.preparation import prepare
 from fusion.ranking.filters import Facts

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eval.baselines.boosted import BoostedRanker
-from eval.baselines.packaged import LightGBMRanker
+from eval.baselines.lambdarank import LightGBMRanker
 from eval.measure.protocol import evaluate
 from fusion.query_batch import QueryBatch, Ragged
 

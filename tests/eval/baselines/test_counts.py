@@ -277,7 +277,7 @@ def test_ease_is_a_ridge_of_each_item_on_the_others(tiny, history):
 
 def test_ease_solves_in_blocks_and_for_the_popular_only(tiny, monkeypatch, caplog):
     whole = EASE(tiny, 2.0)
-    monkeypatch.setattr("eval.baselines.counts._BLOCK", 3)
+    monkeypatch.setattr("eval.baselines.counts.BLOCK", 3)
     np.testing.assert_allclose(EASE(tiny, 2.0).weights, whole.weights, atol=1e-6)
     some = EASE(tiny, 2.0, most=2)
     assert some.solved.tolist() == [0, 1]

@@ -11,14 +11,10 @@ import pyarrow as pa
 import pytest
 
 from eval.baselines.counts import ItemKNN
-from eval.baselines.neighbours import (
-    DecayedItemKNN,
-    Histories,
-    Transitions,
-    UserKNN,
-    unknown_last,
-)
+from eval.baselines.histories import Histories, unknown_last
+from eval.baselines.neighbours import UserKNN
 from eval.baselines.packaged import ALS, BM25, BPR
+from eval.baselines.sequential import DecayedItemKNN, Transitions
 from eval.measure.protocol import evaluate
 from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import Graph, build_graph
@@ -85,7 +81,7 @@ def query(*rows):
 COUNTING: dict[str, Callable[[Graph], Any]] = {
     "user knn": UserKNN,
     "user knn, two": lambda g: UserKNN(g, neighbours=2, shrink=1.0),
-    "user knn, taken": lambda g: UserKNN(g, mean="taken"),
+    "user knn, taken": lambda g: UserKNN(g, mean="interacted"),
     "decay": DecayedItemKNN,
     "transitions": Transitions,
     "together": lambda g: Transitions(g, together=0.5, keep=2),
@@ -223,7 +219,7 @@ def test_over_the_items_taken_alone_equal_counts_say_nothing():
         "uvx",
         "abcd",
     )
-    taken = UserKNN(graph, mean="taken").score(query((0, [], "")))[0]
+    taken = UserKNN(graph, mean="interacted").score(query((0, [], "")))[0]
     np.testing.assert_allclose(taken[[0, 2]], np.log(2), atol=2e-6)
 
 

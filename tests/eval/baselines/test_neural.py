@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from eval.baselines.attention import Attention
-from eval.baselines.neural import LightGCN, SASRec, _adjacency, _not_taken, _pieces
+from eval.baselines.lightgcn import LightGCN, _adjacency, _negatives
+from eval.baselines.sasrec import SASRec, _pieces
 from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
@@ -195,17 +196,17 @@ def test_smoothing_is_symmetric_and_normalised():
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_negatives_were_not_taken():
+def test_negatives_were_negatives():
     users, pairs = (
         np.repeat([0, 1], 200),
         np.array([0, 1, 2, 7]),
     )  # of four items 0 took all but 3, 1 only 3
-    drawn = _not_taken(users, np.arange(4), pairs, 4, np.random.default_rng(0))
+    drawn = _negatives(users, np.arange(4), pairs, 4, np.random.default_rng(0))
     assert (drawn[:200] == 3).mean() > 0.9
     assert set(drawn[200:]) == {0, 1, 2}
     assert (
         len(
-            _not_taken(
+            _negatives(
                 np.zeros(3, int),
                 np.arange(2),
                 np.arange(2),

@@ -9,14 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from eval.baselines.packaged import (
-    ALS,
-    BM25,
-    BPR,
-    LightGBMRanker,
-    MissingExtraError,
-    extra,
-)
+from eval.baselines.extra import MissingExtraError, extra
+from eval.baselines.lambdarank import LightGBMRanker
+from eval.baselines.packaged import ALS, BM25, BPR
 from eval.measure.protocol import evaluate
 from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
@@ -148,7 +143,7 @@ def test_lambdarank_gets_one_group_an_ask():
 
     Seen(candidates, 40, negatives=5).fit(queries, progress=False)
     assert taught["sizes"].tolist() == [6] * 119, (
-        "the ask whose target was not found teaches nothing"
+        "the query whose target was not found teaches nothing"
     )
     starts = np.cumsum([0, *taught["sizes"]])[:-1]
     assert np.add.reduceat(taught["labels"].astype(int), starts).tolist() == [1] * 119

@@ -1,6 +1,7 @@
 """Benchmarks: a whole one on the checkerboard, the entries, and tables that nobody typed."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,20 +10,26 @@ import pytest
 
 from eval import __main__ as command
 from eval.baselines.text import RankFusion, ScoreFusion
+from eval.bench.ablation import ABLATIONS, ablate
+from eval.bench.dataset_pages import dataset_page
 from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
-from eval.bench.run import ABLATIONS, ablate, missing, pooled, recipe_of, run
+from eval.bench.overview import README_ROWS, overview, representative
+from eval.bench.report import pooled
+from eval.bench.run import run
+from eval.bench.setup import missing, recipe_of
 from eval.bench.tables import (
     BEGIN,
     END,
+    PAGES,
     RESULTS,
     ROOT,
     between,
-    details,
-    documents,
+    pages,
     read_results,
-    summary,
+    sections,
 )
-from eval.contenders import RIVALS, contenders, rivals
+from eval.commands import measuring
+from eval.contenders import BASELINES, all_baselines, further_baselines
 from eval.measure.protocol import Scores
 from eval.parts import RECIPES
 from eval.slices import slices_of
@@ -48,7 +55,7 @@ FAST = ("training.epochs=1", "evaluation.draws=20", "evaluation.boosted=false")
 @pytest.fixture(scope="module")
 def result(tiny_text):
     recipe = recipe_of(BOARD, Path("data"), [f"text.model={tiny_text}", *FAST])
-    names = [name for name in RIVALS if name not in {"LightGCN", "SASRec"}]
+    names = [name for name in BASELINES if name not in {"LightGCN", "SASRec"}]
     return {
         "command": "python -m eval benchmark",
         **run(BOARD, recipe, device="cpu", bars=False, names=names),
@@ -65,9 +72,12 @@ def test_a_benchmark_from_recipe_to_figures(result):
         "metrics"
     ] == ["HR@10", "NDCG@5"]
     found = names(result["tasks"]["words"])
-    assert found[:4] == ["hybrid", "text alone", "graph alone", "counted paths alone"]
+    assert found[:4] == ["hybrid", "text alone", "graph alone", "metapath counts alone"]
     assert {"popularity", "EASE", "TF-IDF", "UserKNN", "transitions"} <= set(found)
-    assert set(found) | set(result["left out"]) >= set(RIVALS) - {"LightGCN", "SASRec"}
+    assert set(found) | set(result["left out"]) >= set(BASELINES) - {
+        "LightGCN",
+        "SASRec",
+    }
     row = result["tasks"]["words"]["blocks"][0]["rows"][1]
     assert (
         row["behind"]["HR@10"]["low"]
@@ -95,7 +105,8 @@ def test_a_benchmark_from_recipe_to_figures(result):
 
 
 def test_the_tables_say_what_the_results_say(result):
-    short, long = summary([result]), details([result], [])
+    short, long = overview([result]), dataset_page("Checkerboard", result, None)
+    short = short.replace("**", "")
     mean = result["tasks"]["words"]["blocks"][0]["rows"][0]["values"]["HR@10"]["mean"]
     assert f"| HR@10 | {mean:.4f}" in short and "A paper 0.5000" in short
     best = max(
@@ -136,12 +147,36 @@ def test_between_the_markers_and_nowhere_else():
         between(f"a {BEGIN}", "new", "x")
 
 
-@pytest.mark.parametrize("name", documents(RESULTS))
+@pytest.mark.parametrize("name", sections(RESULTS))
 def test_the_documents_tables_are_those_of_the_results(name):
     document = (ROOT / name).read_text(encoding="utf-8")
-    assert document == between(document, documents(RESULTS)[name], name), (
+    assert document == between(document, sections(RESULTS)[name], name), (
         "write it anew: python -m eval tables"
     )
+
+
+def test_each_data_set_has_the_page_of_its_results_and_no_page_is_left_over():
+    wanted = pages(RESULTS)
+    apart = {"index", "bundles", "explanations"}
+    files = [f for f in (ROOT / PAGES).glob("*.md") if f.stem not in apart]
+    assert {f"{PAGES}{file.name}" for file in files} == set(wanted)
+    for file in files:
+        text = wanted[f"{PAGES}{file.name}"]
+        assert file.read_text(encoding="utf-8") == text, (
+            "write it anew: python -m eval tables"
+        )
+
+
+def test_the_readme_shows_at_most_six_rows_and_each_rows_best_in_bold():
+    results = read_results(RESULTS)[0]
+    lines = representative(results, PAGES).splitlines()
+    rows = [line for line in lines[2:] if line.startswith("|")]
+    assert len(rows) == len(README_ROWS) == 6
+    for row in rows:
+        bold = {float(mean) for mean in re.findall(r"\*\*([\d.]+)\*\*", row)}
+        means = [float(m) for m in re.findall(r"(?<![\d.±])0\.\d{4}", row)]
+        assert bold == {max(means)}
+    assert f"({PAGES}index.md)" in lines[-1]
 
 
 def test_variants_are_held_against_the_whole_and_equal_ones_not_trained_again(
@@ -167,7 +202,7 @@ def test_variants_are_held_against_the_whole_and_equal_ones_not_trained_again(
         "concatenation",
         "without graph",
     }
-    text = details([], [{"command": "x", **found}])
+    text = dataset_page("Checkerboard", None, {"command": "x", **found})
     assert (
         "concatenation ahead by" not in text
         and "whole ahead by" in text
@@ -237,9 +272,9 @@ def test_folds_are_pooled_with_users_together_and_nobody_apart():
     assert scores.groups[0] == scores.groups[2] and scores.groups[1] != scores.groups[3]
 
 
-def test_rivals_that_do_not_fit_are_left_out_with_the_reason(trained):
+def test_baselines_that_do_not_fit_are_left_out_with_the_reason(trained):
     prepared = trained.prepared
-    found, left_out = rivals(
+    found, left_out = further_baselines(
         prepared, trained.recipe, ["transitions", "BM25"], progress=False
     )
     assert list(found) == ["transitions", "BM25"] and left_out == {}
@@ -254,27 +289,29 @@ def test_rivals_that_do_not_fit_are_left_out_with_the_reason(trained):
         ),
     )
     for untold in (timeless, at_once):
-        found, left_out = rivals(
+        found, left_out = further_baselines(
             untold, trained.recipe, ["transitions", "SASRec"], progress=False
         )
         assert (
             found == {}
-            and set(left_out.values()) == {"no user took things at two times"}
+            and set(left_out.values()) == {"no user interacted at two times"}
             and len(left_out) == 2
         )
     nobody = replace(events, user=np.full(len(events), -1))
     alone = replace(prepared, graph=replace(prepared.graph, events=nobody))
-    assert rivals(alone, trained.recipe, ["UserKNN", "BPR"], progress=False)[1] == {
+    assert further_baselines(alone, trained.recipe, ["UserKNN", "BPR"], progress=False)[
+        1
+    ] == {
         "UserKNN": "no users",
         "BPR": "no users",
     }
-    with pytest.raises(ValueError, match="no rival 'nosuch'"):
-        rivals(prepared, trained.recipe, ["nosuch"])
+    with pytest.raises(ValueError, match="no baseline 'nosuch'"):
+        further_baselines(prepared, trained.recipe, ["nosuch"])
 
 
 def test_words_and_vectors_are_joined_where_both_are_there(trained):
     prepared, recipe = trained.prepared, trained.recipe
-    with_words, _ = contenders(prepared, recipe, ["BM25"], progress=False)
+    with_words, _ = all_baselines(prepared, recipe, ["BM25"], progress=False)
     joined = with_words["BM25 + untuned encoder"]
     assert isinstance(joined, RankFusion)
     assert [one.name for one in joined.rankers] == ["BM25", "untuned encoder"]
@@ -283,16 +320,18 @@ def test_words_and_vectors_are_joined_where_both_are_there(trained):
     assert weighted.setting == f"share {weighted.scorer.share:g}"
     assert not any(
         name.startswith("BM25 +")
-        for name in contenders(prepared, recipe, [], progress=False)[0]
+        for name in all_baselines(prepared, recipe, [], progress=False)[0]
     )
 
 
-def test_a_rival_is_chosen_on_validation(trained):
+def test_a_baseline_is_chosen_on_validation(trained):
     prepared, recipe = trained.prepared, trained.recipe
     test = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     blind = replace(prepared, split=replace(prepared.split, test=prepared.split.valid))
     one, two = (
-        rivals(p, recipe, ["ItemKNN, decay"], progress=False)[0]["ItemKNN, decay"]
+        further_baselines(p, recipe, ["ItemKNN, decay"], progress=False)[0][
+            "ItemKNN, decay"
+        ]
         for p in (prepared, blind)
     )
     assert np.array_equal(one.score(test), two.score(test))
@@ -323,7 +362,7 @@ def test_the_command_writes_a_file_and_leaves_the_documents_alone(
 ):
     monkeypatch.setitem(BENCHMARKS, "board", BOARD)
     monkeypatch.setattr(
-        command, "update", lambda: pytest.fail("the documents were written")
+        measuring, "update", lambda: pytest.fail("the documents were written")
     )
     few = [
         f"text.model={tiny_text}",

@@ -30,7 +30,7 @@ def test_the_width_is_that_of_the_normal_approximation():
 
 
 def test_whole_groups_are_drawn():
-    # 50 users of 20 identical asks each are 50 observations, not 1,000.
+    # 50 users of 20 identical queries each are 50 observations, not 1,000.
     users = np.random.default_rng(2).normal(0, 1, 50)
     values, groups = np.repeat(users, 20), np.repeat(np.arange(50), 20)
     grouped = mean_interval(values, groups)
@@ -76,7 +76,7 @@ def test_one_group_has_no_interval():
 @pytest.mark.parametrize(
     ("values", "groups", "options", "message"),
     [
-        ([1.0, np.nan], [0, 1], {}, "1 of 2 values are NaN, the first of ask 1"),
+        ([1.0, np.nan], [0, 1], {}, "1 of 2 values are NaN, the first of query 1"),
         ([], [], {}, "shape"),
         ([1.0], [0, 1], {}, "groups of"),
         ([1.0], [0], {"draws": 0}, "draws 0"),

@@ -172,12 +172,12 @@ def test_scores_take_some_asks():
     [
         (
             np.zeros((30, ITEMS - 1), np.float32),
-            r"scorer 'bad', batch from ask 0: shape \(20, 11\), wanted \(20, 12\)",
+            r"scorer 'bad', batch from query 0: shape \(20, 11\), wanted \(20, 12\)",
         ),
         (np.zeros((30, ITEMS), np.int64), "scorer 'bad'.*int64"),
         (
             np.where(np.arange(30)[:, None] == 21, np.nan, np.zeros((30, ITEMS))),
-            "'bad', batch from ask 20.*ask 1 is NaN",
+            "'bad', batch from query 20.*1 is NaN",
         ),
     ],
 )
@@ -198,11 +198,11 @@ def test_bad_asks_are_refused_before_any_scoring():
     with pytest.raises(ValueError, match="a target and masked"):
         evaluate(nothing, replace(given, context=given.targets), ITEMS, progress=False)
     lists = [given.targets[b] if b != 5 else [] for b in range(len(given))]
-    with pytest.raises(ValueError, match="ask 5 has no target"):
+    with pytest.raises(ValueError, match="query 5 has no target"):
         evaluate(
             nothing, replace(given, targets=Ragged.of(lists)), ITEMS, progress=False
         )
-    with pytest.raises(ValueError, match="cannot evaluate 0 asks"):
+    with pytest.raises(ValueError, match="cannot evaluate 0 queries"):
         evaluate(nothing, given.take(np.arange(0)), ITEMS, progress=False)
     with pytest.raises(ValueError, match=r"ks=\(0,\)"):
         evaluate(nothing, given, ITEMS, ks=(0,), progress=False)

@@ -82,7 +82,7 @@ def test_the_text_is_aligned_narrow_and_marked(scores):
     assert "+0.2000 ±0.0000 *" in rows["popularity"]
     assert "-0.1000 ±0.0000 !" in rows["user frequency, recent"]
     assert "*" not in rows["same"] + rows["hybrid"]
-    assert "cold: 40 asks in 20 groups" in text
+    assert "cold: 40 queries in 20 groups" in text
 
 
 def test_the_markdown_is_a_table_of_equal_rows(scores):

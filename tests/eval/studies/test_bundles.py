@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eval.__main__ import main
-from eval.bench.tables import combined
+from eval.bench.bundle_tables import bundles as bundle_tables
 from eval.studies.bundles import Bench, Held, held_bundles
 from eval.studies.compatibility import (
     CHOICES,
@@ -85,7 +85,7 @@ def bench(served):
 def told(bench):
     """With baselines that know the real items, know them and lie, and know nothing."""
     real = {row for one in REAL for row in one.items.tolist()}
-    bench.rivals = {"knows": Told(1, real), "lies": Told(-1, real), "blind": Told(0)}
+    bench.baselines = {"knows": Told(1, real), "lies": Told(-1, real), "blind": Told(0)}
     return bench
 
 
@@ -152,7 +152,7 @@ def test_built_bundles_are_counted_against_the_real_one(bench, served):
         "co-occurrence",
         "text similarity",
     }
-    for name, scorer in {"greedy": served, **bench.rivals}.items():
+    for name, scorer in {"greedy": served, **bench.baselines}.items():
         best = set(np.argsort(-scorer.score(query)[0], kind="stable")[:3].tolist())
         for n, one in enumerate(bundles):
             hits = len(best & set(one.items.tolist()))
@@ -305,7 +305,7 @@ def test_a_bundle_is_ranked_among_all_by_its_items(bench, served):
         Held(np.array([n, n + 12, n + 24]), -1, f"{n} {n + 12} {n + 24}", n)
         for n in range(12)
     ]
-    bench.rivals = {"reads": Told(1), "blind": Told(0)}
+    bench.baselines = {"reads": Told(1), "blind": Told(0)}
     scores = ranked(bench, bundles)
     assert scores.means()["reads"] == {"MRR": 1, "Recall@10": 1}
     assert scores.values["blind"]["MRR"].tolist() == pytest.approx(
@@ -392,7 +392,7 @@ def test_the_command_measures_a_run_and_its_file_becomes_tables(
 ):
     out = tmp_path / "results"
     out.mkdir()
-    assert combined(out) == "No results yet."
+    assert bundle_tables(out) == "No results yet."
     flags = ["--limit", "5", "--draws", "20", "--out", str(out), "--quiet"]
     assert main(["combinations", str(run_folder), *flags]) == 0
     assert main(["combinations", str(run_folder), "--split", "valid", *flags]) == 0
@@ -414,7 +414,7 @@ def test_the_command_measures_a_run_and_its_file_becomes_tables(
     ]
     for name, report in found.tables.items():
         for block in report["blocks"]:
-            assert 1 <= block["asks"] <= 5
+            assert 1 <= block["queries"] <= 5
             for n, row in enumerate(block["rows"]):
                 assert list(row["values"]) == report["metrics"] and bool(
                     row["behind"]
@@ -428,7 +428,7 @@ def test_the_command_measures_a_run_and_its_file_becomes_tables(
             f"  {first['name']:16} {metric} {first['values'][metric]['mean']:.4f}"
             in told
         )
-        assert f"**{name}**: " in combined(out)
+        assert f"**{name}**: " in bundle_tables(out)
     assert set(found.AUC) == {
         row["name"] for row in found.tables["judge"]["blocks"][0]["rows"]
     }
@@ -436,7 +436,7 @@ def test_the_command_measures_a_run_and_its_file_becomes_tables(
         row["name"] for row in found.tables["complements"]["blocks"][0]["rows"]
     ]
     assert strengths[0] == "complements 0" and strengths[-1] == "complements 2"
-    text = combined(out)
+    text = bundle_tables(out)
     assert text.count("\n## ") == 2 and "--split test --limit 5 --draws 20" in text
     second = found.tables["build from seed"]["blocks"][0]["rows"][1]
     assert (

@@ -8,7 +8,8 @@ import pytest
 import train
 from eval.__main__ import main
 from eval.bench.explanation_tables import PROTOCOL, SLICES, explained
-from eval.studies.explanations import _Known, _smoothed, held_asks, measure, warmed
+from eval.studies.explanation_qualities import TrainingFacts, smoothed_rank
+from eval.studies.explanations import held_queries, measure, warmed
 from fusion.preparation import held_out
 from fusion.query import Query
 
@@ -29,11 +30,11 @@ def test_figures_of_a_trained_checkerboard(explainer, trained):
     prepared, recipe = trained.prepared, trained.recipe
     queries = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
     report = measure(explainer, queries, 3, 2, progress=False)
-    assert report["asks"] == 3 and report["validity"] == 1 and report["paths"] >= 3
+    assert report["queries"] == 3 and report["validity"] == 1 and report["paths"] >= 3
     covered = report["coverage"]
     assert (
         covered["all"]["of"]
-        == covered["taken before"]["of"] + covered["new"]["of"]
+        == covered["interacted before"]["of"] + covered["new"]["of"]
         > 10
     )
     assert 0 < covered["all"]["share"] <= 1
@@ -76,19 +77,19 @@ def test_a_path_that_the_tables_do_not_have_is_not_valid(explainer):
     made = explainer.explain(
         Query("u003"), explainer.recommender.answer(Query("u003"))[0].id, support=False
     )
-    known = _Known(explainer)
+    known = TrainingFacts(explainer)
     assert known.valid(made) == [True] * len(made.paths)
     edge = made.paths[0].edges[0]
     known.edges[edge.relation] = set()
     assert not known.valid(made)[0]
 
 
-def test_where_a_value_stands_is_smoothed():
+def test_where_a_value_stands_issmoothed_rank():
     values = np.array([3.0, 1.0, 2.0, 2.0, np.nan])
-    assert _smoothed(values, 1.0) == 0 and _smoothed(values, 3.0) == 1
+    assert smoothed_rank(values, 1.0) == 0 and smoothed_rank(values, 3.0) == 1
     # averages 1, 1.3 and 1.81
-    assert _smoothed(values, 2.0) == pytest.approx(0.3 / 0.81)
-    assert _smoothed(np.array([2.0, 2.0]), 2.0) == 1
+    assert smoothed_rank(values, 2.0) == pytest.approx(0.3 / 0.81)
+    assert smoothed_rank(np.array([2.0, 2.0]), 2.0) == 1
 
 
 def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other_runs(
@@ -118,7 +119,7 @@ def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other
     assert saved["checkerboard"]["command"].endswith(
         f"runs/{folder.name} --queries 2 --sufficient 1 --seed 0"
     )
-    assert saved["checkerboard"]["tasks"]["baskets"]["asks"] == 2
+    assert saved["checkerboard"]["tasks"]["baskets"]["queries"] == 2
     told = explained(out_of(saved["checkerboard"], tmp_path))
     assert (
         PROTOCOL in told
@@ -141,8 +142,8 @@ def test_the_command_asks_what_was_held_out_and_keeps_what_was_measured_of_other
     assert list(saved) == ["other", "checkerboard", "checkerboard, valid"]
     assert saved["checkerboard, valid"]["command"].endswith("--seed 0 --on valid")
     found, early = (
-        held_asks(trained.recommender, folder),
-        held_asks(trained.recommender, folder, "valid"),
+        held_queries(trained.recommender, folder),
+        held_queries(trained.recommender, folder, "valid"),
     )
     assert (
         early["baskets"].targets.rows.tolist() != found["baskets"].targets.rows.tolist()

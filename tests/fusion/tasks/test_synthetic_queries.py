@@ -8,7 +8,7 @@ import pytest
 from lightning.fabric import Fabric
 
 from encoders.text.encoder import TextConfig
-from eval.contenders import contenders
+from eval.contenders import all_baselines
 from eval.parts import train_parts
 from eval.suite import baselines, measure
 from fusion.experiment import EvaluationConfig, Recipe
@@ -157,7 +157,7 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
         progress=False,
     )
     assert set(plain) == {"TF-IDF", "untuned encoder"}
-    rivals, left_out = contenders(prepared, recipe, progress=False)
+    rivals, left_out = all_baselines(prepared, recipe, progress=False)
     assert {
         "TF-IDF",
         "untuned encoder",
@@ -174,9 +174,9 @@ def test_a_model_learns_to_search_without_any_event(split, tiny_text, tmp_path):
     assert set(parts) == {
         "text alone",
         "graph alone",
-        "counts and word match alone",
+        "counts and BM25 alone",
     }  # no takings to be counted
-    match = parts["counts and word match alone"]
+    match = parts["counts and BM25 alone"]
     assert (
         not match.model.config.vectors
         and "toner cartridge" in match.search("toner cartridge", k=1)[0].title

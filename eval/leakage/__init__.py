@@ -1,0 +1,1 @@
+"""Does a graph give the held-out items away?"""
