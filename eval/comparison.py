@@ -47,7 +47,7 @@ def short_reports(
     items = known.graph.size(known.graph.item)
     ours: dict[str, Scorer] = {name_of(recipe): recommender}
     trees: dict[str, Scorer] = {}
-    if config.baselines and config.boosted:
+    if config.baselines:
         trees["boosted ranker"] = boosted(prepared, recipe, bars)
     reports = {}
     tasks = held_out(known, recipe, known.split.test, config.limit)

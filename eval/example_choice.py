@@ -11,7 +11,7 @@ from fusion.experiment import Recipe
 from fusion.preparation import KnownGraph, Prepared, held_out
 from fusion.query import Constraints, Query
 from fusion.query_batch import QueryBatch, Ragged
-from fusion.ranking.metrics import ranks
+from fusion.ranking.ranks import ranks
 from fusion.recommender import Recommender
 from fusion.tasks.folds import held_events
 

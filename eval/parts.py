@@ -81,7 +81,7 @@ def train_parts(
         if recipe.fusion.paths and recipe.fusion.uses_bm25 and Lexical.fits(texts)
         else set()
     )
-    for part, switches in PARTS.items() if recipe.evaluation.parts else ():
+    for part, switches in PARTS.items():
         counted = (
             len(prepared.graph.events) or switches["bm25"] or not switches["paths"]
         )

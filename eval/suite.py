@@ -52,13 +52,20 @@ class Chosen:
         return self.scorer.score(queries)
 
 
-def first_queries(prepared: Prepared, recipe: Recipe) -> QueryBatch:
+def first_queries(
+    prepared: Prepared,
+    recipe: Recipe,
+) -> QueryBatch:
     """The validation queries that baselines are chosen on: those of the first task."""
     limit = recipe.evaluation.validation_limit or _VALIDATION
     return validation_queries(prepared, recipe, limit)
 
 
-def best(choices: Mapping[str, Make], valid: QueryBatch, prepared: Prepared) -> Scorer:
+def best(
+    choices: Mapping[str, Make],
+    valid: QueryBatch,
+    prepared: Prepared,
+) -> Scorer:
     """The one with the highest NDCG@10 on validation queries, made anew of the tested graph.
 
     A single choice is not measured.
@@ -71,7 +78,8 @@ def best(choices: Mapping[str, Make], valid: QueryBatch, prepared: Prepared) -> 
     for name, make in choices.items():  # one after the other: two at most are in memory
         candidate = make(prepared.graph)
         scores = evaluate({name: candidate}, valid, items, progress=False)
-        value = scores.means()[name]["NDCG@10"]
+        means = scores.means()[name]
+        value = means["NDCG@10"]
         if value > highest:
             highest, chosen, scorer = value, name, candidate
     log.info("chosen on validation: %s, %s", scorer.name, chosen)
@@ -81,15 +89,23 @@ def best(choices: Mapping[str, Make], valid: QueryBatch, prepared: Prepared) -> 
 
 
 def baselines(
-    prepared: Prepared, recipe: Recipe, progress: bool = True
+    prepared: Prepared,
+    recipe: Recipe,
+    progress: bool = True,
+    trees: bool = True,
 ) -> dict[str, Scorer]:
-    """Every baseline over the tested graph; settings are chosen on the validation queries."""
+    """Every baseline over the tested graph; settings are chosen on the validation queries.
+
+    Args:
+        prepared: Graphs and queries.
+        recipe: That they were prepared by.
+        progress: Whether to draw bars.
+        trees: Whether the boosted ranker, which takes longest, is among them.
+    """
     known = prepared.serving
     texts = known.split.train.texts(known.graph.item)
     scorers: dict[str, Scorer] = {}
-    if len(
-        known.graph.events
-    ):  # else nobody took anything, and there is nothing to count
+    if len(known.graph.events):  # else there is nothing to count
         valid = first_queries(prepared, recipe)
         scorers["popularity"] = Popularity(known.graph)
         for name, choices in counted(known.graph, recipe).items():
@@ -97,42 +113,44 @@ def baselines(
     if any(text.strip() for text in texts):
         scorers["TF-IDF"] = TfIdf(known.graph, texts)
         scorers["untuned encoder"] = untuned(known, recipe, texts, progress)
-    if recipe.evaluation.boosted:
+    if trees:
         scorers["boosted ranker"] = boosted(prepared, recipe, progress)
     return scorers
 
 
-def counted(graph: Graph, recipe: Recipe) -> dict[str, dict[str, Make]]:
+def counted(
+    graph: Graph,
+    recipe: Recipe,
+) -> dict[str, dict[str, Make]]:
     """By baseline, the settings to choose from."""
     choices: dict[str, dict[str, Make]] = {}
     if graph.user is not None:
         dated = not np.isnan(graph.events.time).all()
-        choices["user frequency"] = {
-            f"decay {decay}" if decay else "no decay": partial(
-                UserFrequency, decay=decay
-            )
-            for decay in (_DECAYS if dated else _DECAYS[:1])
-        }
+        by_decay: dict[str, Make] = {}
+        for decay in _DECAYS if dated else _DECAYS[:1]:
+            name = f"decay {decay}" if decay else "no decay"
+            by_decay[name] = partial(UserFrequency, decay=decay)
+        choices["user frequency"] = by_decay
     # Baskets and whole histories are two things to learn from.
     both = graph.user is not None and (graph.events.bundle >= 0).any()
     histories = {"": False, "histories, ": True} if both else {"": False}
-    choices["ItemKNN"] = {
-        f"{prefix}{count or 'all'} neighbours": partial(
-            ItemKNN, neighbours=count, history=history
-        )
-        for prefix, history in histories.items()
-        for count in _NEIGHBOURS
-    }
-    choices["EASE"] = {
-        f"{prefix}penalty {penalty:g}": partial(EASE, penalty=penalty, history=history)
-        for prefix, history in histories.items()
-        for penalty in recipe.evaluation.ease
-    }
-    return choices
+    knn: dict[str, Make] = {}
+    ease: dict[str, Make] = {}
+    for prefix, history in histories.items():
+        for count in _NEIGHBOURS:
+            name = f"{prefix}{count or 'all'} neighbours"
+            knn[name] = partial(ItemKNN, neighbours=count, history=history)
+        for penalty in recipe.evaluation.ease:
+            name = f"{prefix}penalty {penalty:g}"
+            ease[name] = partial(EASE, penalty=penalty, history=history)
+    return {**choices, "ItemKNN": knn, "EASE": ease}
 
 
 def untuned(
-    known: KnownGraph, recipe: Recipe, texts: list[str], progress: bool = True
+    known: KnownGraph,
+    recipe: Recipe,
+    texts: list[str],
+    progress: bool = True,
 ) -> UntunedEncoder:
     """The recipe's encoder as it was downloaded."""
     config = replace(recipe.text, tune="frozen")
@@ -143,10 +161,12 @@ def untuned(
         bar = progress and len(words) > 1000
         distinct = encoder.encode_table(table, bar, project=False).numpy()
         blank = np.zeros((1, encoder.hidden), np.float32)
-        vectors: Features = np.concatenate([distinct, blank])[table.index]
+        with_blank = np.concatenate([distinct, blank])
+        vectors: Features = with_blank[table.index]
         return vectors
 
-    return UntunedEncoder(known.graph, encode(texts), lambda words: encode(list(words)))
+    vectors = encode(texts)
+    return UntunedEncoder(known.graph, vectors, lambda words: encode(list(words)))
 
 
 def boosted(
@@ -183,7 +203,9 @@ def boosted(
 
 
 def _candidates(
-    features: MetapathFeatures, each: int, queries: QueryBatch
+    features: MetapathFeatures,
+    each: int,
+    queries: QueryBatch,
 ) -> tuple[IntArray, Features]:
     """(B, C) candidate rows and (B, C, F) their features."""
     rows, x = features(queries, each)
@@ -191,22 +213,30 @@ def _candidates(
 
 
 def _fold_candidates(
-    folds: list[tuple[MetapathFeatures, QueryBatch]], each: int, queries: QueryBatch
+    folds: list[tuple[MetapathFeatures, QueryBatch]],
+    each: int,
+    queries: QueryBatch,
 ) -> tuple[IntArray, Features]:
     """The same of training queries, each from its own fold's counts; padded with -1."""
-    bounds = np.cumsum([0, *(len(queries) for _, queries in folds)])
+    sizes = [len(queries) for _, queries in folds]
+    bounds = np.cumsum([0, *sizes])
     fold = np.searchsorted(bounds, queries.groups, side="right") - 1
     parts = []
     for number, (features, _) in enumerate(folds):
         which = np.flatnonzero(fold == number)
         if len(which):
-            parts.append((which, *_candidates(features, each, queries.take(which))))
+            own = queries.take(which)
+            rows, x = _candidates(features, each, own)
+            parts.append((which, rows, x))
     widest = max(rows.shape[1] for _, rows, _ in parts)
-    all_rows = np.full((len(queries), widest), -1, np.int64)
-    all_x = np.zeros((len(queries), widest, parts[0][2].shape[2]), np.float32)
+    wide = parts[0][2].shape[2]
+    shape = (len(queries), widest)
+    all_rows = np.full(shape, -1, np.int64)
+    all_x = np.zeros((*shape, wide), np.float32)
     for which, rows, x in parts:
-        all_rows[which, : rows.shape[1]] = rows
-        all_x[which, : rows.shape[1]] = x
+        count = rows.shape[1]
+        all_rows[which, :count] = rows
+        all_x[which, :count] = x
     return all_rows, all_x
 
 
@@ -217,12 +247,12 @@ def measure(
     progress: bool = True,
 ) -> dict[str, Report]:
     """Each task's test queries, by every scorer, the first against the others; cold ones apart."""
-    known, config = prepared.serving, recipe.evaluation
+    known = prepared.serving
+    config = recipe.evaluation
     items = known.graph.size(known.graph.item)
     reports = {}
-    for task, queries in held_out(
-        known, recipe, known.split.test, config.limit
-    ).items():
+    tasks = held_out(known, recipe, known.split.test, config.limit)
+    for task, queries in tasks.items():
         reports[task] = make_report(
             f"{task}, test",
             evaluate(scorers, queries, items, progress=progress),

@@ -75,8 +75,6 @@ class EvaluationConfig:
         validation_limit: Most validation queries at the stops in training.
         draws: Of the bootstrap.
         baselines: Whether the table holds the baselines.
-        boosted: Whether the table holds the boosted ranker over the same metapath counts.
-        parts: Whether the parts are trained alone and stand in the table.
         ease: Penalties of EASE that validation chooses from.
         metric: What validation maximises: MRR, HR@k, NDCG@k or Recall@k.
     """
@@ -85,8 +83,6 @@ class EvaluationConfig:
     validation_limit: int = 2000
     draws: int = 1000
     baselines: bool = True
-    boosted: bool = True
-    parts: bool = True
     ease: tuple[float, ...] = (100.0, 500.0, 2000.0)
     metric: str = "NDCG@10"
 

@@ -115,8 +115,7 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
     item_texts = prepared.texts.of_type(graph.item) if config.uses_bm25 else None
     features = len(MetapathFeatures(prepared.counts, texts=item_texts).names)
     model = make_model(config, recipe.gnn, text, graph, prepared.counts, features)
-    if config.spectral and prepared.earliest is not None:
-        _start_spectral(model, prepared, recipe)
+    _start_spectral(model, prepared, recipe)
     if text is None:
         return model, None
     source = TextSource(text, text.table(prepared.texts.texts))
@@ -125,7 +124,10 @@ def build_model(prepared: Prepared, recipe: Recipe) -> tuple[Hybrid, TextSource 
 
 
 def _start_spectral(model: Hybrid, prepared: Prepared, recipe: Recipe) -> None:
-    """Start the learned vectors from a decomposition of a graph that no training query is about."""
+    """Start the learned vectors from a decomposition of a graph that no training query is about.
+
+    Random vectors leave the graph half below plain item neighbours after as many steps.
+    """
     if model.inputs is None or prepared.earliest is None:
         return
     spectral = spectral_vectors(

@@ -96,7 +96,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "text.tune": "frozen",
         "training.epochs": 1,
         "training.validations": 1,
-        "evaluation.parts": "false",
         "evaluation.baselines": "false",
         "evaluation.limit": 50,
         "evaluation.validation_limit": 50,

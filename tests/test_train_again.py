@@ -18,6 +18,19 @@ from kg.stores.open import open_store
 from train import main
 
 ROOT = Path(__file__).parents[1]
+# train.py with other constants; the second process runs the same file.
+PATCHED = """
+import sys
+
+sys.path.insert(0, {root!r})
+from unittest.mock import patch
+
+import train
+
+for name, value in {constants!r}.items():
+    patch(name, value).start()
+sys.exit(train.main())
+"""
 
 
 def unfinished(folder):
@@ -104,22 +117,26 @@ def test_a_killed_training_ends_as_one_that_was_not(command, one_run, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sampled", [False, True], ids=["whole", "sampled"])
-def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
+def test_two_processes_take_the_same_steps_as_one(
+    command, one_run, tmp_path, monkeypatch, sampled
+):
     """At one global batch, with nothing drawn by chance; the parts train on both processes too."""
     settings = [
         "fusion.modality_drop=0",
-        "fusion.id_drop=0",
         "fusion.head_dropout=0",
         "training.text_budget=-1",
-        "training.context_texts=-1",
     ]
     settings += ["training.lr=1e-3", "training.accumulate=2"]
+    constants = {"fusion.model.hybrid.ID_DROP": 0.0}
+    constants["fusion.training.joint.CONTEXT_TEXTS"] = -1
     if sampled:
-        settings += [
-            "training.whole_edges=0",
-            "fusion.fanout=[-1, -1]",
-            "training.refresh=1",
-        ]
+        settings += ["fusion.fanout=[-1, -1]"]
+        constants["fusion.training.joint.WHOLE_EDGES"] = 0
+        constants["fusion.training.joint.REFRESH"] = 1
+    for name, value in constants.items():
+        monkeypatch.setattr(name, value)
+    program = tmp_path / "train_patched.py"
+    program.write_text(PATCHED.format(root=str(ROOT), constants=constants))
     assert main(command("--graph", *settings)) == 0
     one = one_run()
     shutil.rmtree(one.folder)
@@ -131,7 +148,7 @@ def test_two_processes_take_the_same_steps_as_one(command, one_run, sampled):
         *["--compare"] * (not sampled),
     )
     done = subprocess.run(
-        [sys.executable, "train.py", *arguments],
+        [sys.executable, str(program), *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -21,6 +21,10 @@ from kg.errors import InputError
 from kg.progress import tqdm
 from kg.tables import IntArray
 
+# Padded tokens a batch on an accelerator, 170 texts of 48 tokens: a bound of memory that long
+# and short texts share. The CPU takes an eighth, which saves padding.
+BATCH_TOKENS = 8192
+
 
 @dataclass(frozen=True)
 class TextConfig:
@@ -35,8 +39,6 @@ class TextConfig:
         lora_rank: Rank of the low-rank updates.
         dropout: Inside the encoder's tuned layers, in training; 0 keeps chance out of a text's
             vector.
-        batch_tokens: Padded tokens a batch on an accelerator; the CPU takes an eighth, which
-            saves padding.
         cache_mb: Most memory for the output of the frozen layers, in MiB; what needs more is
             computed each time.
     """
@@ -46,7 +48,6 @@ class TextConfig:
     max_tokens: int = 48
     lora_rank: int = 8
     dropout: float = 0.0
-    batch_tokens: int = 8192
     cache_mb: int = 1024
 
     def __post_init__(self) -> None:
@@ -62,7 +63,6 @@ class TextConfig:
         for name, least in (
             ("max_tokens", 3),
             ("lora_rank", 1),
-            ("batch_tokens", 1),
             ("cache_mb", 0),
         ):
             if getattr(self, name) < least:
@@ -145,11 +145,9 @@ class TextEncoder(nn.Module):
     @property
     def budget(self) -> int:
         """Padded tokens a batch on this device."""
-        return (
-            self.config.batch_tokens
-            if self.device.type != "cpu"
-            else max(1, self.config.batch_tokens // 8)
-        )
+        if self.device.type == "cpu":
+            return max(1, BATCH_TOKENS // 8)
+        return BATCH_TOKENS
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """(B, T) ids and mask to (B, D); a row depends on neither the others nor the padding."""

@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from eval.measure.protocol import Scorer
 from fusion.query_batch import QueryBatch, Ragged
-from fusion.ranking.metrics import ndcg, ranks
+from fusion.ranking.metrics import ndcg
+from fusion.ranking.ranks import ranks
 from kg.errors import DataError, InputError
 from kg.progress import tqdm
 from kg.tables import FloatArray, IntArray, Vocab
@@ -92,7 +93,7 @@ def search_ndcg(
     """NDCG@k of each query, ready for the paired bootstrap with `judged.queries.groups`.
 
     Gain `2^grade - 1`, discount `1 / log2(rank + 1)`, ideal over all judged items of the
-    query. Ties get the mid-rank, as in `fusion.ranking.metrics`.
+    query. Ties get the mid-rank, as in `fusion.ranking.ranks`.
 
     Args:
         scorer: What searches.

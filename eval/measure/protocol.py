@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fusion.query_batch import QueryBatch
-from fusion.ranking.metrics import check_targets, hit, mrr, ndcg, ranks, recall
+from fusion.ranking.metrics import hit, mrr, ndcg, recall
+from fusion.ranking.ranks import check_targets, ranks
 from kg.errors import DataError, InputError
 from kg.progress import tqdm
 from kg.tables import FloatArray, IntArray

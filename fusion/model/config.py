@@ -25,14 +25,9 @@ class FusionConfig:
         vector_candidates: Candidates the vector search brings.
         hidden: Units of the feature head.
         head_dropout: In the feature head.
-        neighbours: Items next to an item by co-occurrence, as edges of the GNN.
         fanout: Neighbours sampled a relation, hop by hop; as many as the GNN has layers.
-        spectral: Start the learned vectors of nodes from a singular value decomposition of the
-            graph.
         cold_candidates: Candidates that the vector search brings from among cold items,
             which no count can bring.
-        id_drop: Chance that an item's own learned vector is dropped in training, so that new
-            items need none.
     """
 
     embedding_dim: int = 128
@@ -46,10 +41,7 @@ class FusionConfig:
     vector_candidates: int = 60
     hidden: int = 64
     head_dropout: float = 0.1
-    neighbours: int = 10
     fanout: tuple[int, ...] = (8, 4)
-    id_drop: float = 0.1
-    spectral: bool = True
     cold_candidates: int = 20
 
     def __post_init__(self) -> None:

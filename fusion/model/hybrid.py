@@ -20,6 +20,10 @@ from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
 from kg.events import EdgeKey
 
+# Chance that an item's own learned vector is dropped in training. Without it the GNN leans on
+# these vectors, which cold items lack.
+ID_DROP = 0.1
+
 
 class Hybrid(nn.Module):
     """score(query, item) = <context(query), z_item> / tau + m(x(query, item)).
@@ -140,9 +144,9 @@ class Hybrid(nn.Module):
             keep = None
             if kind == snapshot.item:
                 keep = snapshot.seen_items[chosen]
-                if self.training and self.config.id_drop:
+                if self.training and ID_DROP:
                     chance = torch.rand(len(chosen), device=chosen.device)
-                    keep = keep & (chance >= self.config.id_drop)
+                    keep = keep & (chance >= ID_DROP)
             x[kind] = self.inputs(kind, chosen, text, has_text, keep)
         out: dict[str, Tensor] = self.gnn(x, edges)
         return out

@@ -18,6 +18,8 @@ from kg.metapaths.sparse import Matrix
 from kg.tables import IntArray, Tables
 
 TOGETHER = "together"
+# Items next to an item by co-occurrence, as edges of the GNN: about what its first hop samples.
+NEIGHBOURS = 10
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ class GraphSnapshot:
         self.sizes = {name: graph.size(name) for name in texts.rows}
         self.edges = {
             key: pair.to(device)
-            for key, pair in message_edges(graph, counts, config.neighbours).items()
+            for key, pair in message_edges(graph, counts, NEIGHBOURS).items()
         }
         self.sampler = CSRSampler(self.edges, self.sizes, config.fanout)
         self.distinct = {

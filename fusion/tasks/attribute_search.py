@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query_batch import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch
+from fusion.tasks.rows import no_rows, one_each
 from kg.errors import DataError, InputError
 from kg.events import Events
 from kg.graph import Graph
@@ -66,13 +67,20 @@ class AttributeSearch:
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"words: {name} {getattr(self, name)} must be in 0..1")
 
-    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def training(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """Queries about the events' items, drawn as often as they were interacted with."""
         rng = np.random.default_rng(seed)
         order = np.lexsort((events.item, events.user))
         count = self.limit if len(events) else 0
-        drawn = events.take(order[rng.integers(0, max(len(events), 1), count)])
-        users = np.where(rng.random(len(drawn)) < self.anonymous, -1, drawn.user)
+        places = rng.integers(0, max(len(events), 1), count)
+        drawn = events.take(order[places])
+        anonymous = rng.random(len(drawn)) < self.anonymous
+        users = np.where(anonymous, -1, drawn.user)
         queries = self._queries(graph, users, drawn.item, rng)
         if not self.sentences:
             return queries
@@ -86,24 +94,31 @@ class AttributeSearch:
         )
         return replace(queries, texts=texts)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def held_out(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for every held-out bundle, about a random item, and every event outside one."""
         rng = np.random.default_rng(seed)
-        events = events.take(np.lexsort((events.item, events.user, events.bundle)))
+        order = np.lexsort((events.item, events.user, events.bundle))
+        events = events.take(order)
         inside = np.flatnonzero(events.bundle >= 0)
         _, starts, counts = np.unique(
             events.bundle[inside], return_index=True, return_counts=True
         )
-        chosen = np.concatenate(
-            [
-                inside[starts + rng.integers(0, np.maximum(counts, 1))],
-                np.flatnonzero(events.bundle < 0),
-            ]
-        )
+        within = rng.integers(0, np.maximum(counts, 1))
+        alone = np.flatnonzero(events.bundle < 0)
+        chosen = np.concatenate([inside[starts + within], alone])
         return self._queries(graph, events.user[chosen], events.item[chosen], rng)
 
     def _queries(
-        self, graph: Graph, users: IntArray, items: IntArray, rng: np.random.Generator
+        self,
+        graph: Graph,
+        users: IntArray,
+        items: IntArray,
+        rng: np.random.Generator,
     ) -> QueryBatch:
         if unknown := set(self.relations) - {name for _, name, _ in graph.edges}:
             raise DataError(f"words: the graph has no relation {min(unknown)!r}")
@@ -117,19 +132,20 @@ class AttributeSearch:
                 continue
             edge = graph.edges[(source, name, target)]
             value = np.full(graph.size(source), -1)
-            np.maximum.at(
-                value, edge.source, edge.target
-            )  # of several values the last row, whatever their order
-            use = (value[items] >= 0) & (
-                (rng.random(len(items)) < 0.5) | (phrases == "")
-            )
-            phrases[use] = np.array(graph.titles[target], object)[value[items[use]]]
+            # Of several values the last row, whatever their order.
+            np.maximum.at(value, edge.source, edge.target)
+            of_items = value[items]
+            heads = rng.random(len(items)) < 0.5
+            use = (of_items >= 0) & (heads | (phrases == ""))
+            titles = np.array(graph.titles[target], object)
+            phrases[use] = titles[of_items[use]]
         asked = np.flatnonzero(phrases != "")
-        count = len(asked)
+        users = users[asked]
+        own_group = -1 - np.arange(len(asked))
         return QueryBatch(
-            users[asked],
-            Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
-            tuple(str(q) for q in phrases[asked]),
-            Ragged(np.arange(count + 1), items[asked]),
-            np.where(users[asked] >= 0, users[asked], -1 - np.arange(count)),
+            users,
+            no_rows(len(asked)),
+            tuple(map(str, phrases[asked])),
+            one_each(items[asked]),
+            np.where(users >= 0, users, own_group),
         )

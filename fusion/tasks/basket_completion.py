@@ -9,9 +9,11 @@ import numpy as np
 
 from fusion.query_batch import QueryBatch, Ragged
 from fusion.tasks.bundle_intent import bundle_words
+from fusion.tasks.rows import one_each
 from kg.errors import InputError
 from kg.events import Events
 from kg.graph import Graph
+from kg.tables import IntArray
 
 
 @dataclass(frozen=True)
@@ -48,52 +50,87 @@ class BasketCompletion:
                 f"baskets: max_items {self.max_items} must be 0 or at least {least}"
             )
 
-    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def training(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """Queries about the events, for a graph that does not hold them."""
         return self._queries(events, seed, self.draws, self.limit)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def held_out(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for every held-out basket, or for every item of one."""
         return self._queries(events, seed, 1, 0)
 
-    def _queries(self, events: Events, seed: int, draws: int, limit: int) -> QueryBatch:
+    def _queries(
+        self,
+        events: Events,
+        seed: int,
+        draws: int,
+        limit: int,
+    ) -> QueryBatch:
         rng = np.random.default_rng(seed)
         inside = events.take(events.bundle >= 0)
         # Sorted by bundle, item and user: the same draw whatever the order in which a store
         # gives the edges.
-        inside = inside.take(np.lexsort((inside.user, inside.item, inside.bundle)))
+        order = np.lexsort((inside.user, inside.item, inside.bundle))
+        inside = inside.take(order)
+        same_bundle = inside.bundle[1:] == inside.bundle[:-1]
+        same_item = inside.item[1:] == inside.item[:-1]
         twice = np.zeros(len(inside), bool)
-        twice[1:] = (inside.bundle[1:] == inside.bundle[:-1]) & (
-            inside.item[1:] == inside.item[:-1]
-        )
+        twice[1:] = same_bundle & same_item
         inside = inside.take(~twice)
         _, starts, counts = np.unique(
             inside.bundle, return_index=True, return_counts=True
         )
-        fits = (counts >= max(self.min_items, 2)) & (
-            counts <= (self.max_items or counts)
-        )
-        starts, counts = starts[fits], counts[fits]
+        enough = counts >= max(self.min_items, 2)
+        few = counts <= (self.max_items or counts)
+        fits = enough & few
+        starts = starts[fits]
+        counts = counts[fits]
         times = counts if self.every else np.full(len(counts), draws)
-        starts, counts = np.repeat(starts, times), np.repeat(counts, times)
+        starts = np.repeat(starts, times)
+        counts = np.repeat(counts, times)
         turn = np.arange(len(starts)) - np.searchsorted(starts, starts)
         if limit and limit < len(starts):
             chosen = np.sort(rng.choice(len(starts), limit, replace=False))
-            starts, counts, turn = starts[chosen], counts[chosen], turn[chosen]
-        target = starts + (
-            turn if self.every else rng.integers(0, np.maximum(counts, 1))
-        )
+            starts = starts[chosen]
+            counts = counts[chosen]
+            turn = turn[chosen]
+        if not self.every:
+            turn = rng.integers(0, np.maximum(counts, 1))
+        target = starts + turn
+        return self._batch(inside, starts, counts, target)
+
+    def _batch(
+        self,
+        inside: Events,
+        starts: IntArray,
+        counts: IntArray,
+        target: IntArray,
+    ) -> QueryBatch:
+        """The queries whose baskets start somewhere in `inside`, and whose targets stand there."""
         offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-        flat = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
+        shift = np.repeat(starts - offsets[:-1], counts)
+        flat = shift + np.arange(offsets[-1])
         rest = flat[flat != np.repeat(target, counts)]
-        context = Ragged(offsets - np.arange(len(offsets)), inside.item[rest])
-        owner = inside.user[target] if len(target) else np.zeros(0, np.int64)
+        shorter = offsets - np.arange(len(offsets))
+        count = len(target)
+        owner = inside.user[target]
+        bundle = inside.bundle[target]
+        words = ("",) * count
+        if self.text:
+            words = bundle_words(inside, bundle)
         return QueryBatch(
-            owner if self.user else np.full(len(owner), -1),
-            context,
-            bundle_words(inside, inside.bundle[target])
-            if self.text
-            else ("",) * len(target),
-            Ragged(np.arange(len(target) + 1), inside.item[target]),
-            np.where(owner >= 0, owner, -1 - inside.bundle[target]),
+            owner if self.user else np.full(count, -1),
+            Ragged(shorter, inside.item[rest]),
+            words,
+            one_each(inside.item[target]),
+            np.where(owner >= 0, owner, -1 - bundle),
         )

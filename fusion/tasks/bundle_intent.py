@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query_batch import QueryBatch, Ragged
+from fusion.tasks.rows import no_rows
 from kg.errors import DataError
 from kg.events import Events
 from kg.graph import Graph
@@ -31,23 +32,36 @@ class BundleIntent:
 
     limit: int = 0
 
-    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def training(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for each item of each bundle."""
         pairs = _pairs(events)
         if self.limit and self.limit < len(pairs):
-            drawn = np.random.default_rng(seed).choice(
-                len(pairs), self.limit, replace=False
-            )
+            rng = np.random.default_rng(seed)
+            drawn = rng.choice(len(pairs), self.limit, replace=False)
             pairs = pairs.take(np.sort(drawn))
         return _queries(pairs, np.arange(len(pairs)))
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def held_out(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for every held-out bundle."""
         pairs = _pairs(events)
-        return _queries(pairs, np.unique(pairs.bundle, return_index=True)[1])
+        _, starts = np.unique(pairs.bundle, return_index=True)
+        return _queries(pairs, starts)
 
 
-def bundle_words(events: Events, bundles: IntArray) -> tuple[str, ...]:
+def bundle_words(
+    events: Events,
+    bundles: IntArray,
+) -> tuple[str, ...]:
     """The words of some bundles; DataError where bundles have no text at all."""
     if len(bundles) and not events.words:
         raise DataError(
@@ -59,24 +73,26 @@ def bundle_words(events: Events, bundles: IntArray) -> tuple[str, ...]:
 def _pairs(events: Events) -> Events:
     """Each item of each bundle with words once, with its first owner; sorted."""
     inside = events.take(events.bundle >= 0)
-    inside = inside.take(np.lexsort((inside.user, inside.item, inside.bundle)))
-    first = np.unique(
-        np.stack([inside.bundle, inside.item]), axis=1, return_index=True
-    )[1]
-    has_words = np.array(
-        [bool(text.strip()) for text in bundle_words(inside, inside.bundle[first])],
-        bool,
-    )
+    order = np.lexsort((inside.user, inside.item, inside.bundle))
+    inside = inside.take(order)
+    pairs = np.stack([inside.bundle, inside.item])
+    _, first = np.unique(pairs, axis=1, return_index=True)
+    texts = bundle_words(inside, inside.bundle[first])
+    has_words = np.array([bool(text.strip()) for text in texts], bool)
     return inside.take(first[has_words])
 
 
-def _queries(pairs: Events, starts: IntArray) -> QueryBatch:
+def _queries(
+    pairs: Events,
+    starts: IntArray,
+) -> QueryBatch:
     """One query from each start to before the next."""
     count = len(starts)
-    user, bundle = pairs.user[starts], pairs.bundle[starts]
+    user = pairs.user[starts]
+    bundle = pairs.bundle[starts]
     return QueryBatch(
         np.full(count, -1),
-        Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
+        no_rows(count),
         bundle_words(pairs, bundle),
         Ragged(np.append(starts, len(pairs)), pairs.item),
         np.where(user >= 0, user, -1 - bundle),

@@ -70,7 +70,11 @@ class Fold:
     earliest: bool = False
 
 
-def make_folds(graph: Graph, config: FoldConfig, seed: int) -> list[Fold]:
+def make_folds(
+    graph: Graph,
+    config: FoldConfig,
+    seed: int,
+) -> list[Fold]:
     """Cut the training graph into folds.
 
     Raises:
@@ -83,35 +87,41 @@ def make_folds(graph: Graph, config: FoldConfig, seed: int) -> list[Fold]:
             "the training graph has no interactions, so there is nothing to learn from"
         )
     times = np.unique(events.time[~events.lasting])
-    by = config.by or (
-        "time" if len(times) > 1 and not np.isnan(times).any() else "bundle"
-    )
+    dated = len(times) > 1 and not np.isnan(times).any()
+    by = config.by or ("time" if dated else "bundle")
     if by == "time":
         folds = _windows(graph, config)
+    elif by == "last":
+        folds = _last(graph, config)
     else:
-        folds = (
-            _last(graph, config)
-            if by == "last"
-            else _dealt(graph, config, seed, by == "user")
-        )
-    rng, items = np.random.default_rng(seed), graph.size(graph.item)
-    forgotten = [rng.permutation(items)[: round(config.cold * items)] for _ in folds]
-    return [
-        replace(f, graph=f.graph.without_items(gone))
-        for f, gone in zip(folds, forgotten, strict=True)
-    ]
+        folds = _dealt(graph, config, seed, by == "user")
+    rng = np.random.default_rng(seed)
+    items = graph.size(graph.item)
+    count = round(config.cold * items)
+    forgetting = []
+    for fold in folds:
+        forgotten = rng.permutation(items)[:count]
+        rest = fold.graph.without_items(forgotten)
+        forgetting.append(replace(fold, graph=rest))
+    return forgetting
 
 
-def _windows(graph: Graph, config: FoldConfig) -> list[Fold]:
+def _windows(
+    graph: Graph,
+    config: FoldConfig,
+) -> list[Fold]:
     events = graph.events
     dated = events.time[~events.lasting]
     if not len(dated) or np.isnan(dated).any():
         raise DataError("folds.by time: some events have no time")
     folds, end = [], float(dated.max())
     for number in range(config.count):
-        late, early = end - number * config.length, end - (number + 1) * config.length
-        asked = events.take((events.time > early) & (events.time <= late))
-        fold = Fold(graph.until(early), asked, number == config.count - 1)
+        late = end - number * config.length
+        early = end - (number + 1) * config.length
+        inside = (events.time > early) & (events.time <= late)
+        asked = events.take(inside)
+        earliest = number == config.count - 1
+        fold = Fold(graph.until(early), asked, earliest)
         if fold.graph.events.lasting.all() or not len(fold.asked):
             raise DataError(
                 f"folds: window {number + 1} of {config.count} asks about {early:g}..{late:g}, "
@@ -122,62 +132,81 @@ def _windows(graph: Graph, config: FoldConfig) -> list[Fold]:
     return folds
 
 
-def _dealt(graph: Graph, config: FoldConfig, seed: int, users: bool) -> list[Fold]:
+def _dealt(
+    graph: Graph,
+    config: FoldConfig,
+    seed: int,
+    users: bool,
+) -> list[Fold]:
     if config.count < 2:
         raise DataError(
             "folds: without times at least 2 folds are needed, so that each looks at the others"
         )
     events = graph.events
-    key = np.where(events.bundle >= 0, events.bundle, -1 - np.arange(len(events)))
+    single = -1 - np.arange(len(events))
+    key = np.where(events.bundle >= 0, events.bundle, single)
     if users:
-        key = np.where(events.user >= 0, -1 - len(events) - events.user, key)
+        whole_user = -1 - len(events) - events.user
+        key = np.where(events.user >= 0, whole_user, key)
     groups, group = np.unique(key, return_inverse=True)
     if len(groups) < config.count:
         raise DataError(
             f"folds: {len(groups)} bundles and single items "
             f"cannot be dealt into {config.count} folds"
         )
-    dealt = np.random.default_rng(seed).permutation(len(groups)) % config.count
-    folds, pair = [], events.user * graph.size(graph.item) + events.item
+    rng = np.random.default_rng(seed)
+    dealt = rng.permutation(len(groups)) % config.count
+    pair = events.user * graph.size(graph.item) + events.item
+    folds = []
     for number in range(config.count):
-        mask = dealt[group] == number
-        gone = mask | ((events.bundle < 0) & np.isin(pair, pair[mask]))
-        folds.append(Fold(graph.without_events(gone), events.take(mask)))
+        asked = dealt[group] == number
+        same_pair = np.isin(pair, pair[asked])
+        gone = asked | ((events.bundle < 0) & same_pair)
+        rest = graph.without_events(gone)
+        folds.append(Fold(rest, events.take(asked)))
     return folds
 
 
-def _last(graph: Graph, config: FoldConfig) -> list[Fold]:
+def _last(
+    graph: Graph,
+    config: FoldConfig,
+) -> list[Fold]:
     events = graph.events
-    alone = (events.bundle < 0) & (events.user >= 0) & ~np.isnan(events.time)
+    known = (events.bundle < 0) & (events.user >= 0)
+    alone = known & ~np.isnan(events.time)
     order = np.lexsort((events.item, events.time, events.user))
     order = order[alone[order]]
     user = events.user[order]
-    place = np.full(len(events), -1)  # how many the user took after it
-    place[order] = np.searchsorted(user, user, side="right") - 1 - np.arange(len(order))
-    rest = np.zeros(len(events), int)
-    rest[order] = np.arange(len(order)) - np.searchsorted(
-        user, user
-    )  # and how many before
+    number_in_order = np.arange(len(order))
+    starts = np.searchsorted(user, user)
+    stops = np.searchsorted(user, user, side="right")
+    after = np.full(len(events), -1)  # the user's later events
+    after[order] = stops - 1 - number_in_order
+    before = np.zeros(len(events), int)  # and the earlier ones
+    before[order] = number_in_order - starts
     folds = []
     for number in range(config.count):
         # Whoever has fewer than two things before it is not asked, and then nothing of theirs
         # is set aside.
-        asked = (place == number) & (rest >= 2)
-        gone = (
-            np.isin(events.user, events.user[asked]) & (place >= 0) & (place <= number)
-        )
-        fold = Fold(
-            graph.without_events(gone), events.take(asked), number == config.count - 1
-        )
+        asked = (after == number) & (before >= 2)
+        of_asker = np.isin(events.user, events.user[asked])
+        late = (after >= 0) & (after <= number)
+        rest = graph.without_events(of_asker & late)
+        earliest = number == config.count - 1
+        fold = Fold(rest, events.take(asked), earliest)
         if not asked.any():
             raise DataError(
-                f"folds: no user has {number + 3} dated takings outside bundles; lower folds.count"
+                f"folds: no user has {number + 3} dated interactions outside bundles; "
+                "lower folds.count"
             )
         folds.append(fold)
     return folds
 
 
-def held_events(graph: Graph, held: pa.Table) -> Events:
+def held_events(
+    graph: Graph,
+    held: pa.Table,
+) -> Events:
     """Held-out events in the graph's rows.
 
     Held-out bundles, which it does not have, are numbered among themselves. Events of items
@@ -185,19 +214,16 @@ def held_events(graph: Graph, held: pa.Table) -> Events:
     """
     items = graph.vocabs[graph.item].rows(held["item"])
     count = len(items)
-    users = (
-        graph.vocabs[graph.user].rows(held["user"])
-        if graph.user
-        else np.full(count, -1)
-    )
+    users = np.full(count, -1)
+    if graph.user:
+        users = graph.vocabs[graph.user].rows(held["user"])
     coded = held["bundle"].combine_chunks().dictionary_encode()
     bundles = np.asarray(coded.indices.fill_null(-1), np.int64)
-    named = (
-        dict(zip(bundles.tolist(), held["words"].to_pylist(), strict=True))
-        if "words" in held.column_names
-        else {}
-    )
-    words = tuple(named[row] for row in range(len(coded.dictionary))) if named else ()
-    return Events(users, bundles, items, held["time"].to_numpy(), words).take(
-        items >= 0
-    )
+    words: tuple[str, ...] = ()
+    if "words" in held.column_names and count:
+        texts = held["words"].to_pylist()
+        named = dict(zip(bundles.tolist(), texts, strict=True))
+        words = tuple(named[row] for row in range(len(coded.dictionary)))
+    times = held["time"].to_numpy()
+    events = Events(users, bundles, items, times, words)
+    return events.take(items >= 0)

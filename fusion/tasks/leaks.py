@@ -14,7 +14,10 @@ from kg.metapaths.count import PathCounts
 from kg.tables import IntArray
 
 
-def check_fold(fold: Fold, counts: PathCounts) -> None:
+def check_fold(
+    fold: Fold,
+    counts: PathCounts,
+) -> None:
     """Refuse a fold that can see its own answers.
 
     Args:
@@ -25,17 +28,22 @@ def check_fold(fold: Fold, counts: PathCounts) -> None:
         DataError: An asked bundle has an edge or event in the graph, an asker takes an asked
             item alone there and not before the query, or the counts are of another graph.
     """
-    graph, asked, items = fold.graph, fold.asked, fold.graph.size(fold.graph.item)
-    _check_bundles(graph, asked.bundle[asked.bundle >= 0], "asked about")
-    pairs, which = np.unique(asked.user * items + asked.item, return_inverse=True)
+    graph = fold.graph
+    asked = fold.asked
+    items = graph.size(graph.item)
+    bundles = asked.bundle[asked.bundle >= 0]
+    _check_bundles(graph, bundles, "asked about")
+    keys = asked.user * items + asked.item
+    pairs, which = np.unique(keys, return_inverse=True)
     since = np.full(len(pairs), np.inf)
-    np.minimum.at(
-        since, which, np.nan_to_num(asked.time, nan=-np.inf)
-    )  # nothing is before an unknown time
-    taken = _taken_alone(graph)
-    taken = taken.take(np.isin(taken.user * items + taken.item, pairs))
-    place = np.searchsorted(pairs, taken.user * items + taken.item)
-    _check_taken(graph, taken, ~(taken.time < since[place]), "asked about")
+    times = np.nan_to_num(asked.time, nan=-np.inf)  # nothing is before an unknown time
+    np.minimum.at(since, which, times)
+    alone = _interactions_alone(graph)
+    same_pair = np.isin(alone.user * items + alone.item, pairs)
+    alone = alone.take(same_pair)
+    place = np.searchsorted(pairs, alone.user * items + alone.item)
+    before = alone.time < since[place]
+    _check_interactions(graph, alone, ~before, "asked about")
     counted = counts.item["popularity"].sum()
     if counted != len(graph.events):
         raise DataError(
@@ -44,7 +52,10 @@ def check_fold(fold: Fold, counts: PathCounts) -> None:
         )
 
 
-def check_held(graph: Graph, held: pa.Table) -> None:
+def check_held(
+    graph: Graph,
+    held: pa.Table,
+) -> None:
     """Refuse a training graph that holds held-out events.
 
     Args:
@@ -59,58 +70,62 @@ def check_held(graph: Graph, held: pa.Table) -> None:
     if bundle is not None:
         rows = graph.vocabs[bundle.name].rows(held["bundle"].drop_null())
         _check_bundles(graph, rows[rows >= 0], "held out")
-    events, taken = held_events(graph, held), _taken_alone(graph)
-    alone = events.take((events.bundle < 0) & (events.user >= 0))
-    _check_taken(
-        graph,
-        taken,
-        np.isin(event_keys(taken, items), event_keys(alone, items)),
-        "held out",
-    )
+    events = held_events(graph, held)
+    known = _interactions_alone(graph)
+    held_alone = events.take((events.bundle < 0) & (events.user >= 0))
+    held_keys = event_keys(held_alone, items)
+    leaked = np.isin(event_keys(known, items), held_keys)
+    _check_interactions(graph, known, leaked, "held out")
 
 
-def _check_bundles(graph: Graph, bundles: IntArray, what: str) -> None:
+def _check_bundles(
+    graph: Graph,
+    bundles: IntArray,
+    what: str,
+) -> None:
     node = graph.schema.of_role("bundle")
     if node is None:
         return
     ends = [graph.events.bundle]
     for (source, _, target), edge in graph.edges.items():
-        ends += [
-            rows
-            for end, rows in ((source, edge.source), (target, edge.target))
-            if end == node.name
-        ]
+        if source == node.name:
+            ends.append(edge.source)
+        if target == node.name:
+            ends.append(edge.target)
     leaked = np.intersect1d(np.concatenate(ends), bundles)
     if len(leaked):
-        name = graph.vocabs[node.name].key(int(leaked[0]))
+        row = int(leaked[0])
+        name = graph.vocabs[node.name].key(row)
         raise DataError(
             f"leak: {len(leaked)} bundles {what} have edges or events in the graph, "
             f"one of them {name!r}"
         )
 
 
-def _taken_alone(graph: Graph) -> Events:
-    """Items taken without a bundle: by the events, and once more by the edges."""
+def _interactions_alone(graph: Graph) -> Events:
+    """Interactions outside bundles: by the events, and once more by the edges."""
     parts = [graph.events.take(graph.events.bundle < 0)]
     for (source, name, target), edge in graph.edges.items():
-        if (
-            source == graph.user
-            and target == graph.item
-            and graph.schema.edge(name).role == "interaction"
-        ):
-            parts.append(
-                Events(edge.source, np.full(len(edge), -1), edge.target, edge.time)
-            )
+        if source != graph.user or target != graph.item:
+            continue
+        if graph.schema.edge(name).role == "interaction":
+            bundle = np.full(len(edge), -1)
+            parts.append(Events(edge.source, bundle, edge.target, edge.time))
     return Events.join(parts)
 
 
-def _check_taken(
-    graph: Graph, taken: Events, leaked: npt.NDArray[np.bool_], what: str
+def _check_interactions(
+    graph: Graph,
+    events: Events,
+    leaked: npt.NDArray[np.bool_],
+    what: str,
 ) -> None:
     if leaked.any():
-        first = taken.take(leaked)
-        user = graph.vocabs[graph.user or ""].key(int(first.user[0]))
-        item = graph.vocabs[graph.item].key(int(first.item[0]))
+        rows = events.take(leaked)
+        users = graph.vocabs[graph.user or ""]
+        items = graph.vocabs[graph.item]
+        user = users.key(int(rows.user[0]))
+        item = items.key(int(rows.item[0]))
         raise DataError(
             f"leak: user {user!r} takes item {item!r} in the graph, but that is {what}"
         )

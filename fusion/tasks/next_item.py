@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query_batch import QueryBatch, Ragged
+from fusion.tasks.rows import one_each
 from kg.errors import InputError
 from kg.events import Events
 from kg.graph import Graph
@@ -45,64 +46,89 @@ class NextItem:
         if min(self.draws, self.limit, self.history) < 0:
             raise InputError(f"{self}: draws, limit and history must be at least 0")
 
-    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def training(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """Queries about the events, for a graph that does not hold them."""
         return self._queries(graph, events, seed, self.draws, self.limit)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def held_out(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for every user who took something."""
         return self._queries(graph, events, seed, 1, 0)
 
     def _queries(
-        self, graph: Graph, events: Events, seed: int, draws: int, limit: int
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+        draws: int,
+        limit: int,
     ) -> QueryBatch:
         rng = np.random.default_rng(seed)
         size = graph.size(graph.item)
-        pairs = np.unique(
-            events.user[events.user >= 0] * size + events.item[events.user >= 0]
-        )
+        known = events.take(events.user >= 0)
+        pairs = np.unique(known.user * size + known.item)
         if self.exclude_seen:
             before = graph.events
             pairs = np.setdiff1d(pairs, before.user * size + before.item)
-        owner, at_hand = (
-            _latest(graph, self.history) if self.history else (pairs[:0], pairs[:0])
-        )
-        pairs = np.setdiff1d(pairs, owner * size + at_hand)
+        owner, context = pairs[:0], pairs[:0]
+        if self.history:
+            owner, context = _latest(graph, self.history)
+        pairs = np.setdiff1d(pairs, owner * size + context)
         user, item = np.divmod(pairs, size)
         order = rng.permutation(len(user))
-        order = order[np.argsort(user[order], kind="stable")]
-        place = np.arange(len(order)) - np.searchsorted(user[order], user[order])
+        by_user = np.argsort(user[order], kind="stable")
+        order = order[by_user]
+        ordered = user[order]
+        place = np.arange(len(order)) - np.searchsorted(ordered, ordered)
         chosen = order[place < draws]
         if limit and limit < len(chosen):
             chosen = np.sort(rng.choice(chosen, limit, replace=False))
-        count = len(chosen)
+        users = user[chosen]
         return QueryBatch(
-            user[chosen],
-            _of_users(owner, at_hand, user[chosen]),
-            ("",) * count,
-            Ragged(np.arange(count + 1), item[chosen]),
-            user[chosen],
+            users,
+            _of_users(owner, context, users),
+            ("",) * len(chosen),
+            one_each(item[chosen]),
+            users,
         )
 
 
-def _latest(graph: Graph, most: int) -> tuple[IntArray, IntArray]:
+def _latest(
+    graph: Graph,
+    most: int,
+) -> tuple[IntArray, IntArray]:
     """(users, items): each user's latest items, the oldest first, each once, where it came last."""
     events = graph.events.take(graph.events.user >= 0)
     order = np.lexsort((events.item, events.time, events.user))
-    user, item = events.user[order], events.item[order]
-    _, last = np.unique((user * graph.size(graph.item) + item)[::-1], return_index=True)
+    user = events.user[order]
+    item = events.item[order]
+    keys = user * graph.size(graph.item) + item
+    backwards = keys[::-1]
+    _, last = np.unique(backwards, return_index=True)
     kept = np.sort(len(user) - 1 - last)
-    user, item = user[kept], item[kept]
-    late = np.searchsorted(user, user, side="right") - np.arange(len(user)) <= most
+    user = user[kept]
+    item = item[kept]
+    stops = np.searchsorted(user, user, side="right")
+    late = stops - np.arange(len(user)) <= most
     return user[late], item[late]
 
 
-def _of_users(owner: IntArray, items: IntArray, users: IntArray) -> Ragged:
+def _of_users(
+    owner: IntArray,
+    items: IntArray,
+    users: IntArray,
+) -> Ragged:
     """The items of each user, by their owners, ascending."""
-    starts, stops = (
-        np.searchsorted(owner, users),
-        np.searchsorted(owner, users, side="right"),
-    )
-    return Ragged.of(
-        [items[start:stop] for start, stop in zip(starts, stops, strict=True)]
-    )
+    starts = np.searchsorted(owner, users)
+    stops = np.searchsorted(owner, users, side="right")
+    ranges = zip(starts, stops, strict=True)
+    return Ragged.of([items[start:stop] for start, stop in ranges])

@@ -8,7 +8,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from fusion.query_batch import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch
+from fusion.tasks.rows import no_rows, one_each
 from kg.errors import DataError, InputError
 from kg.events import Events
 from kg.graph import Graph
@@ -59,23 +60,35 @@ class SyntheticQueries:
                 f"{self}: limit, facts and words must be at least 1, titles and numbers in 0..1"
             )
 
-    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def training(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """Queries about the events' items."""
         items = np.unique(events.item)
         rng = np.random.default_rng(seed)
-        drawn = (
-            rng.integers(0, len(items), self.limit)
-            if len(items)
-            else np.zeros(0, np.int64)
-        )
+        drawn = np.zeros(0, np.int64)
+        if len(items):
+            drawn = rng.integers(0, len(items), self.limit)
         return self._queries(graph, items[drawn], rng)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def held_out(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for every held-out item."""
-        return self._queries(graph, np.unique(events.item), np.random.default_rng(seed))
+        rng = np.random.default_rng(seed)
+        return self._queries(graph, np.unique(events.item), rng)
 
     def _queries(
-        self, graph: Graph, items: IntArray, rng: np.random.Generator
+        self,
+        graph: Graph,
+        items: IntArray,
+        rng: np.random.Generator,
     ) -> QueryBatch:
         facts, titles = self._facts(graph), graph.titles.get(graph.item, [])
         queries = []
@@ -92,9 +105,9 @@ class SyntheticQueries:
         count = len(asked)
         return QueryBatch(
             np.full(count, -1),
-            Ragged(np.zeros(count + 1, np.int64), np.zeros(0, np.int64)),
+            no_rows(count),
             tuple(queries[row] for row in asked),
-            Ragged(np.arange(count + 1), items[asked]),
+            one_each(items[asked]),
             -1 - np.arange(count),
         )
 
@@ -114,21 +127,34 @@ class SyntheticQueries:
                 and node.text
                 and wanted
             ):
-                edge, titles = graph.edges[(source, name, target)], graph.titles[target]
+                edge = graph.edges[(source, name, target)]
+                titles = graph.titles[target]
                 values: dict[int, list[str]] = {}
-                for item, value in zip(
-                    edge.source.tolist(), edge.target.tolist(), strict=True
-                ):
-                    values.setdefault(item, []).append(titles[value])
+                sources, targets = edge.source.tolist(), edge.target.tolist()
+                for item, value in zip(sources, targets, strict=True):
+                    titles_of_item = values.setdefault(item, [])
+                    titles_of_item.append(titles[value])
                 found.append({item: sorted(some) for item, some in values.items()})
         return found
 
-    def _of_facts(self, own: list[list[str]], rng: np.random.Generator) -> list[str]:
+    def _of_facts(
+        self,
+        own: list[list[str]],
+        rng: np.random.Generator,
+    ) -> list[str]:
         count = min(int(rng.integers(1, self.facts + 1)), len(own))
         chosen = rng.permutation(len(own))[:count]
-        return [own[relation][rng.integers(len(own[relation]))] for relation in chosen]
+        titles = []
+        for relation in chosen:
+            values = own[relation]
+            titles.append(values[rng.integers(len(values))])
+        return titles
 
-    def _of_title(self, title: str, rng: np.random.Generator) -> list[str]:
+    def _of_title(
+        self,
+        title: str,
+        rng: np.random.Generator,
+    ) -> list[str]:
         words = [
             word
             for word in _WORD.findall(title)
@@ -140,10 +166,14 @@ class SyntheticQueries:
         if rng.random() < 0.5:
             start = int(rng.integers(len(words) - count + 1))
             return words[start : start + count]
-        return [words[place] for place in np.sort(rng.permutation(len(words))[:count])]
+        kept = rng.permutation(len(words))[:count]
+        return [words[place] for place in np.sort(kept)]
 
 
-def _plain(parts: list[str], rng: np.random.Generator) -> str:
+def _plain(
+    parts: list[str],
+    rng: np.random.Generator,
+) -> str:
     """As people type: mostly in small letters, at times the singular of the catalogue's plural."""
     query = " ".join(parts).strip()
     if rng.random() < 0.8:

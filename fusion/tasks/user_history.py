@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fusion.query_batch import QueryBatch, Ragged
+from fusion.tasks.rows import no_rows, one_each
 from kg.events import Events
 from kg.graph import Graph
 from kg.tables import IntArray
@@ -34,50 +35,73 @@ class UserHistory:
     limit: int = 0
     draws: int = 0
 
-    def training(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def training(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for each user and new item."""
         rng = np.random.default_rng(seed)
         user, item = _new(graph, events)
         chosen = np.arange(len(user))
         if self.draws:
             order = rng.permutation(len(user))
-            order = order[np.argsort(user[order], kind="stable")]
-            chosen = np.sort(
-                order[
-                    np.arange(len(order)) - np.searchsorted(user, user[order])
-                    < self.draws
-                ]
-            )
+            by_user = np.argsort(user[order], kind="stable")
+            order = order[by_user]
+            place = np.arange(len(order)) - np.searchsorted(user, user[order])
+            chosen = np.sort(order[place < self.draws])
         if self.limit and self.limit < len(chosen):
             chosen = np.sort(rng.choice(chosen, self.limit, replace=False))
-        return self._queries(
-            graph, user[chosen], Ragged(np.arange(len(chosen) + 1), item[chosen])
-        )
+        targets = one_each(item[chosen])
+        return self._queries(graph, user[chosen], targets)
 
-    def held_out(self, graph: Graph, events: Events, seed: int) -> QueryBatch:
+    def held_out(
+        self,
+        graph: Graph,
+        events: Events,
+        seed: int,
+    ) -> QueryBatch:
         """One query for every user who took something new."""
         user, item = _new(graph, events)
         users, starts = np.unique(user, return_index=True)
-        return self._queries(graph, users, Ragged(np.append(starts, len(user)), item))
+        bounds = np.append(starts, len(user))
+        return self._queries(graph, users, Ragged(bounds, item))
 
-    def _queries(self, graph: Graph, users: IntArray, targets: Ragged) -> QueryBatch:
-        owner, item = np.divmod(_keys(graph, graph.events), graph.size(graph.item))
+    def _queries(
+        self,
+        graph: Graph,
+        users: IntArray,
+        targets: Ragged,
+    ) -> QueryBatch:
+        keys = _keys(graph, graph.events)
+        owner, item = np.divmod(keys, graph.size(graph.item))
         every = np.arange(graph.size(graph.user) + 1 if graph.user else 1)
-        have = Ragged(np.searchsorted(owner, every).astype(np.int64), item).take(users)
-        nothing, words = Ragged.of([[]] * len(users)), ("",) * len(users)
+        offsets = np.searchsorted(owner, every).astype(np.int64)
+        interacted = Ragged(offsets, item).take(users)
+        words = ("",) * len(users)
         if self.in_context:
-            return QueryBatch(users, have, words, targets, users)
-        return QueryBatch(users, nothing, words, targets, users, have)
+            return QueryBatch(users, interacted, words, targets, users)
+        nothing = no_rows(len(users))
+        return QueryBatch(users, nothing, words, targets, users, interacted)
 
 
-def _new(graph: Graph, events: Events) -> tuple[IntArray, IntArray]:
+def _new(
+    graph: Graph,
+    events: Events,
+) -> tuple[IntArray, IntArray]:
     """The users and items of events that the graph does not hold; sorted, each pair once."""
-    pairs = np.setdiff1d(_keys(graph, events), _keys(graph, graph.events))
+    before = _keys(graph, graph.events)
+    pairs = np.setdiff1d(_keys(graph, events), before)
     user, item = np.divmod(pairs, graph.size(graph.item))
     return user, item
 
 
-def _keys(graph: Graph, events: Events) -> IntArray:
+def _keys(
+    graph: Graph,
+    events: Events,
+) -> IntArray:
     known = events.take(events.user >= 0)
-    keys: IntArray = np.unique(known.user * graph.size(graph.item) + known.item)
+    items = graph.size(graph.item)
+    keys: IntArray = np.unique(known.user * items + known.item)
     return keys

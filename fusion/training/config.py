@@ -34,7 +34,7 @@ class HeadConfig:
 
     A step of the joint training costs a pass of messages and of BERT, so there are few of
     them: enough for vectors, too few for the head. Passes over queries whose candidates are
-    kept in memory cost next to nothing.
+    kept in memory cost next to nothing. A recipe sets `limit` alone, as `training.head_limit`.
 
     Attributes:
         batch: Queries a step.
@@ -48,10 +48,6 @@ class HeadConfig:
     lr: float = 3e-3
     limit: int = 10_000
     negatives: int = 100
-
-    def __post_init__(self) -> None:
-        _check_least("training.head", self, {"batch": 1, "limit": 0, "negatives": 0})
-        _check_rate("training.head", self, "lr")
 
 
 @dataclass(frozen=True)
@@ -67,18 +63,13 @@ class TrainingConfig:
         lr: Of everything but BERT; the rates rise over the first steps and fall along a cosine.
         lr_text: Of BERT.
         weight_decay: Of matrices; not of biases, norms and scales.
-        clip: Largest norm of the gradient.
         patience: Validations without a better result before training stops.
         validations: How many, evenly over the steps.
         precision: "32-true", "bf16-mixed" or "16-mixed", as Lightning names them.
         text_budget: Texts encoded with gradient a step; 0 none, -1 all that occur.
-        context_texts: Context items encoded with gradient a query; -1 all.
-        whole_edges: Up to this many message edges a step runs the GNN over the whole graph;
-            above, over samples.
-        refresh: Steps between two refreshes of the items' vectors in the embedding cache,
-            where steps sample.
         text_refreshes: How often all texts are encoded anew, evenly over the steps.
-        head: How the head alone is trained.
+        head_limit: Most queries a fold that the head alone is trained on, a seeded draw; their
+            candidates are kept in memory meanwhile. 0 takes all.
         pretrain_epochs: Passes before the joint training in which the head learns the counts.
         finetune_epochs: Passes after it in which the head learns what vectors add.
         finetune_share: Share of the queries that only the fine-tuning sees, so that it meets
@@ -97,16 +88,12 @@ class TrainingConfig:
     lr: float = 4e-3
     lr_text: float = 5e-5
     weight_decay: float = 0.01
-    clip: float = 1.0
     patience: int = 3
     validations: int = 2
     precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
     text_budget: int = 32
-    context_texts: int = 1
-    whole_edges: int = 2_000_000
-    refresh: int = 8
     text_refreshes: int = 2
-    head: HeadConfig = HeadConfig()
+    head_limit: int = 10_000
     pretrain_epochs: int = 8
     finetune_epochs: int = 8
     finetune_share: float = 0.0
@@ -116,16 +103,9 @@ class TrainingConfig:
         least = {"epochs": 0, "text_epochs": 0, "batch": 1, "accumulate": 1}
         least |= {"pretrain_epochs": 0, "finetune_epochs": 0}
         least |= {"patience": 1, "validations": 1, "text_budget": -1}
-        least |= {
-            "context_texts": -1,
-            "refresh": 1,
-            "text_refreshes": 1,
-            "shrinkage": 0,
-        }
+        least |= {"text_refreshes": 1, "head_limit": 0, "shrinkage": 0}
         _check_least("training", self, least)
         _check_rate("training", self, "lr")
         _check_rate("training", self, "lr_text")
-        if not self.clip > 0:
-            raise _wrong("training.clip", "above 0", self.clip)
         if not 0 <= self.finetune_share < 1:
             raise _wrong("training.finetune_share", "in 0..1", self.finetune_share)

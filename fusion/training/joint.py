@@ -23,6 +23,17 @@ from kg.errors import InputError
 from kg.tables import IntArray
 
 _CATALOGUE_WEIGHT = 0.5  # of the loss over the whole catalogue, beside the candidates'
+# Largest norm of the gradient; 1 is what transformers are usually tuned with.
+CLIP = 1.0
+# Context items encoded with gradient a query, -1 all: each is one more text
+# through BERT, and the cache has a vector for the rest.
+CONTEXT_TEXTS = 1
+# Up to this many message edges a step runs the GNN over the whole graph, above over samples:
+# two million edges of 128 numbers are 1 GiB a layer.
+WHOLE_EDGES = 2_000_000
+# Steps between two refreshes of the items' vectors in the embedding cache, where steps sample:
+# each runs the GNN over the whole graph, so that a refresh a step would save nothing.
+REFRESH = 8
 _SEEDS = 1_000_003  # a prime, so that no two runs' steps share a seed
 
 
@@ -69,9 +80,9 @@ class JointTraining:
             )
         self.step_module = TrainingStep(
             model,
-            state.edges <= config.whole_edges,
+            state.edges <= WHOLE_EDGES,
             config.text_budget,
-            config.context_texts,
+            CONTEXT_TEXTS,
         )
         optimizer = torch.optim.AdamW(parameter_groups(model, config))
         self.rates = warmup_cosine(optimizer, len(self.plan))
@@ -113,7 +124,7 @@ class JointTraining:
         steps, times = len(self.plan), config.text_refreshes
         starts = {round(steps * number / times) for number in range(times)}
         texts = done in starts | {self.text_steps}
-        items = done % config.refresh == 0 and not self.step_module.whole
+        items = done % REFRESH == 0 and not self.step_module.whole
         if texts or items:
             self.refresh(texts)
 
@@ -207,7 +218,7 @@ class JointTraining:
     def _clip(self, number: int) -> None:
         config = self.state.config
         norm = self.state.fabric.clip_gradients(
-            self.wrapped, self.optimizer, max_norm=config.clip, error_if_nonfinite=False
+            self.wrapped, self.optimizer, max_norm=CLIP, error_if_nonfinite=False
         )
         assert norm is not None
         # In half precision the scaler looks for its scale: it passes over such a step and

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fusion.query_batch import QueryBatch
+from fusion.training.config import HeadConfig
 from fusion.training.head_fit import finetune_head, pretrain_head
 from fusion.training.shrinkage import fit_shrinkage
 from fusion.training.state import TrainingState
@@ -30,7 +31,7 @@ class PretrainHead:
             model.head,
             [(fold.snapshot.features, fold.every) for fold in state.folds],
             model.config.candidates_per_path,
-            config.head,
+            HeadConfig(limit=config.head_limit),
             config.pretrain_epochs,
             state.seed,
             config.weight_decay,
@@ -55,7 +56,7 @@ class FinetuneHead:
         finetune_head(
             model,
             folds,
-            config.head,
+            HeadConfig(limit=config.head_limit),
             config.finetune_epochs,
             state.seed,
             config.weight_decay,

@@ -8,8 +8,9 @@ from fusion.model.hybrid import Hybrid
 from fusion.model.nodes import EmbeddingCache
 from fusion.model.snapshot import GraphSnapshot
 from fusion.query_batch import QueryBatch
-from fusion.ranking.metrics import metric_named, ranks
+from fusion.ranking.metrics import metric_named
 from fusion.ranking.ranker import Ranker
+from fusion.ranking.ranks import ranks
 from kg.metapaths.count import PathCounts
 from kg.tables import Tables
 

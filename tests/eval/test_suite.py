@@ -1,4 +1,4 @@
-"""The closing table: who stands in it, what each one may see, and that nothing is chosen on the test."""
+"""The closing table: who is in it, what each may see, and that nothing is chosen on the test."""
 
 from dataclasses import replace
 
@@ -73,7 +73,7 @@ def test_every_baseline_stands_in_the_table(trained):
 
 def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
     prepared = trained.prepared
-    config = replace(trained.recipe.evaluation, ease=(1.0, 1000.0), boosted=False)
+    config = replace(trained.recipe.evaluation, ease=(1.0, 1000.0))
     recipe = replace(trained.recipe, evaluation=config)
     queries = held_out(prepared, recipe, prepared.split.valid, 0)["baskets"]
     choices = {
@@ -86,7 +86,7 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
         for name, row in evaluate(choices, queries, 42, progress=False).means().items()
     }
     assert len(set(found.values())) == 4
-    chosen = baselines(prepared, recipe, progress=False)["EASE"]
+    chosen = baselines(prepared, recipe, progress=False, trees=False)["EASE"]
     assert isinstance(chosen, Chosen) and chosen.setting == max(
         found, key=found.__getitem__
     )
@@ -96,8 +96,9 @@ def test_what_a_baseline_chooses_it_chooses_on_validation(trained):
     split = replace(prepared.split, test=nothing)
     serving = replace(prepared.serving, split=split)
     blind = replace(prepared, split=split, serving=serving)
-    again = baselines(blind, recipe, progress=False)
-    for name, scorer in baselines(prepared, recipe, progress=False).items():
+    again = baselines(blind, recipe, progress=False, trees=False)
+    scorers = baselines(prepared, recipe, progress=False, trees=False)
+    for name, scorer in scorers.items():
         assert np.array_equal(scorer.score(queries), again[name].score(queries)), name
 
 
@@ -151,9 +152,9 @@ def test_the_untuned_encoder_is_that_of_before_training(trained):
 
 
 def test_cold_targets_stand_apart(checkerboard):
-    recipe = checkerboard("split.cold_fraction=0.2", "evaluation.boosted=false")
+    recipe = checkerboard("split.cold_fraction=0.2")
     prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-    found = baselines(prepared, recipe, progress=False)
+    found = baselines(prepared, recipe, progress=False, trees=False)
     blocks = {
         b.name: b
         for b in measure(prepared, recipe, found, progress=False)["baskets"].blocks
@@ -170,24 +171,17 @@ def test_cold_targets_stand_apart(checkerboard):
 
 
 def test_the_table_is_the_same_by_seed(trained):
-    prepared, recipe = (
-        trained.prepared,
-        replace(
-            trained.recipe, evaluation=replace(trained.recipe.evaluation, boosted=False)
-        ),
-    )
-    tables = [
-        table(
-            measure(prepared, r, baselines(prepared, r, progress=False), progress=False)
-        )
-        for r in (recipe, recipe, replace(recipe, seed=1))
-    ]
+    prepared, recipe = trained.prepared, trained.recipe
+    tables = []
+    for changed in (recipe, recipe, replace(recipe, seed=1)):
+        scorers = baselines(prepared, changed, progress=False, trees=False)
+        tables.append(table(measure(prepared, changed, scorers, progress=False)))
     assert tables[0] == tables[1] != tables[2]
 
 
 def test_a_graph_without_times_has_baselines_too(checkerboard):
     recipe = replace(
-        checkerboard("evaluation.boosted=false"),
+        checkerboard(),
         split=GroupedSplit(0.2, 0.2, group="bundle"),
     )
     tables = recipe.source.load()
@@ -199,4 +193,5 @@ def test_a_graph_without_times_has_baselines_too(checkerboard):
         {**tables.edges, "made": tables.edges["made"].drop(["time"])},
     )
     prepared = prepare(recipe.split(plain), recipe, progress=False)
-    assert "user frequency" in baselines(prepared, recipe, progress=False)
+    found = baselines(prepared, recipe, progress=False, trees=False)
+    assert "user frequency" in found

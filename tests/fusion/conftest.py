@@ -70,8 +70,10 @@ class Small(NamedTuple):
 
 
 @pytest.fixture
-def small(shop, bert):
+def small(shop, bert, monkeypatch):
     """Makes small untrained hybrids of a random graph: small(tune="top:1", paths=False, ...)."""
+
+    monkeypatch.setattr("fusion.model.snapshot.NEIGHBOURS", 3)
 
     def make(tune="top:1", **settings):
         tables = shop()
@@ -86,7 +88,6 @@ def small(shop, bert):
             "candidates_per_path": 4,
             "vector_candidates": 2,
             "cold_candidates": 1,
-            "neighbours": 3,
         }
         config = FusionConfig(**{**usual, **settings})
         snapshot = GraphSnapshot(

@@ -38,8 +38,8 @@ def test_the_defaults_make_a_recipe():
         ("training.lr=nan", "training.lr: must be a number, not the float nan"),
         ("training.lr=inf", "training.lr must be above 0 and finite, not inf"),
         (
-            "training.head.lr=inf",
-            "training.head.lr must be above 0 and finite, not inf",
+            "training.lr_text=inf",
+            "training.lr_text must be above 0 and finite, not inf",
         ),
         ("paths.half_life=nan", "paths.half_life: must be a number, not the float nan"),
         ("paths.recent=nan", "paths.recent: must be a number, not the float nan"),

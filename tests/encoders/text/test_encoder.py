@@ -74,8 +74,9 @@ def test_a_vector_does_not_depend_on_the_batch(folders, family):
         )
 
 
-def test_order_is_kept_and_blank_texts_are_zero(folders):
-    encoder = make(folders / "bert", batch_tokens=64)
+def test_order_is_kept_and_blank_texts_are_zero(folders, monkeypatch):
+    monkeypatch.setattr("encoders.text.encoder.BATCH_TOKENS", 64)
+    encoder = make(folders / "bert")
     vectors = encoder.encode(TEXTS)
     assert vectors.shape == (6, 16) and not vectors.requires_grad
     assert torch.equal(vectors[0], vectors[5]) and not vectors[3].any()
@@ -183,7 +184,6 @@ def test_opening_makes_no_noise(folders, capfd):
         {"max_tokens": 2},
         {"lora_rank": 0},
         {"dropout": 1.0},
-        {"batch_tokens": 0},
         {"cache_mb": -1},
     ],
 )

@@ -35,9 +35,10 @@ SPLIT = {"bert", "distilbert", "mpnet", "modernbert"}
 @pytest.mark.parametrize("tune", ["full", "top:1", "top:2", "top:3", "lora", "frozen"])
 @pytest.mark.parametrize("cache_mb", [0, 64])
 def test_a_source_gives_the_encoders_vectors_before_and_after_training(
-    folders, tune, cache_mb
+    folders, tune, cache_mb, monkeypatch
 ):
-    encoder = make(folders / "bert", tune=tune, cache_mb=cache_mb, batch_tokens=160)
+    monkeypatch.setattr("encoders.text.encoder.BATCH_TOKENS", 160)
+    encoder = make(folders / "bert", tune=tune, cache_mb=cache_mb)
     source = TextSource(encoder, encoder.table(TEXTS))
     assert source.cached == (cache_mb > 0 and tune in {"top:1", "top:2", "frozen"})
     rows = torch.tensor([2, 0, 2, 3, 1])
@@ -75,8 +76,11 @@ def test_a_model_that_does_not_split_is_noticed(folders, monkeypatch, caplog):
 
 @pytest.mark.parametrize("tune", ["full", "top:1", "lora", "frozen"])
 @pytest.mark.parametrize("cache_mb", [0, 64])
-def test_gradients_through_a_source_are_the_encoders(folders, tune, cache_mb):
-    encoder = make(folders / "bert", tune=tune, cache_mb=cache_mb, batch_tokens=160)
+def test_gradients_through_a_source_are_the_encoders(
+    folders, tune, cache_mb, monkeypatch
+):
+    monkeypatch.setattr("encoders.text.encoder.BATCH_TOKENS", 160)
+    encoder = make(folders / "bert", tune=tune, cache_mb=cache_mb)
     source = TextSource(encoder, encoder.table(TEXTS))
     rows, weight = torch.tensor([3, 0, 0, 2]), torch.randn(4, 16)
     tuned = [p for p in encoder.parameters() if p.requires_grad]

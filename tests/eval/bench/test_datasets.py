@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from eval.contenders import BASELINES, all_baselines, further_baselines
 from eval.measure.protocol import Scores
 from eval.parts import RECIPES
 from eval.slices import slices_of
-from eval.suite import Chosen
+from eval.suite import Chosen, baselines
 from fusion.experiment import Recipe
 from fusion.preparation import held_out
 from fusion.query_batch import QueryBatch, Ragged
@@ -49,7 +50,15 @@ BOARD = Benchmark(
     cross="has_colour",
     published=(Figure("A paper", "words", "HR@10", 0.5, "Nobody, 1999"),),
 )
-FAST = ("training.epochs=1", "evaluation.draws=20", "evaluation.boosted=false")
+FAST = ("training.epochs=1", "evaluation.draws=20")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_trees():
+    """The boosted ranker takes longest, and other tests measure it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eval.contenders.baselines", partial(baselines, trees=False))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -364,10 +373,10 @@ def test_the_command_writes_a_file_and_leaves_the_documents_alone(
     monkeypatch.setattr(
         measuring, "update", lambda: pytest.fail("the documents were written")
     )
+    monkeypatch.setattr("eval.bench.run.train_parts", lambda *_: {})
     few = [
         f"text.model={tiny_text}",
         *FAST,
-        "evaluation.parts=false",
         "evaluation.baselines=false",
     ]
     changes = [part for value in few for part in ("--set", value)]

@@ -93,7 +93,7 @@ def test_what_an_ask_masks_is_not_ranked_beside_the_items_at_hand():
         )
     assert spoiled["MRR"].mean() < 1
     assert masked.excluded[0].tolist() == [*given.context[0], *known[0]]
-    with pytest.raises(ValueError, match="is a target and masked"):
+    with pytest.raises(ValueError, match="is a target and excluded"):
         evaluate(
             {"x": Fixed("x", matrix)},
             replace(given, exclude=given.targets),
@@ -177,7 +177,7 @@ def test_scores_take_some_asks():
         (np.zeros((30, ITEMS), np.int64), "scorer 'bad'.*int64"),
         (
             np.where(np.arange(30)[:, None] == 21, np.nan, np.zeros((30, ITEMS))),
-            "'bad', batch from query 20.*1 is NaN",
+            "'bad', batch from query 20.*query 1 is NaN",
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_bad_scores_name_the_scorer(matrix, message):
 def test_bad_asks_are_refused_before_any_scoring():
     given = queries()
     nothing = {"never": Fixed("never", np.zeros((0, 0)))}
-    with pytest.raises(ValueError, match="a target and masked"):
+    with pytest.raises(ValueError, match="a target and excluded"):
         evaluate(nothing, replace(given, context=given.targets), ITEMS, progress=False)
     lists = [given.targets[b] if b != 5 else [] for b in range(len(given))]
     with pytest.raises(ValueError, match="query 5 has no target"):

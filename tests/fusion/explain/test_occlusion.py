@@ -52,7 +52,7 @@ def really(recommender, cut, query, item):
         graph,
         counts,
         texts,
-        replace(model.config, neighbours=0),
+        model.config,
         torch.device("cpu"),
         recommender.snapshot.seen_items,
     )

@@ -275,9 +275,10 @@ def test_words_of_an_ask_bring_items_of_those_words(small, queries):
 
 
 def test_a_bank_is_encoded_without_gradient_or_chance_and_leaves_the_mode_as_it_was(
-    small,
+    small, monkeypatch
 ):
-    model, snapshot, _, source, embeddings = small(modality_drop=0.5, id_drop=0.5)
+    monkeypatch.setattr("fusion.model.hybrid.ID_DROP", 0.5)
+    model, snapshot, _, source, embeddings = small(modality_drop=0.5)
     for training in (True, False):
         model.train(training)
         again = model.encode(snapshot, source.encode_all())
@@ -296,8 +297,9 @@ def test_only_items_that_were_taken_bring_a_vector_of_their_own(small, row):
     assert moved[row] == (row == 0)
 
 
-def test_own_vectors_are_dropped_in_training_only(small):
-    model, snapshot, _, source, _ = small(id_drop=0.5)
+def test_own_vectors_are_dropped_in_training_only(small, monkeypatch):
+    monkeypatch.setattr("fusion.model.hybrid.ID_DROP", 0.5)
+    model, snapshot, _, source, _ = small()
     rows, texts = {"item": torch.arange(14)}, source.encode_all()
     seen = []
     model.inputs.register_forward_pre_hook(lambda _, args: seen.append(args[4]))

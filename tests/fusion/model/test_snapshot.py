@@ -117,7 +117,7 @@ def test_a_world_knows_sizes_degrees_and_what_was_taken(shop, graph, counts):
         graph,
         counts,
         NodeTexts.of(shop()),
-        FusionConfig(fanout=(4, 2), neighbours=3),
+        FusionConfig(fanout=(4, 2)),
         torch.device("cpu"),
     )
     assert (snapshot.items, snapshot.users) == (14, 6) and set(snapshot.sizes) == {

@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score
 
-import fusion.ranking.metrics as metrics
 from fusion.query_batch import Ragged
 from fusion.ranking.metrics import (
     average_precision,
@@ -16,9 +15,9 @@ from fusion.ranking.metrics import (
     mrr,
     ndcg,
     precision,
-    ranks,
     recall,
 )
+from fusion.ranking.ranks import ranks
 from kg.errors import DataError
 
 
@@ -75,7 +74,7 @@ def test_ranks_do_not_depend_on_chunks_batches_or_item_order(monkeypatch):
     order = np.random.default_rng(0).permutation(scores.shape[1])
     moved = [Ragged(r.offsets, np.argsort(order)[r.rows]) for r in (targets, masked)]
     np.testing.assert_array_equal(ranks(scores[:, order], *moved), expected)
-    monkeypatch.setattr(metrics, "_CELLS", 50)
+    monkeypatch.setattr("fusion.ranking.ranks._CELLS", 50)
     np.testing.assert_array_equal(ranks(scores, targets, masked), expected)
 
 
@@ -105,24 +104,24 @@ def test_a_constant_scorer_gets_the_middle_and_infinities_rank():
             np.array([[0.0, 1.0], [1.0, np.nan]]),
             [[0], [0]],
             [[], []],
-            "item 1 for ask 1 is NaN",
+            "item 1 for query 1 is NaN",
         ),
-        (np.zeros((1, 3)), [[0], [1]], [[], []], r"shape \(1, 3\) for 2 asks"),
+        (np.zeros((1, 3)), [[0], [1]], [[], []], r"shape \(1, 3\) for 2 queries"),
         (np.zeros((1, 3), np.int64), [[0]], [[]], "type int64"),
         (
             np.zeros((2, 3)),
             [[0], [1]],
             [[], [2, 1]],
-            "ask 1: item 1 is a target and masked",
+            "query 1: item 1 is a target and excluded",
         ),
-        (np.zeros((2, 3)), [[0], [1, 1]], [[], []], "ask 1: item 1 is twice"),
+        (np.zeros((2, 3)), [[0], [1, 1]], [[], []], "query 1: item 1 is twice"),
         (
             np.zeros((2, 3)),
             [[0], [3]],
             [[], []],
-            "ask 1: target 3 is no row of a catalogue of 3",
+            "query 1: target 3 is no row of a catalogue of 3",
         ),
-        (np.zeros((1, 3)), [[0]], [[-1]], "ask 0: masked item -1"),
+        (np.zeros((1, 3)), [[0]], [[-1]], "query 0: excluded item -1"),
         (np.zeros((1, 3)), [[0]], [[], []], "1 lists of targets, 2 lists"),
     ],
 )

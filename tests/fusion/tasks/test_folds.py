@@ -140,7 +140,7 @@ def test_folds_by_what_was_taken_last_ask_about_the_last_but_some(shop):
     assert [fold.earliest for fold in folds] == [False, True]
     with pytest.raises(
         DataError,
-        match=r"no user has \d+ dated takings outside bundles; lower folds.count",
+        match=r"no user has \d+ dated interactions outside bundles; lower folds.count",
     ):
         make_folds(graph, FoldConfig(99, by="last"), seed=0)
 

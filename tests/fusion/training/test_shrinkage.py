@@ -19,8 +19,11 @@ WORDS = ("", "thing of kind 3")
 
 @pytest.fixture
 def mixed(small):
-    """A hybrid of noise, and asks by turns without words and with; what is right is what its counts put first and fifth
-    where there are words, and first in its whole score where there are none."""
+    """A hybrid of noise, and queries by turns without words and with.
+
+    Right is what its counts
+    put first and fifth where there are words, and first in its whole score where there are none.
+    """
     made = small(candidates_per_path=14, vector_candidates=14)
     for parameter in made.model.head.parameters():
         parameter.data.normal_(std=0.5)

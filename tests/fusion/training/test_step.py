@@ -35,15 +35,20 @@ def learning(model):
     }
 
 
+@pytest.fixture(autouse=True)
+def own_vectors_stay(monkeypatch):
+    monkeypatch.setattr("fusion.model.hybrid.ID_DROP", 0.0)
+
+
 def still(small):
     """Without chance: neither sides, own vectors nor neighbours are dropped."""
-    return small(modality_drop=0.0, id_drop=0.0, head_dropout=0.0, fanout=(-1, -1))
+    return small(modality_drop=0.0, head_dropout=0.0, fanout=(-1, -1))
 
 
 @pytest.fixture
 def encoded(small):
     """A small hybrid, and the numbers of the texts that each step encodes."""
-    made, seen = small(modality_drop=0.0, id_drop=0.0), []
+    made, seen = small(modality_drop=0.0), []
     encode = made.source.encode
 
     def noted(distinct):

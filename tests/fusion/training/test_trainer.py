@@ -1,4 +1,4 @@
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,19 +11,32 @@ from fusion.pipeline import finish
 from fusion.query import Constraints
 from fusion.query_batch import join
 from fusion.training.checkpoint import CHECKPOINT
-from fusion.training.config import TrainingConfig
+from fusion.training.config import HeadConfig, TrainingConfig
 from fusion.training.schedule import schedule
 
 # Nothing drawn by chance but the order of the queries: the same loss and gradient however a batch
 # is cut up.
 CERTAIN = (
     "fusion.modality_drop=0",
-    "fusion.id_drop=0",
     "fusion.head_dropout=0",
     "training.text_budget=-1",
-    "training.context_texts=-1",
 )
-SAMPLED = ("training.whole_edges=0", "fusion.fanout=[-1, -1]", "training.refresh=1")
+
+
+@pytest.fixture
+def certain(monkeypatch):
+    monkeypatch.setattr("fusion.model.hybrid.ID_DROP", 0.0)
+    monkeypatch.setattr("fusion.training.joint.CONTEXT_TEXTS", -1)
+    return CERTAIN
+
+
+def sample(monkeypatch, refresh=1):
+    """Let every step sample neighbourhoods, and all of them."""
+    monkeypatch.setattr("fusion.training.joint.WHOLE_EDGES", 0)
+    monkeypatch.setattr("fusion.training.joint.REFRESH", refresh)
+    return ("fusion.fanout=[-1, -1]",)
+
+
 SHORT = ("training.epochs=1", "training.validations=2")
 
 
@@ -92,14 +105,20 @@ def test_equal_seeds_give_equal_weights(trainer_of, tmp_path):
     )
 
 
-def test_a_resumed_training_ends_as_one_that_was_not_stopped(trainer_of, tmp_path):
-    """Stopped some steps after every checkpoint, in both halves of a two-step recipe, with refreshes in between."""
+def test_a_resumed_training_ends_as_one_that_was_not_stopped(
+    trainer_of, tmp_path, monkeypatch
+):
+    """Stopped after every checkpoint, in both halves of a two-step recipe, refreshes between."""
     often = (
-        "training.refresh=3",
         "training.text_refreshes=5",
         "training.validations=3",
     )
-    settings = (*SAMPLED, *often, "training.text_epochs=1", "training.epochs=1")
+    settings = (
+        *sample(monkeypatch, refresh=3),
+        *often,
+        "training.text_epochs=1",
+        "training.epochs=1",
+    )
     whole = trainer_of(tmp_path / "whole", *settings).trainer
     history = whole.fit(progress=False)
     for done in (0, 8):
@@ -163,8 +182,8 @@ def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
     )  # of the best weights, not of the last
 
 
-def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
-    """Hardly any of it, and it: the settled head is better on the queries set aside, and all else is equal."""
+def test_fine_tuning_changes_only_what_vectors_add(trainer_of, tmp_path, monkeypatch):
+    """At next to no rate and at a usual one: better on the queries set aside, all else equal."""
     kept, losses = [], []
     for rate in (1e-9, 3e-3):
         settings = (*SHORT, "training.finetune_share=0.25")
@@ -173,10 +192,11 @@ def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
         state = made.trainer.state
         for stage in before:
             stage.run(state, progress=False)
-        head = replace(state.config.head, lr=rate)
-        state.config = replace(state.config, head=head)
-        for stage in (finetune, shrinkage):
-            stage.run(state, progress=False)
+        rated = partial(HeadConfig, lr=rate)
+        with monkeypatch.context() as changed:
+            changed.setattr("fusion.training.stages.HeadConfig", rated)
+            for stage in (finetune, shrinkage):
+                stage.run(state, progress=False)
         kept.append(weights(made.trainer))
         scored = finish(made.trainer, made.prepared).model
         fold = made.trainer.state.folds[0]
@@ -207,44 +227,50 @@ def test_in_the_end_only_what_vectors_add_is_settled(trainer_of, tmp_path):
     )
 
 
-@pytest.mark.parametrize("mode", [(), SAMPLED], ids=["whole", "sampled"])
-def test_a_batch_in_parts_gives_the_same_loss_and_gradient(trainer_of, tmp_path, mode):
-    """Sampled, a part carries no gradient to the items of the other parts: there the loss alone is the same."""
+@pytest.mark.parametrize("sampled", [False, True], ids=["whole", "sampled"])
+def test_a_batch_in_parts_gives_the_same_loss_and_gradient(
+    trainer_of, tmp_path, certain, monkeypatch, sampled
+):
+    """The loss alone where sampled: a part carries no gradient to other parts' items there."""
+    monkeypatch.setattr("fusion.training.joint.CLIP", 1e9)
+    mode = sample(monkeypatch) if sampled else ()
     found = []
     for parts in (1, 3):
         trainer = trainer_of(
             tmp_path,
-            *CERTAIN,
+            *certain,
             *mode,
             f"training.accumulate={parts}",
-            "training.clip=1e9",
         ).trainer
-        assert trainer.joint.step_module.whole == (not mode)
+        assert trainer.joint.step_module.whole == (not sampled)
         trainer.stages[0].run(trainer.state, False)
         trainer.joint.refresh(texts=True)
         found.append((trainer.joint.step(0), gradients(trainer)))
     (loss, one), (again, three) = found
     assert again == pytest.approx(loss, rel=1e-5)
     assert one.keys() == three.keys()
-    for name, gradient in one.items() if not mode else ():
+    for name, gradient in one.items() if not sampled else ():
         assert torch.allclose(gradient, three[name], rtol=1e-3, atol=1e-6), name
 
 
-def test_sampling_all_neighbours_is_the_whole_graph(trainer_of, tmp_path):
-    """The loss is the same; the gradient need not be, as only the queries' own items and users carry it."""
+def test_sampling_all_neighbours_is_the_whole_graph(
+    trainer_of, tmp_path, certain, monkeypatch
+):
+    """The loss is the same; of the gradient, sampling carries the queries' items and users only."""
     found = []
-    for mode in ((), SAMPLED):
-        trainer = trainer_of(tmp_path, *CERTAIN, *mode).trainer
+    for sampled in (False, True):
+        mode = sample(monkeypatch) if sampled else ()
+        trainer = trainer_of(tmp_path, *certain, *mode).trainer
         trainer.stages[0].run(trainer.state, False)
         trainer.joint.refresh(texts=True)
         found.append(trainer.joint.step(0)["loss"])
     assert found[0] == pytest.approx(found[1], rel=1e-5)
 
 
-def test_a_step_starts_from_no_gradient(trainer_of, tmp_path):
-    """The second step's gradient is what a trainer finds that starts with the first one's weights."""
+def test_a_step_starts_from_no_gradient(trainer_of, tmp_path, certain):
+    """The second step's gradient is that of a trainer which starts with the first one's weights."""
     options = (
-        *CERTAIN,
+        *certain,
         "training.lr=1e-30",
         "training.lr_text=1e-30",
         "training.weight_decay=0",
@@ -309,7 +335,7 @@ def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_pa
 
 
 def test_what_the_language_half_alone_reached_is_not_the_best_run(trainer_of, tmp_path):
-    """Validations fall from the first on: those of the first step must neither be kept nor stop the second."""
+    """Falling validations: those of the first step are neither kept nor stop the second."""
     settings = (
         "training.text_epochs=2",
         "training.epochs=1",
@@ -398,7 +424,7 @@ def test_the_schedule_asks_everything_once_an_epoch():
         ("accumulate", 0),
         ("lr", 0.0),
         ("text_budget", -2),
-        ("clip", 0.0),
+        ("head_limit", -1),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(key, value):
