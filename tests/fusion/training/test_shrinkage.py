@@ -21,8 +21,8 @@ WORDS = ("", "thing of kind 3")
 def mixed(small):
     """A hybrid of noise, and queries by turns without words and with.
 
-    Right is what its counts
-    put first and fifth where there are words, and first in its whole score where there are none.
+    Right is what its counts put first and fifth where there are words, and what is first in its
+    whole score where there are none.
     """
     made = small(candidates_per_path=14, vector_candidates=14)
     for parameter in made.model.head.parameters():
