@@ -11,7 +11,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from eval.baselines.counts import FloatScores
 from fusion.query_batch import QueryBatch
-from fusion.ranking.metrics import ndcg, ranks
+from fusion.ranking.metrics import ndcg
+from fusion.ranking.ranks import ranks
 from kg.errors import InputError
 from kg.progress import tqdm
 from kg.tables import FloatArray, IntArray
