@@ -56,7 +56,11 @@ class Values:
         self._shared = self._sharing(self.of_item, np.zeros((0, 2), np.int64))
 
     def count(
-        self, cut: Cut, change: Change, own: IntArray, decay: FloatArray
+        self,
+        cut: Cut,
+        change: Change,
+        own: IntArray,
+        decay: FloatArray,
     ) -> tuple[FloatArray, float, float]:
         """(H,) shared values, how they go together, and how often the user took the item's."""
         lost = lost_ends(self._index, self.key, cut)
@@ -177,11 +181,17 @@ class Values:
         full -= int((np.diff(sets.rows.indptr)[losing] == many).sum())
         degree = np.maximum(degree, 1)
         return np.where(
-            self._lift > 0, full * both / (degree[a][:, None] * degree[b]), 0
+            self._lift > 0,
+            full * both / (degree[a][:, None] * degree[b]),
+            0,
         )
 
 
-def lost_ends(index: CountIndex, key: EdgeKey, cut: Cut) -> IntArray:
+def lost_ends(
+    index: CountIndex,
+    key: EdgeKey,
+    cut: Cut,
+) -> IntArray:
     """(n, 2) the ends that no edge of a type joins any longer."""
     rows = cut.get(key[1])
     if rows is None or not len(rows):
@@ -199,5 +209,6 @@ def lost_ends(index: CountIndex, key: EdgeKey, cut: Cut) -> IntArray:
 
 def _row(matrix: Matrix, row: int) -> IntArray:
     return np.asarray(
-        matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]], np.int64
+        matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]],
+        np.int64,
     )

@@ -19,13 +19,20 @@ def bundle_items(events: Events, items: int) -> Matrix | None:
     return matrix_of(np.ones(inside.sum()), (rows, events.item[inside]), shape).sign()
 
 
-def co_occurrences(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
+def co_occurrences(
+    groups: Matrix,
+    name: str,
+    keep: int,
+) -> dict[str, Matrix]:
     """Item to item through groups (rows of a 0/1 matrix).
 
     Returned are the count, the share of the target's groups, and the cosine.
     """
     groups = groups.astype(np.float32)
-    degree = np.maximum(np.asarray(groups.sum(0)).ravel(), 1)
+    degree = np.maximum(
+        np.asarray(groups.sum(0)).ravel(),
+        1,
+    )
     transposed = groups.T.tocsr()
     counts, cosines = [], []
     step = max(1, BLOCK // groups.shape[1])
@@ -35,7 +42,12 @@ def co_occurrences(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
         row, column, both = block.row[other], block.col[other], block.data[other]
         near = (both / np.sqrt(degree[start + row] * degree[column])).astype(np.float32)
         # ties between counts go to the larger cosine
-        counts.append(top(matrix_of(both + near / 2, (row, column), block.shape), keep))
+        counts.append(
+            top(
+                matrix_of(both + near / 2, (row, column), block.shape),
+                keep,
+            )
+        )
         cosines.append(top(matrix_of(near, (row, column), block.shape), keep))
     count, cosine = sp.vstack(counts).tocsr(), sp.vstack(cosines).tocsr()
     count.data = np.floor(count.data)

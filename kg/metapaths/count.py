@@ -89,7 +89,8 @@ class PathCounts:
         if user < 0 or counts is None:
             return np.zeros(0, np.int64)
         return np.asarray(
-            counts.indices[counts.indptr[user] : counts.indptr[user + 1]], np.int64
+            counts.indices[counts.indptr[user] : counts.indptr[user + 1]],
+            np.int64,
         )
 
 
@@ -165,14 +166,22 @@ def _decay(events: Events, half_life: float) -> FloatArray:
     return np.exp2(-np.nan_to_num(age) / half_life)
 
 
-def _recent(events: Events, window: float, items: int) -> FloatArray:
+def _recent(
+    events: Events,
+    window: float,
+    items: int,
+) -> FloatArray:
     if np.isnan(events.time).all():
         return np.bincount(events.item, minlength=items).astype(float)
     late = events.time > np.nanmax(events.time) - window
     return np.bincount(events.item[late], minlength=items).astype(float)
 
 
-def _last(events: Events, decay: FloatArray, shape: tuple[int, int]) -> Matrix:
+def _last(
+    events: Events,
+    decay: FloatArray,
+    shape: tuple[int, int],
+) -> Matrix:
     """(U, I) the decayed weight of the latest event alone: how fresh the habit is."""
     order = np.argsort(decay, kind="stable")
     pair = pair_key(events.user[order], events.item[order], shape[1])
@@ -208,7 +217,13 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
                 grown(path.together, (values, values)),
             )
         )
-    item = {k: np.pad(v, (0, items - len(v))) for k, v in counts.item.items()}
+    item = {
+        k: np.pad(
+            v,
+            (0, items - len(v)),
+        )
+        for k, v in counts.item.items()
+    }
     item_item = {k: grown(m, (items, items)) for k, m in counts.item_item.items()}
     if "item-attributes-item" in item_item:  # else nothing was trained to read it
         item_item |= kin(graph, item["popularity"], counts.config.keep)
@@ -216,7 +231,13 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
         {k: grown(m, (users, items)) for k, m in counts.user_item.items()},
         item_item,
         item,
-        {k: np.pad(v, (0, users - len(v))) for k, v in counts.user.items()},
+        {
+            k: np.pad(
+                v,
+                (0, users - len(v)),
+            )
+            for k, v in counts.user.items()
+        },
         attributes,
         counts.config,
     )

@@ -32,7 +32,10 @@ def products_of(
         # with its category.
         kind_key = f"{category} > {kind}" if category and kind else kind
         named = phrase(
-            kind, category, size, "private brand" if brand == "Private" else None
+            kind,
+            category,
+            size,
+            "private brand" if brand == "Private" else None,
         )
         title = named if category or kind else phrase(department)
         product.append(

@@ -96,7 +96,12 @@ def hold_out(
         valid or Held(named(graph, events.take(part == VALID))),
         Held(named(graph, events.take(part == TEST))),
     )
-    return Split(tables.with_tables(nodes, edges), valid, test, ~train_items)
+    return Split(
+        tables.with_tables(nodes, edges),
+        valid,
+        test,
+        ~train_items,
+    )
 
 
 def refitted(

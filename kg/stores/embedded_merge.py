@@ -42,7 +42,10 @@ def stage_rows(
             ) from error
         cursor.register(
             "part",
-            part.append_column(_ROW, pa.array(np.arange(sent, sent + len(part)))),
+            part.append_column(
+                _ROW,
+                pa.array(np.arange(sent, sent + len(part))),
+            ),
         )
         if not sent:
             cursor.execute(
@@ -80,7 +83,13 @@ def merge_stage(
     cursor.execute(
         f"CREATE TABLE IF NOT EXISTS {into} AS SELECT {names} FROM {stage} LIMIT 0"
     )
-    _fit(cursor, table, there or staged, staged, where)
+    _fit(
+        cursor,
+        table,
+        there or staged,
+        staged,
+        where,
+    )
     # Times may be missing, and two missing ones are the same.
     same = {"time": "IS NOT DISTINCT FROM"}
     on = " AND ".join(f"t.{k} {same.get(k, '=')} s.{k}" for k in key)

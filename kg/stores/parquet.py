@@ -37,7 +37,10 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph:
                 {"time": float(time)} if time == time else {}
             )
             made.add_edge(
-                (source, tails[tail]), (target, heads[head]), key=name, **facts
+                (source, tails[tail]),
+                (target, heads[head]),
+                key=name,
+                **facts,
             )
     return made
 

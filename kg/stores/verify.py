@@ -28,7 +28,9 @@ class Edge(NamedTuple):
 
 
 def look_up(
-    store: str | GraphStore, schema: GraphSchema, edges: Sequence[Edge]
+    store: str | GraphStore,
+    schema: GraphSchema,
+    edges: Sequence[Edge],
 ) -> dict[Edge, str]:
     """What a store says of each edge.
 
@@ -70,7 +72,10 @@ def _told(edge: Edge, live: Sequence[tuple[float | None, float | None]]) -> str:
 
 
 def _live(
-    store: GraphStore, schema: GraphSchema, kind: EdgeType, asked: Sequence[Edge]
+    store: GraphStore,
+    schema: GraphSchema,
+    kind: EdgeType,
+    asked: Sequence[Edge],
 ) -> Iterator[tuple[str, str, float | None, float | None]]:
     from kg.stores.neo4j import Neo4jStore
 
@@ -93,7 +98,11 @@ def _live(
             yield row["source"], row["target"], row.get("weight"), row.get("time")
 
 
-def _query(schema: GraphSchema, kind: EdgeType, asked: Sequence[Edge]) -> str:
+def _query(
+    schema: GraphSchema,
+    kind: EdgeType,
+    asked: Sequence[Edge],
+) -> str:
     source, target = schema.node(kind.source), schema.node(kind.target)
     a, b = f"a.{escape(source.id)}", f"b.{escape(target.id)}"
     pairs = dict.fromkeys((e.source, e.target) for e in asked)
