@@ -29,7 +29,7 @@ def median_prices(
 ) -> pa.Array:
     """The median of what was paid for each wanted key, rounded.
 
-    Null where nothing is known, or nothing was paid.
+    It is null where nothing is known, or nothing was paid.
 
     Args:
         keys: (N,) whose price each payment was.

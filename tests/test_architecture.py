@@ -56,7 +56,7 @@ def imported(node: ast.AST, package: tuple[str, ...]) -> Iterator[str | None]:
 
 
 def _named(argument: ast.expr) -> str | None:
-    """The module that a constant names; of f"kg.sources.{name}" the folder, which no name can leave."""
+    """The module that a constant names; of f"kg.sources.{name}" the folder it stays in."""
     if isinstance(argument, ast.JoinedStr):
         folder = _named(argument.values[0])
         return folder.rstrip(".") if folder and "." in folder else None
@@ -255,7 +255,8 @@ def test_a_planted_fault_is_caught(path: str, source: str, fault: str) -> None:
         ("kg/stores/base.py", "def f():\n    from kg.stores.neo4j import Neo4jStore"),
         (
             "fusion/a.py",
-            "from encoders.text.encoder import Text\nfrom kg.graph import Graph\ntorch.load(p, weights_only=True)",
+            "from encoders.text.encoder import Text\nfrom kg.graph import Graph\n"
+            "torch.load(p, weights_only=True)",
         ),
         ("kg/config.py", "importlib.import_module(name)"),
         ("kg/a.py", "importlib.import_module(f'kg.sources.{name}')"),

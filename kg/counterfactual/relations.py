@@ -1,6 +1,6 @@
 """Recounting the paths of kg.metapaths.relations.
 
-In the order taken, from item to item, and over what users are related to.
+They follow the order of events, lead from item to item, or over what users are related to.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def order(
 ) -> dict[str, FloatArray]:
     """item-next-item (H,) and its cosine.
 
-    Nothing where the cut touches no taking that has an order.
+    Empty where the cut touches no interaction that has an order.
     """
     counts, items = index.counts.item_item, index.items
     users = np.unique(
@@ -108,7 +108,7 @@ def kin(
 ) -> dict[str, FloatArray]:
     """item-attributes-item (H,).
 
-    What items share, by the relations' parts, and how the item sells.
+    It is what items share, by the relations' parts, times how the item sells.
     """
     counts = index.counts
     if "item-attributes-item" not in counts.item_item:

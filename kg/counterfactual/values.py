@@ -1,6 +1,6 @@
 """Recounting the paths over what items are.
 
-The values of a relation that items share, and that go together.
+These are the values of a relation that items share, and that go together.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Values:
     def _lifted(self, change: Change, lost: IntArray) -> FloatArray:
         """As _lift, where bundles have lost items, and items values.
 
-        In each bundle, how many items have a value.
+        Counted is, in each bundle, how many items have a value.
         """
         sets, items = self._index.changes.held, self._index.items
         assert sets is not None

@@ -32,7 +32,7 @@ def by_neighbours(
 ) -> Matrix:
     """(U, I) what a user's nearest users take, of what the user has not taken.
 
-    The mean of log(1 + counts) by nearness.
+    It is the mean of log(1 + counts), weighted by nearness.
 
     User-based collaborative filtering (Resnick et al., GroupLens, 1994) without means: a count
     of 0 is no low opinion.

@@ -1,6 +1,6 @@
 """Metapath counts beside those of events alone.
 
-Through what users and items are related to, and in the order taken.
+They lead through what users and items are related to, and follow the order of events.
 """
 
 from __future__ import annotations

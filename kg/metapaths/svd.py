@@ -18,7 +18,7 @@ PURESVD = "user-item PureSVD"
 def item_factors(counts: Matrix, rank: int) -> Factors:
     """(I, at most rank) the right singular vectors of log(1 + counts), counts (U, I).
 
-    How often users took items.
+    The counts are how often users interacted with items.
 
     Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation
     tasks, 2010. A user's score for an item is then <log(1 + the user's counts) V, V_item>:

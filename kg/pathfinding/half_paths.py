@@ -73,7 +73,7 @@ class Hop:
 class HalfPath:
     """Paths of one kind from an end to nodes m, dearest first.
 
-    `over` stands between, -1 where nothing does.
+    The node `over` stands between them, -1 where none does.
 
     `ends` are the distinct rows of the ends, ascending, and `end` says which of them a path has.
     """
@@ -150,7 +150,7 @@ def best(
 ) -> tuple[IntArray, IntArray]:
     """The best few of N paths, and how many each stands for.
 
-    All that are named alike, of which it is the cheapest.
+    A path stands for all that are named alike, of which it is the cheapest.
 
     Args:
         named: (N,) what names a path, and how many values that has.

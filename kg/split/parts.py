@@ -125,9 +125,9 @@ def refitted(
 
 
 def event_times(config: object, graph: Graph) -> FloatArray:
-    """When each event's thing was taken.
+    """When each event happened.
 
-    A bundle's items all at the latest time that its taker has for them.
+    A bundle's items all have the latest time that its user has for them.
     """
     events = graph.events
     lasting = events.lasting

@@ -16,7 +16,12 @@ from kg.columns import edge_schema, node_schema, plain_edges, plain_nodes
 from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.stores.embedded_merge import STAGE, merge_stage, quote, stage_rows
-from kg.stores.embedded_tables import all_columns, edge_table, node_table
+from kg.stores.embedded_tables import (
+    all_columns,
+    edge_table,
+    is_duckdb,
+    node_table,
+)
 
 FORMAT = "1"
 _META = "trousseau"
@@ -48,16 +53,10 @@ class EmbeddedStore:
         self.uri = str(path)
         self._writable = create
         if not create and not Path(path).is_file():
-            raise StoreError(
-                f"{path}: there is no such file; load a graph into it with `python -m kg load`"
-            )
-        if Path(path).is_file():
-            # A CSV file would be read into memory, and nothing kept.
-            with Path(path).open("rb") as file:
-                if file.read(12)[8:] != b"DUCK":
-                    raise StoreError(
-                        f"{path}: there is a file that is no graph; name another"
-                    )
+            remedy = "load a graph into it with `python -m kg load`"
+            raise StoreError(f"{path}: there is no such file; {remedy}")
+        if Path(path).is_file() and not is_duckdb(Path(path)):
+            raise StoreError(f"{path}: there is a file that is no graph; name another")
         try:
             self._connection = duckdb.connect(
                 self.uri, read_only=not create, config=_CONFIG
@@ -170,12 +169,10 @@ class EmbeddedStore:
         }
         counts = {}
         for name, table in tables.items():
-            rows = (
-                self._query(f"SELECT count(*) FROM {quote(table)}")
-                if self._columns(table)
-                else [(0,)]
-            )
-            counts[name] = int(rows[0][0])
+            counts[name] = 0
+            if self._columns(table):
+                rows = self._query(f"SELECT count(*) FROM {quote(table)}")
+                counts[name] = int(rows[0][0])
         return counts
 
     def close(self) -> None:
@@ -257,9 +254,8 @@ class EmbeddedStore:
         key: Sequence[str],
         where: str,
     ) -> None:
-        query = (
-            "SELECT table_name FROM duckdb_tables() WHERE lower(table_name) = lower(?)"
-        )
+        alike = "WHERE lower(table_name) = lower(?)"
+        query = f"SELECT table_name FROM duckdb_tables() {alike}"
         for (other,) in self._query(query, table):
             if other != table:
                 raise DataError(

@@ -1,12 +1,19 @@
-"""What the tables of an embedded file are called, and the columns of those of edges."""
+"""What an embedded file looks like: its first bytes, and what its tables are called."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 
 from kg.schema import EdgeType, GraphSchema, NodeType
+
+
+def is_duckdb(path: Path) -> bool:
+    """Whether a file begins as DuckDB's do; it would read a CSV file, and keep nothing in it."""
+    with path.open("rb") as file:
+        return file.read(12)[8:] == b"DUCK"
 
 
 def all_columns(edges: pa.Table) -> pa.Table:

@@ -1,6 +1,6 @@
 """A connection to a Neo4j server over Bolt: queries sent, and what goes wrong said in one line.
 
-The only file that imports the driver.
+This is the only file that imports the driver.
 """
 
 from __future__ import annotations

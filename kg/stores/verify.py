@@ -34,7 +34,7 @@ def look_up(
 ) -> dict[Edge, str]:
     """What a store says of each edge.
 
-    "there", "changed" (its ends are joined, at another time or weight) or "gone".
+    It is "there", "changed" (its ends are joined, at another time or weight) or "gone".
 
     Neo4j is asked for these edges alone; of an embedded file the edges of their types are
     read, bounded in memory.
