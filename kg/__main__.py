@@ -37,7 +37,7 @@ _STORE = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    0 where all is well, 1 where a check fails, 2 on bad input, told in one line on stderr.
+    Returns 0 where all is well, 1 where a check fails, 2 on bad input (one line on stderr).
     """
     options = _parser().parse_args(arguments)
     try:
@@ -84,7 +84,7 @@ def export(options: argparse.Namespace) -> int:
 def check(options: argparse.Namespace) -> int:
     """Read and validate a store.
 
-    1 where its data break the schema or an item has neither edges nor words.
+    Returns 1 where its data break the schema or an item has neither edges nor words.
     """
     schema = _schema(options)
     with open_store(options.store) as store:

@@ -50,7 +50,10 @@ def plain(values: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
         if is_.is_timestamp(kind):
             return values.cast(pa.timestamp("us"), safe=False)
         if is_.is_list(kind) or is_.is_large_list(kind):
-            return pc.binary_join(values.cast(pa.list_(pa.string())), ", ")
+            return pc.binary_join(
+                values.cast(pa.list_(pa.string())),
+                ", ",
+            )
         if (
             is_.is_null(kind)
             or is_.is_string(kind)

@@ -37,7 +37,10 @@ class EdgeList:
     def take(self, which: npt.NDArray[np.bool_] | IntArray) -> EdgeList:
         """The chosen edges."""
         return EdgeList(
-            self.source[which], self.target[which], self.weight[which], self.time[which]
+            self.source[which],
+            self.target[which],
+            self.weight[which],
+            self.time[which],
         )
 
     def flipped(self) -> EdgeList:
@@ -135,7 +138,12 @@ def events_of(
     roles = {e.name: e.role for e in schema.edges}
     taken = [(key[2], e) for key, e in edges.items() if roles[key[1]] == "interaction"]
     parts = [
-        Events(e.source, np.full(len(e), -1), e.target, e.time)
+        Events(
+            e.source,
+            np.full(len(e), -1),
+            e.target,
+            e.time,
+        )
         for end, e in taken
         if end == schema.item.name
     ]
@@ -156,5 +164,12 @@ def events_of(
                 rows = ranges(owned_from, repeats)
                 member = edge.take(owners(repeats))
                 later = np.fmax(member.time, time[rows])
-                parts.append(Events(user[rows], member.source, member.target, later))
+                parts.append(
+                    Events(
+                        user[rows],
+                        member.source,
+                        member.target,
+                        later,
+                    )
+                )
     return Events.join(parts, words)

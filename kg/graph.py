@@ -71,7 +71,10 @@ class Graph:
             source, target = split_pairs(pairs, items)
             blank = np.full(len(pairs), np.nan)
             edges[(user, name, self.item)] = EdgeList(
-                source, target, np.ones(len(pairs)), blank
+                source,
+                target,
+                np.ones(len(pairs)),
+                blank,
             )
         for (source_type, name, target_type), edge in list(edges.items()):
             edges[(target_type, REVERSE + name, source_type)] = edge.flipped()
@@ -148,7 +151,10 @@ class Graph:
                 and self.schema.edge(key[1]).role == "interaction"
             ):
                 here = Events(
-                    edge.source, np.full(len(edge), -1), edge.target, edge.time
+                    edge.source,
+                    np.full(len(edge), -1),
+                    edge.target,
+                    edge.time,
                 )
                 edges[key] = edge.take(~np.isin(event_keys(here, items), lost_keys))
         events = kept.events
@@ -187,4 +193,10 @@ def build_graph(tables: Tables) -> Graph:
     words = (
         tuple(tables.texts(bundle.name)) if bundle is not None and bundle.text else ()
     )
-    return Graph(schema, vocabs, edges, events_of(schema, vocabs, edges, words), titles)
+    return Graph(
+        schema,
+        vocabs,
+        edges,
+        events_of(schema, vocabs, edges, words),
+        titles,
+    )

@@ -13,7 +13,11 @@ FORMS = ("share", "forward", "back")
 SAID = ("a", "b", "via", "type", "relation", "bundle", "user")  # what a phrase may name
 
 
-def check_phrases(phrases: object, edge: str, role: str) -> None:
+def check_phrases(
+    phrases: object,
+    edge: str,
+    role: str,
+) -> None:
     """Look at the phrases of an edge type: by language and form, over names in SAID.
 
     Args:

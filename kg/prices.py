@@ -29,7 +29,7 @@ def median_prices(
 ) -> pa.Array:
     """The median of what was paid for each wanted key, rounded.
 
-    Null where nothing is known, or nothing was paid.
+    It is null where nothing is known, or nothing was paid.
 
     Args:
         keys: (N,) whose price each payment was.
@@ -39,7 +39,10 @@ def median_prices(
     """
     owner, value = (
         Vocab(wanted).rows(keys),
-        np.asarray(pc.cast(paid, pa.float64()).fill_null(np.nan), np.float64),
+        np.asarray(
+            pc.cast(paid, pa.float64()).fill_null(np.nan),
+            np.float64,
+        ),
     )
     known = (owner >= 0) & np.isfinite(value)
     order = np.lexsort((value[known], owner[known]))
@@ -48,5 +51,8 @@ def median_prices(
     some = count > 0
     middle = [value[(start + half)[some]] for half in ((count - 1) // 2, count // 2)]
     found = np.full(len(wanted), np.nan)
-    found[some] = np.round((middle[0] + middle[1]) / 2, digits)
+    found[some] = np.round(
+        (middle[0] + middle[1]) / 2,
+        digits,
+    )
     return pa.array(found, pa.float64(), mask=~(found > 0))

@@ -29,7 +29,11 @@ def owners(lengths: IntArray) -> IntArray:
     return np.repeat(np.arange(len(lengths)), lengths)
 
 
-def pair_key(first: IntArray, second: IntArray, size: int) -> IntArray:
+def pair_key(
+    first: IntArray,
+    second: IntArray,
+    size: int,
+) -> IntArray:
     """One number for a pair of rows, ordered as the pairs are; `second` is below `size`."""
     return first * size + second
 

@@ -14,7 +14,11 @@ TYPE_NAMES: dict[Any, str] = {
 }
 
 
-def choice(value: Any, choices: tuple[Any, ...], path: str) -> Any:
+def choice(
+    value: Any,
+    choices: tuple[Any, ...],
+    path: str,
+) -> Any:
     """The value, which must be one of some choices and of its type."""
     if any(value == choice and type(value) is type(choice) for choice in choices):
         return value
@@ -22,7 +26,11 @@ def choice(value: Any, choices: tuple[Any, ...], path: str) -> Any:
     raise field_error(path, f"must be one of {named}, not {value!r}")
 
 
-def scalar(value: Any, hint: Any, path: str) -> Any:
+def scalar(
+    value: Any,
+    hint: Any,
+    path: str,
+) -> Any:
     """The value, which must be a bool, an int, a float or a str, as `hint` says."""
     if hint is float and type(value) is int:
         return float(value)
@@ -34,7 +42,11 @@ def scalar(value: Any, hint: Any, path: str) -> Any:
     return value
 
 
-def wrong_type(path: str, wanted: str, value: Any) -> InputError:
+def wrong_type(
+    path: str,
+    wanted: str,
+    value: Any,
+) -> InputError:
     """The error of a value that is of another type than wanted."""
     return field_error(
         path, f"must be {wanted}, not the {type(value).__name__} {value!r}"

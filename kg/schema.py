@@ -205,7 +205,7 @@ class GraphSchema:
     def to_toml(self, comments: Mapping[str, str] | None = None) -> str:
         """The inverse of from_toml, as text.
 
-        What is empty is left out, a comment stands above the type it names.
+        What is empty is left out; a comment stands above the type it names.
         """
         lines = []
         for kind, rows in self.to_dict().items():

@@ -112,7 +112,10 @@ class Tables:
         """What the language model reads of each node of a type, "" where there is nothing."""
         table, node = self.nodes[name], self.schema.node(name)
         columns = [
-            pc.cast(table["id" if c == node.id else c], pa.string()).to_pylist()
+            pc.cast(
+                table["id" if c == node.id else c],
+                pa.string(),
+            ).to_pylist()
             for c in node.text
         ]
         if not columns:
@@ -201,13 +204,18 @@ def _check_nodes(node: NodeType, table: pa.Table | None) -> pa.Table:
 
 
 def _check_edges(
-    edge: EdgeType, table: pa.Table | None, nodes: Mapping[str, pa.Table]
+    edge: EdgeType,
+    table: pa.Table | None,
+    nodes: Mapping[str, pa.Table],
 ) -> pa.Table:
     if table is None:
         raise DataError(f"no table for edge type {edge.name!r}")
     table = plain_edges(edge, table).combine_chunks()
     for end, name in (("source", edge.source), ("target", edge.target)):
-        known = pc.is_in(table[end], value_set=nodes[name]["id"].combine_chunks())
+        known = pc.is_in(
+            table[end],
+            value_set=nodes[name]["id"].combine_chunks(),
+        )
         if len(table) and not pc.all(known).as_py():
             lost = table[end].filter(pc.invert(known))
             example = lost[0].as_py()

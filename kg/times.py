@@ -28,7 +28,7 @@ _DAYS = (
 def days_of(when: date) -> float:
     """Days since 1970 of a date's first moment, or of a moment, in UTC where it has no zone.
 
-    As an edge's are.
+    An edge's times are in the same unit.
     """
     if not isinstance(when, datetime):
         when = datetime(when.year, when.month, when.day, tzinfo=UTC)

@@ -155,7 +155,10 @@ class CountIndex:
         return np.round(both).ravel().astype(np.int64)
 
     def lost_pairs(
-        self, change: Change, pairs: IntArray, both: IntArray
+        self,
+        change: Change,
+        pairs: IntArray,
+        both: IntArray,
     ) -> npt.NDArray[np.bool_]:
         """(n,) whether no bundle (or user) joins (n, 2) items that it joined any longer."""
         sets, lost = self.changes.held, change.held
@@ -179,7 +182,13 @@ class CountIndex:
         ours = among(ends, wanted)
         groups = sets.rows.shape[0]
         joined = np.searchsorted(wanted, ends[ours])
-        parting = distinct(pair_key(joined, lost[owner[ours], 0], groups))
+        parting = distinct(
+            pair_key(
+                joined,
+                lost[owner[ours], 0],
+                groups,
+            )
+        )
         parted, _ = split_pairs(parting, groups)
         out[maybe] = (
             np.bincount(parted, minlength=len(wanted))[np.searchsorted(wanted, keys)]

@@ -117,7 +117,10 @@ class LocalCounts:
                 if self._factored and not mine.any():
                     items, times = np.unique(own.item, return_counts=True)
                     near = index.factors[items] @ index.factors[pair.item]
-                    user_item[PURESVD] = max(float(np.log1p(times) @ near), 0.0)
+                    user_item[PURESVD] = max(
+                        float(np.log1p(times) @ near),
+                        0.0,
+                    )
         item_item: dict[str, FloatArray] = {}
         near = np.zeros(len(self.rows))
         for name, sets in self._groups:
@@ -149,7 +152,12 @@ class LocalCounts:
         facts = self._facts(change, newest)
         item_item |= order(index, pair, change) | item_to_item(index, pair, cut)
         item_item |= kin(
-            index, pair, cut, facts["popularity"], self.stored, self._values
+            index,
+            pair,
+            cut,
+            facts["popularity"],
+            self.stored,
+            self._values,
         )
         user_item |= user_to_item(index, pair, cut, change) | of_neighbours(
             index, pair, change
@@ -179,6 +187,7 @@ class LocalCounts:
         if "repeats" in self.index.counts.item and self.index.interactions is not None:
             fewer = int((change.interacted[:, 1] == self.pair.item).sum())
             facts["repeats"] = popular / max(
-                int(self.index.interactions.sizes[self.pair.item]) - fewer, 1
+                int(self.index.interactions.sizes[self.pair.item]) - fewer,
+                1,
             )
         return facts

@@ -1,6 +1,6 @@
 """Recounting the paths of kg.metapaths.relations.
 
-In the order taken, from item to item, and over what users are related to.
+They follow the order of events, lead from item to item, or over what users are related to.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ _NONE = np.zeros(0, np.int64)
 
 
 def order(
-    index: CountIndex, pair: QueryItemPair, change: Change
+    index: CountIndex,
+    pair: QueryItemPair,
+    change: Change,
 ) -> dict[str, FloatArray]:
     """item-next-item (H,) and its cosine.
 
-    Nothing where the cut touches no taking that has an order.
+    Empty where the cut touches no interaction that has an order.
     """
     counts, items = index.counts.item_item, index.items
     users = np.unique(
@@ -58,7 +60,9 @@ def order(
 
 
 def item_to_item(
-    index: CountIndex, pair: QueryItemPair, cut: Cut
+    index: CountIndex,
+    pair: QueryItemPair,
+    cut: Cut,
 ) -> dict[str, FloatArray]:
     """(H,) over the relations of items that the cut touches."""
     graph, counts = index.graph, index.counts.item_item
@@ -104,7 +108,7 @@ def kin(
 ) -> dict[str, FloatArray]:
     """item-attributes-item (H,).
 
-    What items share, by the relations' parts, and how the item sells.
+    It is what items share, by the relations' parts, times how the item sells.
     """
     counts = index.counts
     if "item-attributes-item" not in counts.item_item:
@@ -122,7 +126,10 @@ def kin(
 
 
 def user_to_item(
-    index: CountIndex, pair: QueryItemPair, cut: Cut, change: Change
+    index: CountIndex,
+    pair: QueryItemPair,
+    cut: Cut,
+    change: Change,
 ) -> dict[str, float]:
     """Over relations from users to attributes that items have, too."""
     graph, counts = index.graph, index.counts.user_item
@@ -131,7 +138,11 @@ def user_to_item(
         if key[0] != graph.user or graph.schema.node(key[2]).role != "attribute":
             continue
         size, users = graph.size(key[2]), graph.size(graph.user)
-        own = _values(_left(edge, cut.get(key[1], _NONE)), users, size)
+        own = _values(
+            _left(edge, cut.get(key[1], _NONE)),
+            users,
+            size,
+        )
         rare = np.log1p(users / np.maximum(np.bincount(own.indices, minlength=size), 1))
         mine = np.zeros(size)
         if pair.user >= 0:
@@ -143,17 +154,26 @@ def user_to_item(
                 path = user_path(graph, key, other)
                 found[path] = float(mine[values].sum())
                 found[f"{path} cosine"] = float((mine * rare)[values].sum()) / max(
-                    float(np.sqrt(len(values))), 1e-9
+                    float(np.sqrt(len(values))),
+                    1e-9,
                 )
         path = alike_path(graph, key)
         if path in counts and index.interactions is not None:
             takers = index.interactions.holding(pair.item)
             takers = np.setdiff1d(
-                takers, change.interacted[change.interacted[:, 1] == pair.item, 0]
+                takers,
+                change.interacted[change.interacted[:, 1] == pair.item, 0],
             )
             like = own[takers].multiply(rare).tocsr()
             length = np.sqrt(np.asarray(like.multiply(like).sum(1)).ravel())
-            unit = mine * rare / max(float(np.linalg.norm(mine * rare)), 1e-9)
+            unit = (
+                mine
+                * rare
+                / max(
+                    float(np.linalg.norm(mine * rare)),
+                    1e-9,
+                )
+            )
             found[path] = float(
                 ((like @ unit) / np.maximum(length, 1e-9)).sum()
             ) / np.sqrt(max(len(takers), 1))
@@ -164,7 +184,9 @@ def user_to_item(
 
 
 def of_neighbours(
-    index: CountIndex, pair: QueryItemPair, change: Change
+    index: CountIndex,
+    pair: QueryItemPair,
+    change: Change,
 ) -> dict[str, float]:
     """user-item-user-item over the users that were counted as near.
 
@@ -206,7 +228,11 @@ def _left(edge: EdgeList, gone: IntArray) -> EdgeList:
     return edge.take(keep)
 
 
-def _values(edge: EdgeList, rows: int, size: int) -> Matrix:
+def _values(
+    edge: EdgeList,
+    rows: int,
+    size: int,
+) -> Matrix:
     return (
         matrix_of(np.ones(len(edge)), (edge.source, edge.target), (rows, size))
         .sign()

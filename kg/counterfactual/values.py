@@ -1,6 +1,6 @@
 """Recounting the paths over what items are.
 
-The values of a relation that items share, and that go together.
+These are the values of a relation that items share, and that go together.
 """
 
 from __future__ import annotations
@@ -56,7 +56,11 @@ class Values:
         self._shared = self._sharing(self.of_item, np.zeros((0, 2), np.int64))
 
     def count(
-        self, cut: Cut, change: Change, own: IntArray, decay: FloatArray
+        self,
+        cut: Cut,
+        change: Change,
+        own: IntArray,
+        decay: FloatArray,
     ) -> tuple[FloatArray, float, float]:
         """(H,) shared values, how they go together, and how often the user took the item's."""
         lost = lost_ends(self._index, self.key, cut)
@@ -140,7 +144,7 @@ class Values:
     def _lifted(self, change: Change, lost: IntArray) -> FloatArray:
         """As _lift, where bundles have lost items, and items values.
 
-        In each bundle, how many items have a value.
+        Counted is, in each bundle, how many items have a value.
         """
         sets, items = self._index.changes.held, self._index.items
         assert sets is not None
@@ -177,11 +181,17 @@ class Values:
         full -= int((np.diff(sets.rows.indptr)[losing] == many).sum())
         degree = np.maximum(degree, 1)
         return np.where(
-            self._lift > 0, full * both / (degree[a][:, None] * degree[b]), 0
+            self._lift > 0,
+            full * both / (degree[a][:, None] * degree[b]),
+            0,
         )
 
 
-def lost_ends(index: CountIndex, key: EdgeKey, cut: Cut) -> IntArray:
+def lost_ends(
+    index: CountIndex,
+    key: EdgeKey,
+    cut: Cut,
+) -> IntArray:
     """(n, 2) the ends that no edge of a type joins any longer."""
     rows = cut.get(key[1])
     if rows is None or not len(rows):
@@ -199,5 +209,6 @@ def lost_ends(index: CountIndex, key: EdgeKey, cut: Cut) -> IntArray:
 
 def _row(matrix: Matrix, row: int) -> IntArray:
     return np.asarray(
-        matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]], np.int64
+        matrix.indices[matrix.indptr[row] : matrix.indptr[row + 1]],
+        np.int64,
     )

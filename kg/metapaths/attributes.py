@@ -45,6 +45,8 @@ def attribute_paths(
     events, items = graph.events, graph.size(graph.item)
     users = max(graph.size(graph.user) if graph.user else 0, 1)
     known = events.user >= 0
+    pairs = (events.user[known], events.item[known])
+    interactions = matrix_of(decay[known], pairs, (users, items))
     for (source, name, target), edge in graph.edges.items():
         if (
             source != graph.item
@@ -52,26 +54,28 @@ def attribute_paths(
             or is_wide(graph, name)
         ):
             continue
-        values = matrix_of(
-            np.ones(len(edge)), (edge.source, edge.target), (items, graph.size(target))
-        ).sign()
-        taken = (
-            matrix_of(
-                decay[known], (events.user[known], events.item[known]), (users, items)
-            )
-            @ values
-        )
-        together = sp.csr_matrix((values.shape[1],) * 2, dtype=np.float32)
-        if groups is not None:
-            inside = (groups @ values).sign().astype(np.float32)
-            degree = np.maximum(np.asarray(inside.sum(0)).ravel(), 1)
-            inverse = sp.diags((1 / degree).astype(np.float32))
-            together = (
-                inverse @ (inside.T @ inside) @ inverse * groups.shape[0]
-            ).tocsr()
-            together.setdiag(0)
-            together.eliminate_zeros()
-            together = top(together.log1p(), 300)
+        ends = (edge.source, edge.target)
+        shape = (items, graph.size(target))
+        values = matrix_of(np.ones(len(edge)), ends, shape).sign()
+        by_user = interactions @ values
+        if groups is None:
+            together = sp.csr_matrix((values.shape[1],) * 2, dtype=np.float32)
+        else:
+            together = _lifts((groups @ values).sign().astype(np.float32))
         yield AttributePaths(
-            name, values.astype(np.float32), taken.tocsr().astype(np.float32), together
+            name,
+            values.astype(np.float32),
+            by_user.tocsr().astype(np.float32),
+            together,
         )
+
+
+def _lifts(inside: Matrix) -> Matrix:
+    """(V, V) log(1 + lift) of two values in one bundle, from (bundles, V) 0 or 1."""
+    degree = np.maximum(np.asarray(inside.sum(0)).ravel(), 1)
+    inverse = sp.diags((1 / degree).astype(np.float32))
+    both = inside.T @ inside
+    lifts = (inverse @ both @ inverse * inside.shape[0]).tocsr()
+    lifts.setdiag(0)
+    lifts.eliminate_zeros()
+    return top(lifts.log1p(), 300)

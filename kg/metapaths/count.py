@@ -11,6 +11,7 @@ from kg.errors import InputError
 from kg.events import Events
 from kg.graph import Graph
 from kg.metapaths.attributes import AttributePaths, attribute_paths
+from kg.metapaths.cooccurrence import bundle_items, co_occurrences
 from kg.metapaths.ease import ease_weights
 from kg.metapaths.knn import NEAR, by_neighbours
 from kg.metapaths.relations import (
@@ -19,7 +20,7 @@ from kg.metapaths.relations import (
     transitions,
     user_relations,
 )
-from kg.metapaths.sparse import BLOCK, Matrix, matrix_of, product, top
+from kg.metapaths.sparse import Matrix, matrix_of, product, top
 from kg.metapaths.svd import PURESVD, item_factors, rebuilt
 from kg.ragged import pair_key
 from kg.tables import FloatArray, IntArray
@@ -88,7 +89,8 @@ class PathCounts:
         if user < 0 or counts is None:
             return np.zeros(0, np.int64)
         return np.asarray(
-            counts.indices[counts.indptr[user] : counts.indptr[user + 1]], np.int64
+            counts.indices[counts.indptr[user] : counts.indptr[user + 1]],
+            np.int64,
         )
 
 
@@ -114,42 +116,37 @@ def count_paths(graph: Graph, config: PathConfig | None = None) -> PathCounts:
         ends = (events.user[known], events.item[known])
         counts = matrix_of(np.ones(known.sum()), ends, (users, items))
         recent = matrix_of(decay[known], ends, (users, items))
-        takers = np.asarray((counts > 0).sum(0), float).ravel()
-        item["repeats"] = popularity / np.maximum(takers, 1)
+        users_of = np.asarray((counts > 0).sum(0), float).ravel()
+        item["repeats"] = popularity / np.maximum(users_of, 1)
         user["history"] = np.asarray(counts.sum(1), float).ravel()
         user_item["user-item"] = counts
         user_item["user-item recent"] = recent
-        user_item["user-item last"] = _last(
-            events.take(known), decay[known], (users, items)
-        )
+        latest = _last(events.take(known), decay[known], (users, items))
+        user_item["user-item last"] = latest
         if config.rank:
-            user_item[PURESVD] = rebuilt(
-                counts, item_factors(counts, config.rank), config.keep
-            )
+            factors = item_factors(counts, config.rank)
+            user_item[PURESVD] = rebuilt(counts, factors, config.keep)
         if config.neighbours:
             user_item[NEAR] = by_neighbours(counts, config.neighbours, config.keep)
-        item_item |= _together(counts.sign(), "user", config.keep)
-    groups = _groups(events, items)
+        item_item |= co_occurrences(counts.sign(), "user", config.keep)
+    groups = bundle_items(events, items)
     if groups is not None:
-        item_item |= _together(groups, "bundle", config.keep)
+        item_item |= co_occurrences(groups, "bundle", config.keep)
     if config.ease and (groups is not None or known.any()):
-        weights = ease_weights(
-            groups if groups is not None else counts.sign(), config.ease
-        )
-        item_item["item-item ease"] = top(
-            sp.csr_matrix(np.maximum(weights, 0)), config.keep
-        )
+        baskets = groups if groups is not None else counts.sign()
+        weights = ease_weights(baskets, config.ease)
+        positive = sp.csr_matrix(np.maximum(weights, 0))
+        item_item["item-item ease"] = top(positive, config.keep)
     item_item |= transitions(events, items, config.keep)
     item_item |= item_relations(graph, config.keep)
     item_item |= kin(graph, popularity, config.keep)
     if known.any() and item_item:
-        best = item_item[
-            "item-user-item cosine" if groups is None else "item-bundle-item cosine"
-        ]
-        profile = (
-            sp.diags(1 / np.maximum(np.asarray(recent.sum(1)).ravel(), 1e-9)) @ recent
-        )
-        user_item["user-item-item"] = product(profile.tocsr(), best, config.keep)
+        through = "user" if groups is None else "bundle"
+        best = item_item[f"item-{through}-item cosine"]
+        total = np.asarray(recent.sum(1)).ravel()
+        shares = sp.diags(1 / np.maximum(total, 1e-9))
+        profile = (shares @ recent).tocsr()
+        user_item["user-item-item"] = product(profile, best, config.keep)
     user_item |= user_relations(graph, events, config.keep)
     return PathCounts(
         user_item,
@@ -169,55 +166,28 @@ def _decay(events: Events, half_life: float) -> FloatArray:
     return np.exp2(-np.nan_to_num(age) / half_life)
 
 
-def _recent(events: Events, window: float, items: int) -> FloatArray:
+def _recent(
+    events: Events,
+    window: float,
+    items: int,
+) -> FloatArray:
     if np.isnan(events.time).all():
         return np.bincount(events.item, minlength=items).astype(float)
     late = events.time > np.nanmax(events.time) - window
     return np.bincount(events.item[late], minlength=items).astype(float)
 
 
-def _last(events: Events, decay: FloatArray, shape: tuple[int, int]) -> Matrix:
+def _last(
+    events: Events,
+    decay: FloatArray,
+    shape: tuple[int, int],
+) -> Matrix:
     """(U, I) the decayed weight of the latest event alone: how fresh the habit is."""
     order = np.argsort(decay, kind="stable")
     pair = pair_key(events.user[order], events.item[order], shape[1])
     _, last = np.unique(pair[::-1], return_index=True)
     chosen = order[::-1][last]
     return matrix_of(decay[chosen], (events.user[chosen], events.item[chosen]), shape)
-
-
-def _groups(events: Events, items: int) -> Matrix | None:
-    """(bundles, I) 0 or 1, bundles without events left out; None where there are no bundles."""
-    inside = events.bundle >= 0
-    if not inside.any():
-        return None
-    _, rows = np.unique(events.bundle[inside], return_inverse=True)
-    shape = (int(rows.max()) + 1, items)
-    return matrix_of(np.ones(inside.sum()), (rows, events.item[inside]), shape).sign()
-
-
-def _together(groups: Matrix, name: str, keep: int) -> dict[str, Matrix]:
-    """Item to item through groups (rows of a 0/1 matrix).
-
-    Returned are the count, the share of the target's groups, and the cosine.
-    """
-    groups = groups.astype(np.float32)
-    degree = np.maximum(np.asarray(groups.sum(0)).ravel(), 1)
-    transposed = groups.T.tocsr()
-    counts, cosines = [], []
-    step = max(1, BLOCK // groups.shape[1])
-    for start in range(0, groups.shape[1], step):
-        block = (transposed[start : start + step] @ groups).tocoo()
-        other = start + block.row != block.col
-        row, column, both = block.row[other], block.col[other], block.data[other]
-        near = (both / np.sqrt(degree[start + row] * degree[column])).astype(np.float32)
-        # ties between counts go to the larger cosine
-        counts.append(top(matrix_of(both + near / 2, (row, column), block.shape), keep))
-        cosines.append(top(matrix_of(near, (row, column), block.shape), keep))
-    count, cosine = sp.vstack(counts).tocsr(), sp.vstack(cosines).tocsr()
-    count.data = np.floor(count.data)
-    share = (count @ sp.diags((1 / degree).astype(np.float32))).tocsr()
-    path = f"item-{name}-item"
-    return {path: count, f"{path} share": share, f"{path} cosine": cosine}
 
 
 def widen(counts: PathCounts, graph: Graph) -> PathCounts:
@@ -247,7 +217,13 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
                 grown(path.together, (values, values)),
             )
         )
-    item = {k: np.pad(v, (0, items - len(v))) for k, v in counts.item.items()}
+    item = {
+        k: np.pad(
+            v,
+            (0, items - len(v)),
+        )
+        for k, v in counts.item.items()
+    }
     item_item = {k: grown(m, (items, items)) for k, m in counts.item_item.items()}
     if "item-attributes-item" in item_item:  # else nothing was trained to read it
         item_item |= kin(graph, item["popularity"], counts.config.keep)
@@ -255,7 +231,13 @@ def widen(counts: PathCounts, graph: Graph) -> PathCounts:
         {k: grown(m, (users, items)) for k, m in counts.user_item.items()},
         item_item,
         item,
-        {k: np.pad(v, (0, users - len(v))) for k, v in counts.user.items()},
+        {
+            k: np.pad(
+                v,
+                (0, users - len(v)),
+            )
+            for k, v in counts.user.items()
+        },
         attributes,
         counts.config,
     )

@@ -11,7 +11,11 @@ from kg.tables import IntArray
 NEAR = "user-item-user-item"
 
 
-def nearest(unit: Matrix, users: IntArray, most: int) -> Matrix:
+def nearest(
+    unit: Matrix,
+    users: IntArray,
+    most: int,
+) -> Matrix:
     """(B, U) the cosines of some users with the `most` nearest others.
 
     The rows of unit, (U, I), have length 1 or 0.
@@ -21,10 +25,14 @@ def nearest(unit: Matrix, users: IntArray, most: int) -> Matrix:
     return top(near, most)
 
 
-def by_neighbours(counts: Matrix, most: int, keep: int) -> Matrix:
+def by_neighbours(
+    counts: Matrix,
+    most: int,
+    keep: int,
+) -> Matrix:
     """(U, I) what a user's nearest users take, of what the user has not taken.
 
-    The mean of log(1 + counts) by nearness.
+    It is the mean of log(1 + counts), weighted by nearness.
 
     User-based collaborative filtering (Resnick et al., GroupLens, 1994) without means: a count
     of 0 is no low opinion.
@@ -38,8 +46,15 @@ def by_neighbours(counts: Matrix, most: int, keep: int) -> Matrix:
     unit = unit_rows(ratings)
     step = max(1, BLOCK // max(*counts.shape, 1))
     for start in range(0, counts.shape[0], step):
-        near = nearest(unit, np.arange(start, min(start + step, counts.shape[0])), most)
-        total = np.maximum(np.asarray(near.sum(1)).ravel(), 1e-9)
+        near = nearest(
+            unit,
+            np.arange(start, min(start + step, counts.shape[0])),
+            most,
+        )
+        total = np.maximum(
+            np.asarray(near.sum(1)).ravel(),
+            1e-9,
+        )
         found = (sp.diags((1 / total).astype(np.float32)) @ near @ ratings).tocsr()
         blocks.append(
             top(

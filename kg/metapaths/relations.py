@@ -1,6 +1,6 @@
 """Metapath counts beside those of events alone.
 
-Through what users and items are related to, and in the order taken.
+They lead through what users and items are related to, and follow the order of events.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ _OWN = {
 _REACH = 3  # how far apart two takings may be to count as one after the other
 
 
-def transitions(events: Events, items: int, keep: int) -> dict[str, Matrix]:
+def transitions(
+    events: Events,
+    items: int,
+    keep: int,
+) -> dict[str, Matrix]:
     """item-next-item: (I, I) how often the column was taken soon after the row.
 
     A place further counts 1 / distance.
@@ -44,32 +48,32 @@ def transitions(events: Events, items: int, keep: int) -> dict[str, Matrix]:
         (events.user >= 0) & (events.bundle < 0) & ~np.isnan(events.time)
     )
     ordered = ordered.take(np.lexsort((ordered.item, ordered.time, ordered.user)))
-    found = sp.csr_matrix((items, items), dtype=np.float32)
+    counts = sp.csr_matrix((items, items), dtype=np.float32)
     for apart in range(1, _REACH + 1):
-        here, there = (
-            ordered.take(np.arange(max(len(ordered) - apart, 0))),
-            ordered.take(np.arange(apart, len(ordered))),
-        )
-        follows = (
-            (here.user == there.user)
-            & (here.time < there.time)
-            & (here.item != there.item)
-        )
+        here = ordered.take(np.arange(max(len(ordered) - apart, 0)))
+        there = ordered.take(np.arange(apart, len(ordered)))
+        same_user = here.user == there.user
+        later = here.time < there.time
+        other_item = here.item != there.item
+        follows = same_user & later & other_item
         ends = (here.item[follows], there.item[follows])
-        found = found + matrix_of(
-            np.full(follows.sum(), 1 / apart), ends, (items, items)
-        )
-    if not found.nnz:
+        weight = np.full(follows.sum(), 1 / apart)
+        counts = counts + matrix_of(weight, ends, (items, items))
+    if not counts.nnz:
         return {}
-    out = np.maximum(np.asarray(found.sum(1)).ravel(), 1)
-    into = np.maximum(np.asarray(found.sum(0)).ravel(), 1)
-    cosine = (
-        sp.diags((1 / np.sqrt(out)).astype(np.float32))
-        @ found
-        @ sp.diags((1 / np.sqrt(into)).astype(np.float32))
+    out = np.maximum(
+        np.asarray(counts.sum(1)).ravel(),
+        1,
     )
+    into = np.maximum(
+        np.asarray(counts.sum(0)).ravel(),
+        1,
+    )
+    by_source = sp.diags((1 / np.sqrt(out)).astype(np.float32))
+    by_target = sp.diags((1 / np.sqrt(into)).astype(np.float32))
+    cosine = by_source @ counts @ by_target
     return {
-        "item-next-item": top(found, keep),
+        "item-next-item": top(counts, keep),
         "item-next-item cosine": top(cosine.tocsr(), keep),
     }
 
@@ -85,9 +89,13 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
             found[related_path(name)] = top(forward, keep)
             found[f"{related_path(name)} reverse"] = top(forward.T.tocsr(), keep)
         elif is_wide(graph, name):
-            unit = unit_rows(
-                _values(graph, edge.source, edge.target, graph.size(target))
+            values = _values(
+                graph,
+                edge.source,
+                edge.target,
+                graph.size(target),
             )
+            unit = unit_rows(values)
             cosine = product(unit, unit.T.tocsr(), keep + 1)
             cosine.setdiag(0)
             cosine.eliminate_zeros()
@@ -95,7 +103,11 @@ def item_relations(graph: Graph, keep: int) -> dict[str, Matrix]:
     return found
 
 
-def kin(graph: Graph, popularity: FloatArray, keep: int) -> dict[str, Matrix]:
+def kin(
+    graph: Graph,
+    popularity: FloatArray,
+    keep: int,
+) -> dict[str, Matrix]:
     """item-attributes-item: (I, I) how much two items share, times the column's log popularity.
 
     What is alike in colour, make and kind, and sells: few other paths bring an item that was
@@ -111,10 +123,19 @@ def kin(graph: Graph, popularity: FloatArray, keep: int) -> dict[str, Matrix]:
             and graph.schema.node(target).role == "attribute"
             and not is_wide(graph, name)
         ):
-            values = _values(graph, edge.source, edge.target, graph.size(target))
+            values = _values(
+                graph,
+                edge.source,
+                edge.target,
+                graph.size(target),
+            )
             have = np.asarray(values.sum(0)).ravel()
             telling = (have > 1) & (have <= max(items / 10, 2))
-            weight = np.where(telling, np.log(items / np.maximum(have, 1)), 0)
+            weight = np.where(
+                telling,
+                np.log(items / np.maximum(have, 1)),
+                0,
+            )
             parts.append(values @ sp.diags(np.sqrt(weight).astype(np.float32)))
     if not parts:
         return {}
@@ -127,7 +148,11 @@ def kin(graph: Graph, popularity: FloatArray, keep: int) -> dict[str, Matrix]:
     return {"item-attributes-item": found} if found.nnz else {}
 
 
-def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]:
+def user_relations(
+    graph: Graph,
+    events: Events,
+    keep: int,
+) -> dict[str, Matrix]:
     """(U, I) paths over relations from users to attributes A that items have too.
 
     user-A-item is how many of the user's values the item has, weighed by how rare they are in
@@ -143,36 +168,33 @@ def user_relations(graph: Graph, events: Events, keep: int) -> dict[str, Matrix]
         if source != graph.user or graph.schema.node(target).role != "attribute":
             continue
         size = graph.size(target)
-        own = matrix_of(
-            np.ones(len(edge)), (edge.source, edge.target), (users, size)
-        ).sign()
-        rare = sp.diags(
-            np.log1p(users / np.maximum(np.asarray(own.sum(0)).ravel(), 1)).astype(
-                np.float32
-            )
+        ends = (edge.source, edge.target)
+        own = matrix_of(np.ones(len(edge)), ends, (users, size)).sign()
+        have = np.maximum(
+            np.asarray(own.sum(0)).ravel(),
+            1,
         )
+        rarity = np.log1p(users / have)
+        rare = sp.diags(rarity.astype(np.float32))
         for other, link in graph.edges.items():
             if other[0] == graph.item and other[2] == target:
-                values, path = (
-                    _values(graph, link.source, link.target, size),
-                    user_path(graph, key, other),
-                )
+                values = _values(graph, link.source, link.target, size)
+                unit = unit_rows(values)
+                path = user_path(graph, key, other)
                 found[path] = product(own, values.T.tocsr(), keep)
-                found[f"{path} cosine"] = product(
-                    (own @ rare).tocsr(), unit_rows(values).T.tocsr(), keep
-                )
+                weighed = (own @ rare).tocsr()
+                found[f"{path} cosine"] = product(weighed, unit.T.tocsr(), keep)
         known = events.user >= 0
-        taken = matrix_of(
-            np.ones(known.sum()),
-            (events.user[known], events.item[known]),
-            (users, items),
-        ).sign()
-        if taken.nnz:
+        pairs = (events.user[known], events.item[known])
+        interacted = matrix_of(np.ones(known.sum()), pairs, (users, items)).sign()
+        if interacted.nnz:
             like = unit_rows((own @ rare).tocsr())
-            popular = np.maximum(np.asarray(taken.sum(0)).ravel(), 1)
-            through = (
-                like.T @ taken @ sp.diags((1 / np.sqrt(popular)).astype(np.float32))
-            ).tocsr()
+            popular = np.maximum(
+                np.asarray(interacted.sum(0)).ravel(),
+                1,
+            )
+            damped = sp.diags((1 / np.sqrt(popular)).astype(np.float32))
+            through = (like.T @ interacted @ damped).tocsr()
             found[alike_path(graph, key)] = product(like, through, keep)
     return found
 
@@ -187,7 +209,11 @@ def wide_path(graph: Graph, key: EdgeKey) -> str:
     return "-".join(["item", *_told(graph, key), _apart(key[2]), "item cosine"])
 
 
-def user_path(graph: Graph, key: EdgeKey, other: EdgeKey) -> str:
+def user_path(
+    graph: Graph,
+    key: EdgeKey,
+    other: EdgeKey,
+) -> str:
     """What the path over a user's relation to attributes, and an item's to the same, is called."""
     return "-".join(
         ["user", *_told(graph, key), _apart(key[2]), *_told(graph, other), "item"]
@@ -226,10 +252,18 @@ def _told(graph: Graph, key: EdgeKey) -> list[str]:
 def is_wide(graph: Graph, name: str) -> bool:
     """Whether items have so many values of a relation that it is counted from item to item."""
     ((_, edge),) = [(key, edge) for key, edge in graph.edges.items() if key[1] == name]
-    return len(edge) > WIDE * max(int(np.count_nonzero(np.bincount(edge.source))), 1)
+    return len(edge) > WIDE * max(
+        int(np.count_nonzero(np.bincount(edge.source))),
+        1,
+    )
 
 
-def _values(graph: Graph, source: IntArray, target: IntArray, size: int) -> Matrix:
+def _values(
+    graph: Graph,
+    source: IntArray,
+    target: IntArray,
+    size: int,
+) -> Matrix:
     return matrix_of(
         np.ones(len(source)), (source, target), (graph.size(graph.item), size)
     ).sign()

@@ -43,9 +43,9 @@ def save_counts(counts: PathCounts) -> dict[str, npt.NDArray[np.generic]]:
 def load_counts(
     arrays: Mapping[str, npt.NDArray[np.generic]], config: PathConfig
 ) -> PathCounts:
-    """From what save_counts gave, in any order of names, and how it was counted.
+    """The counts that save_counts gave as named arrays, in any order of the names.
 
-    The paths come back in theirs.
+    The paths come back in the order in which they were counted.
     """
     matrices: dict[str, dict[str, npt.NDArray[np.generic]]] = {}
     facts: dict[str, dict[str, FloatArray]] = {"item": {}, "user": {}}

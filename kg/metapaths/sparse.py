@@ -37,9 +37,16 @@ def top(matrix: Matrix, keep: int) -> Matrix:
     )
 
 
-def product(left: Matrix, right: Matrix, keep: int) -> Matrix:
+def product(
+    left: Matrix,
+    right: Matrix,
+    keep: int,
+) -> Matrix:
     """The `keep` largest positive entries of every row of left @ right."""
-    step = max(1, BLOCK // max(right.shape[1], 1))
+    step = max(
+        1,
+        BLOCK // max(right.shape[1], 1),
+    )
     blocks = (
         left[start : start + step] @ right for start in range(0, left.shape[0], step)
     )

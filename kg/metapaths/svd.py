@@ -18,7 +18,7 @@ PURESVD = "user-item PureSVD"
 def item_factors(counts: Matrix, rank: int) -> Factors:
     """(I, at most rank) the right singular vectors of log(1 + counts), counts (U, I).
 
-    How often users took items.
+    The counts are how often users interacted with items.
 
     Cremonesi, Koren and Turrin, Performance of recommender algorithms on top-N recommendation
     tasks, 2010. A user's score for an item is then <log(1 + the user's counts) V, V_item>:
@@ -28,14 +28,20 @@ def item_factors(counts: Matrix, rank: int) -> Factors:
     later change nothing.
     """
     users, items = (np.flatnonzero(np.bincount(ends)) for ends in counts.nonzero())
-    rank = max(min(rank, len(users) - 1, len(items) - 1), 0)
+    rank = max(
+        min(rank, len(users) - 1, len(items) - 1),
+        0,
+    )
     factors = np.zeros((counts.shape[1], rank), np.float32)
     if rank:
         values, right = _largest(
-            counts[users][:, items].log1p().astype(np.float64), rank
+            counts[users][:, items].log1p().astype(np.float64),
+            rank,
         )
         factors[items] = np.where(
-            values > 1e-6 * values.max(), right.T, 0
+            values > 1e-6 * values.max(),
+            right.T,
+            0,
         )  # to a value of 0 any vector belongs
     return factors
 
@@ -52,10 +58,17 @@ def _largest(ratings: Matrix, rank: int) -> tuple[Float64s, Float64s]:
     return values, right
 
 
-def rebuilt(counts: Matrix, factors: Factors, keep: int) -> Matrix:
+def rebuilt(
+    counts: Matrix,
+    factors: Factors,
+    keep: int,
+) -> Matrix:
     """(U, I) each user's `keep` largest positive scores, of items not interacted with."""
     asked, blocks = counts.log1p() @ factors, []
-    step = max(1, BLOCK // max(counts.shape[1], 1))
+    step = max(
+        1,
+        BLOCK // max(counts.shape[1], 1),
+    )
     for start in range(0, counts.shape[0], step):
         scores = asked[start : start + step] @ factors.T
         scores[counts[start : start + step].nonzero()] = 0

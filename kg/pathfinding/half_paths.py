@@ -30,7 +30,11 @@ class Hop:
 
     @classmethod
     def of(
-        cls, key: EdgeKey, back: bool, edge: EdgeList, sizes: Mapping[str, int]
+        cls,
+        key: EdgeKey,
+        back: bool,
+        edge: EdgeList,
+        sizes: Mapping[str, int],
     ) -> Hop:
         """From an edge list, along its edges or back."""
         source, name, target = key
@@ -48,7 +52,16 @@ class Hop:
         starts = np.concatenate(
             [[0], np.cumsum(np.bincount(here[order], minlength=sizes[source]))]
         )
-        return cls(name, back, source, target, starts, there[order], order, late[order])
+        return cls(
+            name,
+            back,
+            source,
+            target,
+            starts,
+            there[order],
+            order,
+            late[order],
+        )
 
     def expand(self, rows: IntArray) -> tuple[IntArray, IntArray]:
         """(place in rows, place in ends) of every edge that leaves these rows."""
@@ -60,7 +73,7 @@ class Hop:
 class HalfPath:
     """Paths of one kind from an end to nodes m, dearest first.
 
-    `over` stands between, -1 where nothing does.
+    The node `over` stands between them, -1 where none does.
 
     `ends` are the distinct rows of the ends, ascending, and `end` says which of them a path has.
     """
@@ -83,10 +96,22 @@ class HalfPath:
         m, over, end, times = (
             part[which] for part in (self.m, self.over, self.end, self.times)
         )
-        return HalfPath(self.steps, self.ends, m, over, end, times, self.cost[which])
+        return HalfPath(
+            self.steps,
+            self.ends,
+            m,
+            over,
+            end,
+            times,
+            self.cost[which],
+        )
 
 
-def cheapest(half: HalfPath, size: int, blank: bool) -> HalfPath:
+def cheapest(
+    half: HalfPath,
+    size: int,
+    blank: bool,
+) -> HalfPath:
     """Of the paths from an end to a node the last two, over different nodes.
 
     Where those are blank, they count for all.
@@ -118,11 +143,14 @@ def cheapest(half: HalfPath, size: int, blank: bool) -> HalfPath:
 
 
 def best(
-    named: Sequence[tuple[IntArray, int]], cost: FloatArray, times: IntArray, each: int
+    named: Sequence[tuple[IntArray, int]],
+    cost: FloatArray,
+    times: IntArray,
+    each: int,
 ) -> tuple[IntArray, IntArray]:
     """The best few of N paths, and how many each stands for.
 
-    All that are named alike, of which it is the cheapest.
+    A path stands for all that are named alike, of which it is the cheapest.
 
     Args:
         named: (N,) what names a path, and how many values that has.
@@ -148,7 +176,9 @@ def best(
     members = [
         order[a:b]
         for a, b in zip(
-            starts[near], np.append(starts, len(order))[near + 1], strict=True
+            starts[near],
+            np.append(starts, len(order))[near + 1],
+            strict=True,
         )
     ]
     first = [int(one[np.lexsort((one, cost[one]))[0]]) for one in members]

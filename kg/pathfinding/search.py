@@ -188,9 +188,9 @@ class PathSearch:
         wanted: Flags | None,
         each: int | None,
     ) -> Iterator[HalfPath]:
-        """A hop further, to nodes that are not barred, and wanted.
+        """A hop further, to wanted nodes that are not barred.
 
-        To each through its two cheapest neighbours.
+        Each is reached through its two cheapest neighbours.
         """
         for half in half_paths:
             half = half.take(self.degree[half.kind][half.m] <= self.widest)

@@ -1,6 +1,6 @@
-"""Amazon Beauty, 5-core.
+"""Amazon Beauty, 5-core, with the knowledge graph of PGPR.
 
-22,363 users' reviews in order, and the knowledge graph of PGPR (research use).
+It has 22,363 users' reviews in order, for research use.
 """
 
 from __future__ import annotations

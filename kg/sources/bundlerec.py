@@ -89,7 +89,7 @@ class BundleRec:
     def judgments(self) -> pa.Table:
         """Each intent and the items of all bundles called so.
 
-        Query, item (an id) and rating, which is 1.
+        The columns are query, item (an id) and rating, which is 1.
 
         Raises:
             DataError: A file is missing or broken, or lacks a column.

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from kg.errors import DataError
 from kg.prices import median_prices
 from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.sources.till_labels import phrase, readable
+from kg.sources.completejourney_products import Pair, products_of
+from kg.sources.till_labels import phrase
 from kg.tables import Tables
 
 SCHEMA = GraphSchema(
@@ -46,8 +47,6 @@ SCHEMA = GraphSchema(
         EdgeType("made_by", "product", "manufacturer", "relation"),
     ),
 )
-_Row = tuple[str | None, ...]
-_Pair = tuple[str, str]
 _MADE = pa.schema(
     [("target", pa.string()), ("source", pa.string()), ("time", pa.float64())]
 )
@@ -225,7 +224,8 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
         .sort_by("product_id")
         .to_pylist()
     )
-    product, links = _catalogue(catalogue)
+    relations = [edge.name for edge in SCHEMA.edges if edge.role == "relation"]
+    product, links = products_of(catalogue, relations)
     columns = ("id", *SCHEMA.node("product").columns[:-1])
     words = pa.table(
         [pa.array(c, pa.string()) for c in zip(*product, strict=True)], columns
@@ -261,54 +261,7 @@ def parse(lines: pa.Table, products: pa.Table, config: CompleteJourney) -> Table
     return Tables(SCHEMA, nodes, edges)
 
 
-def _catalogue(
-    rows: list[dict[str, str | int | None]],
-) -> tuple[list[tuple[str | None, ...]], dict[str, list[tuple[str, str]]]]:
-    """Product rows in column order, and each relation's (source, target) pairs."""
-    product: list[_Row] = []
-    links: dict[str, list[_Pair]] = {
-        e.name: [] for e in SCHEMA.edges if e.role == "relation"
-    }
-    for row in rows:
-        text = {
-            name: str(value).strip() for name, value in row.items() if value is not None
-        }
-        key, maker, department = (
-            text["product_id"],
-            text.get("manufacturer_id"),
-            text.get("department"),
-        )
-        category, kind, brand = (
-            text.get("product_category"),
-            text.get("product_type"),
-            text.get("brand"),
-        )
-        size = readable(text.get("package_size", ""))
-        # The same type name stands under several categories ("PREMIUM"), so a type is named
-        # with its category.
-        kind_key = f"{category} > {kind}" if category and kind else kind
-        named = phrase(
-            kind, category, size, "private brand" if brand == "Private" else None
-        )
-        title = named if category or kind else phrase(department)
-        product.append(
-            (key, title or None, department, category, kind_key, brand, size or None)
-        )
-        for name, target in (
-            ("in_department", department),
-            ("in_category", category),
-            ("in_type", kind_key),
-            ("made_by", maker),
-        ):
-            if target:
-                links[name].append((key, target))
-        if category and kind_key:
-            links["type_of"].append((kind_key, category))
-    links["type_of"] = list(dict.fromkeys(links["type_of"]))
-    return product, links
-
-
-def _pairs(pairs: list[_Pair]) -> pa.Table:
+def _pairs(pairs: list[Pair]) -> pa.Table:
     source, target = zip(*pairs, strict=True) if pairs else ((), ())
     return pa.table(
         {

@@ -84,7 +84,7 @@ _MAY_BE_NULL = {*_ARTICLES, "price"} - {"article_id"}
 class HM:
     """The articles that were bought in the period, and the baskets.
 
-    What a customer bought in a day.
+    A basket is what a customer bought in a day.
 
     An article counts once a basket. Its price is the median of what was paid in the whole
     period, in the units of the
@@ -157,7 +157,7 @@ class HM:
 def parse(articles: pa.Table, purchases: pa.Table) -> Tables:
     """The catalogue and its purchases as tables.
 
-    Article ids are padded to ten digits, "Unknown" is no value.
+    Article ids are padded to ten digits; "Unknown" is no value.
 
     Args:
         articles: article_id, prod_name, detail_desc and the columns of the attributes.

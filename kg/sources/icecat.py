@@ -56,7 +56,7 @@ _VALUE = re.compile("^[^:]*: ")  # a feature is "name: value"; people read the v
 class Icecat:
     """The catalogue of the search demo "Chorus".
 
-    Products with title, description, supplier and attributes.
+    Its products have title, description, supplier and attributes.
 
     A product's kind is read off its title, which Icecat makes of supplier, name, kind and
     values of attributes: "Xerox 006R90321 toner cartridge Original Black". Terms: Open Content

@@ -1,6 +1,6 @@
-"""Youshu: book lists and who took them.
+"""Youshu: book lists and the users who interacted with them.
 
-Ids only, no words (Chen et al., 2019, "Matching User with Item Set").
+There are ids only, no words (Chen et al., 2019, "Matching User with Item Set").
 """
 
 from __future__ import annotations

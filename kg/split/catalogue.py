@@ -1,4 +1,4 @@
-"""The split of a catalogue that nobody has taken anything from.
+"""The split of a catalogue that nobody has interacted with.
 
 Items are held out of what is asked about.
 """
@@ -19,7 +19,7 @@ from kg.tables import Tables
 
 @dataclass(frozen=True)
 class CatalogueSplit:
-    """For graphs without interactions.
+    """A split for graphs without interactions.
 
     All facts are for training, and a random share of the items is held out.
 
@@ -49,7 +49,8 @@ class CatalogueSplit:
     def __call__(self, tables: Tables) -> Split:
         """Split the tables.
 
-        DataError where there are interactions, or too few items for every part to have one.
+        Raises:
+            DataError: There are interactions, or too few items for every part to have one.
         """
         events = len(build_graph(tables).events)
         if events:
@@ -78,7 +79,7 @@ class CatalogueSplit:
 def pseudo_events(items: pa.Array) -> pa.Table:
     """An event of nobody, at no time, for each item id.
 
-    Columns as `kg.split.held.events_table` gives them.
+    The columns are those of `kg.split.held.events_table`.
     """
     nobody = pa.nulls(len(items), pa.string())
     return pa.table(

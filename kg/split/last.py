@@ -41,7 +41,11 @@ class LeaveLast:
         graph = build_graph(tables)
         events, time = graph.events, event_times(self, graph)
         alone = events.bundle < 0
-        thing = np.where(alone, ranks(graph.vocabs[graph.item].ids)[events.item], 0)
+        thing = np.where(
+            alone,
+            ranks(graph.vocabs[graph.item].ids)[events.item],
+            0,
+        )
         node = tables.schema.of_role("bundle")
         if node is not None:
             thing[~alone] = (

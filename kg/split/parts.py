@@ -96,7 +96,12 @@ def hold_out(
         valid or Held(named(graph, events.take(part == VALID))),
         Held(named(graph, events.take(part == TEST))),
     )
-    return Split(tables.with_tables(nodes, edges), valid, test, ~train_items)
+    return Split(
+        tables.with_tables(nodes, edges),
+        valid,
+        test,
+        ~train_items,
+    )
 
 
 def refitted(
@@ -120,9 +125,9 @@ def refitted(
 
 
 def event_times(config: object, graph: Graph) -> FloatArray:
-    """When each event's thing was taken.
+    """When each event happened.
 
-    A bundle's items all at the latest time that its taker has for them.
+    A bundle's items all have the latest time that its user has for them.
     """
     events = graph.events
     lasting = events.lasting

@@ -86,7 +86,11 @@ def micros(time: str) -> str:
     return f"[t IN [{moment}] | t.epochSeconds * 1000000 + t.nanosecond / 1000][0]"
 
 
-def reader(name: str, kinds: set[str], where: str) -> Reader:
+def reader(
+    name: str,
+    kinds: set[str],
+    where: str,
+) -> Reader:
     """How to fetch a property: the expression, and the Arrow types to read it as and to cast it to.
 
     Raises:

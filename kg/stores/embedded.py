@@ -10,16 +10,21 @@ from types import TracebackType
 from typing import Any, Self
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from kg.columns import edge_schema, node_schema, plain_edges, plain_nodes
 from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.stores.embedded_merge import STAGE, merge_stage, quote, stage_rows
+from kg.stores.embedded_tables import (
+    all_columns,
+    edge_table,
+    is_duckdb,
+    node_table,
+)
 
 FORMAT = "1"
 _META = "trousseau"
-_STAGE, _ROW = "stage of rows", "row of stage"
 # Nothing is fetched from the network, and no Python variable is taken for a table.
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -32,9 +37,8 @@ class EmbeddedStore:
     """A GraphStore in one file; one writer, or any number of readers at once.
 
     There are no indexes: rows are staged and merged by hash joins, which loads a million edges
-    in two seconds. Each
-    write is one transaction: it happens wholly or not at all. Names that differ only in case
-    cannot stand side by side.
+    in two seconds. Each write is one transaction: it happens wholly or not at all. Names that
+    differ only in case cannot stand side by side.
 
     Args:
         path: The file.
@@ -49,17 +53,10 @@ class EmbeddedStore:
         self.uri = str(path)
         self._writable = create
         if not create and not Path(path).is_file():
-            raise StoreError(
-                f"{path}: there is no such file; load a graph into it with `python -m kg load`"
-            )
-        if Path(path).is_file():
-            with Path(path).open(
-                "rb"
-            ) as file:  # a CSV file would be read into memory, and nothing kept
-                if file.read(12)[8:] != b"DUCK":
-                    raise StoreError(
-                        f"{path}: there is a file that is no graph; name another"
-                    )
+            remedy = "load a graph into it with `python -m kg load`"
+            raise StoreError(f"{path}: there is no such file; {remedy}")
+        if Path(path).is_file() and not is_duckdb(Path(path)):
+            raise StoreError(f"{path}: there is a file that is no graph; name another")
         try:
             self._connection = duckdb.connect(
                 self.uri, read_only=not create, config=_CONFIG
@@ -102,10 +99,10 @@ class EmbeddedStore:
         """
         parts = (plain_nodes(node, pa.Table.from_batches([b])) for b in batches)
         with self._writing() as cursor:
-            sent = _stage(cursor, parts, f"node type {node.name!r}")
+            sent = stage_rows(cursor, parts, f"node type {node.name!r}")
             if sent:
                 self._merge(
-                    cursor, _node_table(node), ["id"], f"node type {node.name!r}"
+                    cursor, node_table(node), ["id"], f"node type {node.name!r}"
                 )
         return sent
 
@@ -118,14 +115,16 @@ class EmbeddedStore:
             DataError: As write_nodes; or an edge's end does not exist, and then nothing is written.
             StoreError: As write_nodes.
         """
-        parts = (_four(plain_edges(edge, pa.Table.from_batches([b]))) for b in batches)
+        parts = (
+            all_columns(plain_edges(edge, pa.Table.from_batches([b]))) for b in batches
+        )
         with self._writing() as cursor:
-            sent = _stage(cursor, parts, f"edge type {edge.name!r}")
+            sent = stage_rows(cursor, parts, f"edge type {edge.name!r}")
             if sent:
                 self._check_ends(cursor, edge, schema)
                 self._merge(
                     cursor,
-                    _edge_table(edge, schema),
+                    edge_table(edge, schema),
                     ["source", "target", "time"],
                     f"edge type {edge.name!r}",
                 )
@@ -133,14 +132,14 @@ class EmbeddedStore:
 
     def read_nodes(self, node: NodeType) -> Iterator[pa.RecordBatch]:
         """All nodes of a type; a property that was never written is null."""
-        there = self._columns(_node_table(node))
+        there = self._columns(node_table(node))
         if there:
             wanted = [
-                _quote(n) if n in there else f"NULL::VARCHAR AS {_quote(n)}"
+                quote(n) if n in there else f"NULL::VARCHAR AS {quote(n)}"
                 for n in node_schema(node)
             ]
             yield from self._read(
-                f"SELECT {', '.join(wanted)} FROM {_quote(_node_table(node))}"
+                f"SELECT {', '.join(wanted)} FROM {quote(node_table(node))}"
             )
 
     def read_edges(
@@ -153,29 +152,27 @@ class EmbeddedStore:
         Raises:
             DataError: An edge has no time though its type has one.
         """
-        table, wanted = _edge_table(edge, schema), edge_schema(edge)
+        table, wanted = edge_table(edge, schema), edge_schema(edge)
         if not self._columns(table):
             return
         weight = "coalesce(weight, 1.0)" if edge.time else "sum(coalesce(weight, 1.0))"
         columns = [f"{weight} AS weight" if n == "weight" else n for n in wanted.names]
         group = "" if edge.time else " GROUP BY source, target"
-        query = f"SELECT {', '.join(columns)} FROM {_quote(table)}{group}"
+        query = f"SELECT {', '.join(columns)} FROM {quote(table)}{group}"
         for batch in self._read(query):
             yield from plain_edges(edge, pa.Table.from_batches([batch])).to_batches()
 
     def count(self, schema: GraphSchema) -> dict[str, int]:
         """Rows by node type name and edge type name."""
-        tables = {n.name: _node_table(n) for n in schema.nodes} | {
-            e.name: _edge_table(e, schema) for e in schema.edges
+        tables = {n.name: node_table(n) for n in schema.nodes} | {
+            e.name: edge_table(e, schema) for e in schema.edges
         }
         counts = {}
         for name, table in tables.items():
-            rows = (
-                self._query(f"SELECT count(*) FROM {_quote(table)}")
-                if self._columns(table)
-                else [(0,)]
-            )
-            counts[name] = int(rows[0][0])
+            counts[name] = 0
+            if self._columns(table):
+                rows = self._query(f"SELECT count(*) FROM {quote(table)}")
+                counts[name] = int(rows[0][0])
         return counts
 
     def close(self) -> None:
@@ -250,24 +247,6 @@ class EmbeddedStore:
             finally:
                 cursor.close()  # rolls back what was not committed
 
-    def _check_ends(
-        self, cursor: duckdb.DuckDBPyConnection, edge: EdgeType, schema: GraphSchema
-    ) -> None:
-        for end, name in (("source", edge.source), ("target", edge.target)):
-            table = _node_table(schema.node(name))
-            known = (
-                f"ANTI JOIN {_quote(table)} n ON n.id = s.{end}"
-                if self._columns(table)
-                else ""
-            )
-            lost = cursor.execute(
-                f"SELECT s.{end} FROM {_quote(_STAGE)} s {known} LIMIT 1"
-            ).fetchone()
-            if lost:
-                raise DataError(
-                    f"edge type {edge.name!r}: an edge has a {end} that is no {name}: {lost[0]!r}"
-                )
-
     def _merge(
         self,
         cursor: duckdb.DuckDBPyConnection,
@@ -275,133 +254,32 @@ class EmbeddedStore:
         key: Sequence[str],
         where: str,
     ) -> None:
-        staged = {
-            n: t
-            for n, t, *_ in cursor.execute(f"DESCRIBE {_quote(_STAGE)}").fetchall()
-            if n != _ROW
-        }
-        for (other,) in self._query(
-            "SELECT table_name FROM duckdb_tables() WHERE lower(table_name) = lower(?)",
-            table,
-        ):
+        alike = "WHERE lower(table_name) = lower(?)"
+        query = f"SELECT table_name FROM duckdb_tables() {alike}"
+        for (other,) in self._query(query, table):
             if other != table:
                 raise DataError(
                     f"{where}: {table!r} and {other!r} differ only in case; rename one"
                 )
-        names, stage, into = (
-            ", ".join(map(_quote, staged)),
-            _quote(_STAGE),
-            _quote(table),
-        )
-        cursor.execute(
-            f"CREATE TABLE IF NOT EXISTS {into} AS SELECT {names} FROM {stage} LIMIT 0"
-        )
-        _fit(cursor, table, self._columns(table) or staged, staged, where)
-        on = " AND ".join(
-            f"t.{k} IS NOT DISTINCT FROM s.{k}" if k == "time" else f"t.{k} = s.{k}"
-            for k in key
-        )
-        rest = ", ".join(f"{_quote(n)} = s.{_quote(n)}" for n in staged if n not in key)
-        update = f"WHEN MATCHED THEN UPDATE SET {rest}" if rest else ""
-        values = ", ".join(f"s.{_quote(n)}" for n in staged)
-        first = f"SELECT DISTINCT ON ({', '.join(key)}) * FROM {stage}"
-        latest = f"{first} ORDER BY {_quote(_ROW)} DESC"
-        insert = f"WHEN NOT MATCHED THEN INSERT ({names}) VALUES ({values})"
-        cursor.execute(
-            f"MERGE INTO {into} t USING ({latest}) s ON {on} {update} {insert}"
-        )
+        merge_stage(cursor, table, self._columns(table), key, where)
 
-
-def _stage(
-    cursor: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], where: str
-) -> int:
-    """Put all rows, numbered, into a temporary table; returns how many."""
-    cursor.execute(f"DROP TABLE IF EXISTS temp.{_quote(_STAGE)}")
-    sent, schema = 0, None
-    for part in parts:
-        if schema is None:
-            schema = part.schema
-            if len({n.lower() for n in schema.names}) < len(schema.names):
-                raise DataError(
-                    f"{where}: of the properties {', '.join(schema.names)} two differ only in case"
-                )
-        try:
-            part = part.cast(schema)
-        except pa.ArrowInvalid as error:
-            raise DataError(
-                f"{where}: a property changes its type between batches: {error}"
-            ) from error
-        cursor.register(
-            "part",
-            part.append_column(_ROW, pa.array(np.arange(sent, sent + len(part)))),
-        )
-        if not sent:
-            cursor.execute(
-                f"CREATE OR REPLACE TEMP TABLE {_quote(_STAGE)} AS SELECT * FROM part LIMIT 0"
+    def _check_ends(
+        self, cursor: duckdb.DuckDBPyConnection, edge: EdgeType, schema: GraphSchema
+    ) -> None:
+        for end, name in (("source", edge.source), ("target", edge.target)):
+            table = node_table(schema.node(name))
+            known = (
+                f"ANTI JOIN {quote(table)} n ON n.id = s.{end}"
+                if self._columns(table)
+                else ""
             )
-        cursor.execute(f"INSERT INTO {_quote(_STAGE)} SELECT * FROM part")
-        cursor.unregister("part")
-        sent += len(part)
-    return sent
-
-
-def _fit(
-    cursor: duckdb.DuckDBPyConnection,
-    table: str,
-    there: dict[str, str],
-    staged: dict[str, str],
-    where: str,
-) -> None:
-    """Add the columns that are new; widen those that were integers, or had only nulls."""
-    for name, kind in staged.items():
-        column, alter = _quote(name), f"ALTER TABLE {_quote(table)}"
-        have = there.get(name)
-        if have is None:
-            same = [n for n in there if n.lower() == name.lower()]
-            if same:
+            lost = cursor.execute(
+                f"SELECT s.{end} FROM {quote(STAGE)} s {known} LIMIT 1"
+            ).fetchone()
+            if lost:
                 raise DataError(
-                    f"{where}: the properties {name!r} and {same[0]!r} differ only in "
-                    "case; rename one"
+                    f"edge type {edge.name!r}: an edge has a {end} that is no {name}: {lost[0]!r}"
                 )
-            cursor.execute(f"{alter} ADD COLUMN {column} {kind}")
-        elif have != kind and (have, kind) != ("DOUBLE", "BIGINT"):
-            used = {
-                t: cursor.execute(
-                    f"SELECT count({column}) FROM {_quote(t)}"
-                ).fetchall()[0][0]
-                for t in (table, _STAGE)
-            }
-            if (have, kind) == ("BIGINT", "DOUBLE") or not used[table]:
-                cursor.execute(f"{alter} ALTER COLUMN {column} TYPE {kind}")
-            elif used[_STAGE]:
-                raise DataError(
-                    f"{where}: the property {name!r} is {have} in the store and {kind} "
-                    "in the rows sent"
-                )
-
-
-def _four(edges: pa.Table) -> pa.Table:
-    for name in ("weight", "time"):
-        if name not in edges.column_names:
-            edges = edges.append_column(name, pa.nulls(len(edges), pa.float64()))
-    return edges.select(["source", "target", "weight", "time"])
-
-
-def _node_table(node: NodeType) -> str:
-    return f"node {node.label}"
-
-
-def _edge_table(edge: EdgeType, schema: GraphSchema) -> str:
-    ends = [
-        schema.node(edge.source).label,
-        edge.relationship,
-        schema.node(edge.target).label,
-    ]
-    return f"edge {json.dumps(ends, ensure_ascii=False)}"
-
-
-def _quote(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _remedy(error: duckdb.Error) -> str:

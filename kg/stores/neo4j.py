@@ -1,22 +1,13 @@
-"""The Neo4j store: a graph in a Neo4j database, over Bolt.
-
-The only file that imports the driver.
-"""
+"""The Neo4j store: a graph in a Neo4j database, over Bolt."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-import neo4j
 import pyarrow as pa
-from neo4j.exceptions import AuthError, DriverError, Neo4jError, ServiceUnavailable
 
 from kg.columns import edge_schema, node_schema, plain_edges, plain_nodes
 from kg.errors import DataError, StoreError
@@ -31,12 +22,12 @@ from kg.stores.cypher import (
     micros,
     reader,
 )
+from kg.stores.neo4j_connection import Neo4jConnection, Transaction
 
 BATCH = 10_000
-_LEAST = (5, 13)  # the first version with valueType()
 
 
-class Neo4jStore:
+class Neo4jStore(Neo4jConnection):
     """A GraphStore in a Neo4j database, 5.13 or newer.
 
     Ids may be text or integers in the database and are text here. Dates and times become Arrow
@@ -44,55 +35,7 @@ class Neo4jStore:
     parallel ones, are one edge and their weights add up; one without its weight weighs 1.
     Writes are batches of 10,000, each a transaction of its own that is tried again when the
     server asks for it; a write that was cut off is made whole by running it again.
-
-    Args:
-        driver: An open driver; the store closes it.
-        uri: The address, for messages.
-        database: The database; the user's default where None.
     """
-
-    def __init__(
-        self, driver: neo4j.Driver, uri: str, database: str | None = None
-    ) -> None:
-        self.uri = uri
-        self._driver = driver
-        self._database = database
-
-    @classmethod
-    def connect(cls, uri: str) -> Self:
-        """Connect with NEO4J_USERNAME (neo4j where unset), NEO4J_PASSWORD and NEO4J_DATABASE.
-
-        Raises:
-            StoreError: The server does not answer within 5 seconds, refuses the user, has no
-                such database, or is older than 5.13.
-        """
-        if "@" in uri:
-            address = re.sub("//.*@", "//", uri)
-            raise StoreError(
-                f"{address}: user and password go in NEO4J_USERNAME and NEO4J_PASSWORD, "
-                "not in the address"
-            )
-        password = os.environ.get("NEO4J_PASSWORD")
-        try:
-            driver = neo4j.GraphDatabase.driver(
-                uri,
-                auth=(os.environ.get("NEO4J_USERNAME") or "neo4j", password)
-                if password
-                else None,
-                connection_timeout=5,
-                connection_acquisition_timeout=5,  # to connect, and then to be greeted
-                max_transaction_retry_time=15,
-                notifications_min_severity="OFF",
-            )
-        except (DriverError, ValueError) as error:
-            raise StoreError(f"{uri}: {error}") from error
-        store = cls(driver, uri, os.environ.get("NEO4J_DATABASE") or None)
-        try:
-            store._check_server()
-        except BaseException:
-            store.close()
-            raise
-        return store
 
     def schema(self) -> GraphSchema | None:
         """The schema saved by write_schema, None where there is none."""
@@ -163,9 +106,7 @@ class Neo4jStore:
             f"{merge}{weigh} RETURN count(*)"
         )
 
-        def work(
-            transaction: neo4j.ManagedTransaction, rows: list[dict[str, Any]]
-        ) -> None:
+        def work(transaction: Transaction, rows: list[dict[str, Any]]) -> None:
             if transaction.run(query, rows=rows).value()[0] >= len(rows):
                 return
             for end, node in ends.items():
@@ -286,51 +227,6 @@ class Neo4jStore:
             for name, p in patterns.items()
         }
 
-    def rows(self, query: str) -> Iterator[list[Any]]:
-        """Stream the rows of a reading query; a few hundred are in memory at a time."""
-        with self._errors(), self._session(neo4j.READ_ACCESS) as session:
-            for record in session.run(query):
-                yield record.values()
-
-    def close(self) -> None:
-        """Close the driver; harmless when called twice."""
-        self._driver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _check_server(self) -> None:
-        try:
-            with self._errors():
-                agent = self._driver.get_server_info().agent
-        except (ValueError, OSError) as error:  # from the look-up of the name
-            raise StoreError(f"{self.uri}: {error}") from error
-        version = re.match(r"Neo4j/(\d+)\.(\d+)", agent)
-        if version and (int(version[1]), int(version[2])) < _LEAST:
-            raise StoreError(
-                f"{self.uri}: {agent} is too old; Neo4j 5.13 or newer is needed"
-            )
-        list(self.rows("RETURN 1"))
-
-    def _session(self, mode: str = neo4j.WRITE_ACCESS) -> neo4j.Session:
-        return self._driver.session(
-            database=self._database, default_access_mode=mode, fetch_size=500
-        )
-
-    def _write(self, query: str, rows: Any) -> None:
-        with self._errors(), self._session() as session:
-            session.execute_write(
-                lambda transaction: transaction.run(query, rows=rows).consume()
-            )
-
     def _constrain(self, label: str, key: str) -> None:
         try:
             self._write(
@@ -387,25 +283,6 @@ class Neo4jStore:
             f"coalesce(toFloat({weight}), 1.0)",
             f"{micros(time)} / 86400e6" if times & DATES else f"toFloat({time})",
         )
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (DriverError, Neo4jError) as error:
-            what = (error.message if isinstance(error, Neo4jError) else "") or str(
-                error
-            ).partition("\n")[0]
-            if isinstance(error, AuthError):
-                what = "user or password refused; set NEO4J_USERNAME and NEO4J_PASSWORD"
-            elif isinstance(error, ServiceUnavailable):
-                what = f"no answer; is the server running, and is this its address? ({what})"
-            elif (
-                getattr(error, "code", "")
-                == "Neo.ClientError.Database.DatabaseNotFound"
-            ):
-                what = f"there is no database {self._database!r}; set NEO4J_DATABASE"
-            raise StoreError(f"{self.uri}: {what}") from error
 
 
 def _parts(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

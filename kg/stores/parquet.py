@@ -14,7 +14,7 @@ from kg.tables import Tables
 def to_networkx(graph: Graph) -> nx.MultiDiGraph:
     """Every node and edge, as networkx has them.
 
-    A node is (type, id), an edge's key its type, with weight, and time where it is known.
+    A node is (type, id); an edge's key is its type, with weight, and time where it is known.
     """
     made = nx.MultiDiGraph()
     for kind, vocab in graph.vocabs.items():
@@ -37,7 +37,10 @@ def to_networkx(graph: Graph) -> nx.MultiDiGraph:
                 {"time": float(time)} if time == time else {}
             )
             made.add_edge(
-                (source, tails[tail]), (target, heads[head]), key=name, **facts
+                (source, tails[tail]),
+                (target, heads[head]),
+                key=name,
+                **facts,
             )
     return made
 

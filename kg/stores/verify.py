@@ -28,11 +28,13 @@ class Edge(NamedTuple):
 
 
 def look_up(
-    store: str | GraphStore, schema: GraphSchema, edges: Sequence[Edge]
+    store: str | GraphStore,
+    schema: GraphSchema,
+    edges: Sequence[Edge],
 ) -> dict[Edge, str]:
     """What a store says of each edge.
 
-    "there", "changed" (its ends are joined, at another time or weight) or "gone".
+    It is "there", "changed" (its ends are joined, at another time or weight) or "gone".
 
     Neo4j is asked for these edges alone; of an embedded file the edges of their types are
     read, bounded in memory.
@@ -70,7 +72,10 @@ def _told(edge: Edge, live: Sequence[tuple[float | None, float | None]]) -> str:
 
 
 def _live(
-    store: GraphStore, schema: GraphSchema, kind: EdgeType, asked: Sequence[Edge]
+    store: GraphStore,
+    schema: GraphSchema,
+    kind: EdgeType,
+    asked: Sequence[Edge],
 ) -> Iterator[tuple[str, str, float | None, float | None]]:
     from kg.stores.neo4j import Neo4jStore
 
@@ -93,7 +98,11 @@ def _live(
             yield row["source"], row["target"], row.get("weight"), row.get("time")
 
 
-def _query(schema: GraphSchema, kind: EdgeType, asked: Sequence[Edge]) -> str:
+def _query(
+    schema: GraphSchema,
+    kind: EdgeType,
+    asked: Sequence[Edge],
+) -> str:
     source, target = schema.node(kind.source), schema.node(kind.target)
     a, b = f"a.{escape(source.id)}", f"b.{escape(target.id)}"
     pairs = dict.fromkeys((e.source, e.target) for e in asked)
