@@ -1,4 +1,4 @@
-"""How long a whole combination takes: 5 slots under a budget over 100,000 items, from words and one context item.
+"""How long a whole combination takes: 5 slots under a budget over 100,000 items.
 
 python benchmarks/build_speed.py [--items N] [--queries N] [--threads N]
 
@@ -141,7 +141,7 @@ def untrained(tables: Tables) -> Recommender:
 
 
 def timed(work: Callable[[int], object], times: int) -> tuple[np.ndarray, float]:
-    """Milliseconds of each call, after three that do not count, and the median of the processor's."""
+    """Milliseconds of each call but the first three, and the median of the processor's."""
     for n in range(3):
         work(n)
     spent, busy = [], []
@@ -204,7 +204,8 @@ def main() -> None:
         spent, busy = timed(work, options.queries)
         median, most = np.quantile(spent, [0.5, 0.95])
         print(
-            f"{name:30} median {median:7.1f} ms, 95 % within {most:7.1f} ms; processor {busy:7.1f} ms"
+            f"{name:30} median {median:7.1f} ms, 95 % within {most:7.1f} ms; "
+            f"processor {busy:7.1f} ms"
         )
 
 

@@ -1,4 +1,4 @@
-"""How long one short query takes in the text encoder on one thread: by torch, by ONNX Runtime, and in int8.
+"""How long one short query takes in the text encoder: by torch, by ONNX Runtime, and in int8.
 
     python benchmarks/encode_speed.py runs/<id>
 
@@ -30,7 +30,7 @@ from fusion.recommender import Recommender
 def spent(
     recommender: Recommender, texts: list[str]
 ) -> tuple[np.ndarray, torch.Tensor]:
-    """(N,) milliseconds and (N, D) vectors of texts encoded one by one, after some that do not count."""
+    """(N,) milliseconds and (N, D) vectors of texts encoded one by one, after a warm-up."""
     took, vectors = [], []
     with torch.inference_mode():
         for n, text in enumerate([*texts[:10], *texts]):
@@ -63,7 +63,8 @@ def quantized(file: Path) -> OnnxEncoder:
 def tell(name: str, took: np.ndarray, more: str = "") -> None:
     """A line."""
     print(
-        f"{name:18} median {np.median(took):6.2f} ms, 95 % within {np.quantile(took, 0.95):6.2f} ms{more}"
+        f"{name:18} median {np.median(took):6.2f} ms, "
+        f"95 % within {np.quantile(took, 0.95):6.2f} ms{more}"
     )
 
 
@@ -112,7 +113,8 @@ def main() -> None:
         tell(
             name,
             took,
-            f"; cosine to torch's {alike.mean():.4f}, least {alike.min():.4f}; first ten: {kept:.1%} stay",
+            f"; cosine to torch's {alike.mean():.4f}, least {alike.min():.4f}; "
+            f"first ten: {kept:.1%} stay",
         )
 
     with tempfile.TemporaryDirectory() as folder:

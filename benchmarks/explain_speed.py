@@ -1,4 +1,4 @@
-"""How long explanations take, beside the answer to the same query and beside a search for paths by networkx.
+"""How long explanations take, beside the answer to the same query and beside networkx.
 
     python benchmarks/explain_speed.py runs/<id> --queries 20
 
@@ -63,7 +63,7 @@ def drawn(
 def measured(
     explainer: Explainer, queries: list[Query], whole: nx.Graph | None, most: int
 ) -> dict[str, Any]:
-    """Seconds by what was timed, and how they compare; networkx searches where it has the whole graph."""
+    """Seconds by what was timed, and how they compare; networkx where it has the whole graph."""
     recommender, graph = explainer.recommender, explainer.graph
     found: dict[str, list[tuple[float, float]]] = {}
 

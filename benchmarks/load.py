@@ -1,4 +1,4 @@
-"""Load: what a shop asks of a running server, for locust: users come, search, look, fill baskets and buy.
+"""What a shop asks of a running server, for locust: search, look, fill baskets and buy.
 
     pip install locust
     python -m serve --run runs/<id> --insecure &

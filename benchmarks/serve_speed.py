@@ -1,4 +1,4 @@
-"""How fast queries are answered over loopback, beside a FastAPI that says hello and beside the same query on implicit.
+"""How fast queries are answered over loopback, beside a bare FastAPI and beside implicit.
 
     python benchmarks/serve_speed.py runs/<id> --rate 50 --seconds 20
     python benchmarks/serve_speed.py --items 100000 --rate 25 --onnx
@@ -98,7 +98,7 @@ def synthetic(items: int, folder: Path) -> str:
 
 @contextmanager
 def server(*command: str) -> Iterator[Server]:
-    """Start a server on a free port, which stands in its command as PORT, and wait until it answers."""
+    """Start a server on a free port, PORT in its command, and wait until it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -131,7 +131,7 @@ def server(*command: str) -> Iterator[Server]:
 async def timed(
     server: Server, path: str, bodies: list[dict[str, Any]], rate: float
 ) -> dict[str, float]:
-    """Milliseconds, from when each request was due, those of processor that each took, and the share that failed."""
+    """Milliseconds of each request since it was due, of the processor, and the share that failed."""
     took: list[float] = []
     failed = 0
 
@@ -243,7 +243,8 @@ def main() -> None:
             )
     base = found["FastAPI hello"]["p50"]
     print(
-        f"{options.rate:g} requests a second for {options.seconds:g} s, {about['items']:,} items, one worker; ms"
+        f"{options.rate:g} requests a second for {options.seconds:g} s, "
+        f"{about['items']:,} items, one worker; ms"
     )
     print(f"{'':28}{'p50':>8}{'p95':>8}{'p99':>8}{'processor':>11}  x hello  failed")
     for name, one in found.items():

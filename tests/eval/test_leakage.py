@@ -1,4 +1,4 @@
-"""The audit: it finds a copy of what is held out, whatever it is called, and is silent about honest data."""
+"""The audit finds a copy of what is held out, and is silent about honest data."""
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +21,7 @@ TASKS = {"bundles": BasketCompletion(min_items=2)}
 
 
 def bundled(extra="", twins=0, seed=0):
-    """120 users with two bundles each out of 400 items; `extra` is the role of an edge that is their exact union."""
+    """120 users with two bundles each of 400 items; `extra` is the role of their exact union."""
     rng = np.random.default_rng(seed)
     made, holds, users, items = [], [], 120, 400
     for b in range(2 * users):

@@ -29,7 +29,7 @@ def as_asked(queries, number, graph, k):
 
 
 def test_what_is_measured_is_what_is_served(trained):
-    """The lists of Recommender.answer, ask by ask, have the very metrics that evaluate gives their scores."""
+    """The lists of Recommender.answer have the very metrics that evaluate gives their scores."""
     prepared, served = trained.prepared, trained.recommender
     recipe = replace(
         trained.recipe,
@@ -152,7 +152,8 @@ def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(
     )
     (said,) = caplog.messages
     assert said.startswith(
-        "warning: the task words finds nothing to ask in training and is left out; AttributeSearch needs items"
+        "warning: the task words finds nothing to ask in training and is left out; "
+        "AttributeSearch needs items"
     )
     assert "`text`" in said
 

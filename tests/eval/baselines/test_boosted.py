@@ -14,7 +14,7 @@ from fusion.query_batch import QueryBatch, Ragged
 
 
 def boosted_world(count=80, items=40, missing=0):
-    """The first feature is high for the target only; the queries at the end have a target that is no candidate."""
+    """The first feature is high for the target only; the last targets are no candidates."""
     rng = np.random.default_rng(0)
     target = rng.integers(0, items, count)
     rows, features = (

@@ -1,4 +1,4 @@
-"""Each baseline on a graph small enough to count by hand, and on a checkerboard, where the right answer is known."""
+"""Each baseline on a graph counted by hand, and on a checkerboard with a known answer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def nodes(names, **columns):
 
 @pytest.fixture(scope="module")
 def tiny():
-    """Items a to e, e never taken; u took {a, b} at 0 and {a, b, c} at 8, v took {a, d} at 8; {c, d} is nobody's."""
+    """Items a to e; u took {a, b} at 0 and {a, b, c} at 8, v {a, d} at 8; {c, d} is nobody's."""
     baskets = {"0": "ab", "1": "abc", "2": "ad", "3": "cd"}
     schema = GraphSchema(
         (USER, BUNDLE, ITEM),
@@ -71,7 +71,7 @@ def tiny():
 
 
 def checkerboard(size=12):
-    """User u took every item of its own parity but item u; asked with the items taken, item u must come first."""
+    """User u took every item of its own parity but item u, which must come first."""
     took = [
         (u, i) for u in range(size) for i in range(size) if u % 2 == i % 2 and u != i
     ]
@@ -382,7 +382,8 @@ def test_score_fusion_by_hand():
 def test_the_withheld_square_of_a_checkerboard_comes_first(scorer, at_hand):
     graph, queries = checkerboard()
     model = scorer(graph)
-    if not at_hand:  # the user's history alone leads to the same: a wrong parity never comes before a right one
+    # The history alone leads to the same: a wrong parity never comes before a right one.
+    if not at_hand:
         scores = model.score(query(*((u, [], "") for u in range(12))))
         same = np.arange(12)[:, None] % 2 == np.arange(12) % 2
         assert all(

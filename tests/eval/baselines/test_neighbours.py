@@ -1,4 +1,4 @@
-"""UserKNN, decay and transitions on histories small enough to count by hand, the rest on worlds with a known answer."""
+"""UserKNN, decay and transitions on histories counted by hand, or with a known answer."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def tiny():
 
 
 def timed(took, times):
-    """The world of one user u and items a to d, with times that an edge type without times leaves open."""
+    """One user u and items a to d, with times that an edge type without times leaves open."""
     graph = snapshot(took, "u", "abcd")
     return replace(graph, events=replace(graph.events, time=np.array(times)))
 
@@ -304,7 +304,7 @@ def test_what_lies_long_ago_still_comes_before_the_unknown():
 
 
 def board(asked):
-    """Each user asked by history or with all it took at hand; the withheld item must come first of those not taken."""
+    """Each user by history or with all it took as context; the withheld item must come first."""
     source = Checkerboard()
     graph = build_graph(source.load())
     users = np.array([graph.vocabs["user"].row(u) for u in source.withheld])

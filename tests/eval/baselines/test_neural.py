@@ -1,4 +1,4 @@
-"""LightGCN and SASRec on worlds with a known answer; what a few seconds of training must get right."""
+"""LightGCN and SASRec: what a few seconds of training must get right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What other packages bring: BM25 by its formula, LambdaRank by groups, and the word to say where they are missing."""
+"""What other packages bring: BM25, LambdaRank, and the word where they are missing."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_texts_that_do_not_fit_are_named(tiny):
 
 
 def ranked_world(count=120, items=40):
-    """The target is the candidate whose first feature is the query's largest; the queries differ in level."""
+    """The target is the candidate whose first feature is the query's largest."""
     rng = np.random.default_rng(0)
     rows = np.stack([rng.permutation(items)[:12] for _ in range(count)])
     features = rng.normal(0, 1, (count, 12, 2)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Whole bundles measured, on a checkerboard whose things are categories: against counting by hand and scoring anew."""
+"""Whole bundles measured on a checkerboard: against counting by hand and scoring anew."""
 
 import json
 from itertools import combinations
@@ -47,7 +47,7 @@ REAL = [
 
 
 class Told:
-    """A baseline that gives the items that it is told of, or that the query's words number, a score."""
+    """A baseline that scores the items it is told of, or that the query's words number."""
 
     name = "told"
 

@@ -1,4 +1,4 @@
-"""What users did since is known without training: as if it had been in the graph that is counted and encoded."""
+"""What users did since is known without training, as if it had been in the graph."""
 
 from datetime import date
 
