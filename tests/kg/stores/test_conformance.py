@@ -10,7 +10,7 @@ from kg.columns import edge_schema
 from kg.errors import DataError, StoreError
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.stores.base import GraphStore, read_tables, write_tables
-from kg.stores.open import lasting, open_store
+from kg.stores.open import open_store
 from kg.tables import Tables
 
 DAY = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)
@@ -392,13 +392,3 @@ def test_two_reads_at_once_do_not_disturb_each_other(store, schema):
 def test_closing_twice_is_harmless(store):
     store.close()
     store.close()
-
-
-def test_an_address_to_write_down_is_whole_and_tells_no_secret(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert lasting("graph.kg") == str(tmp_path.resolve() / "graph.kg")
-    assert (
-        lasting("neo4j+s://anna:secret@shop.example:7687")
-        == "neo4j+s://shop.example:7687"
-    )
-    assert lasting("bolt://localhost:7687") == "bolt://localhost:7687"
