@@ -131,7 +131,7 @@ def server(*command: str) -> Iterator[Server]:
 async def timed(
     server: Server, path: str, bodies: list[dict[str, Any]], rate: float
 ) -> dict[str, float]:
-    """Milliseconds of each request since it was due, of the processor, and the share that failed."""
+    """Milliseconds of each request since it was due, of the processor, and the failed share."""
     took: list[float] = []
     failed = 0
 

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LINES = 400
+LINES = 320  # about 300
+TEST_LINES = 400  # since a test file mirrors one source file
 BELOW = {
     "kg": {"kg"},
     "encoders": {"kg", "encoders"},
@@ -88,8 +89,9 @@ def faults(path: PurePosixPath, source: str) -> list[str]:
         if isinstance(node, ast.Call | ast.ImportFrom):
             found += [f"{path}:{line}: {fault}" for fault in _load_faults(node)]
     lines = source.count("\n")
+    most = TEST_LINES if layer == "tests" else LINES
     return found + (
-        [f"{path}: {lines} lines; a file has at most {LINES}"] if lines > LINES else []
+        [f"{path}: {lines} lines; a file has at most {most}"] if lines > most else []
     )
 
 
@@ -231,7 +233,7 @@ def test_the_files_are_found() -> None:
             "unpickling",
         ),
         ("fusion/a.py", "numpy.load(path, allow_pickle=True)", "unpickling"),
-        ("kg/a.py", "\n" * (LINES + 1), "at most 400"),
+        ("kg/a.py", "\n" * (LINES + 1), "at most 320"),
     ],
 )
 def test_a_planted_fault_is_caught(path: str, source: str, fault: str) -> None:

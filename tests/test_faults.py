@@ -78,7 +78,7 @@ FAULTS = [
         "fusion/training/joint.py",
         "        self.optimizer.zero_grad()\n",
         "",
-        "tests/fusion/training/test_trainer.py::test_a_step_starts_from_no_gradient",
+        "tests/fusion/training/test_joint.py::test_a_step_starts_from_no_gradient",
     ),
     Fault(
         "the optimiser starts anew when a run is resumed",
