@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from kg.errors import InputError
 
@@ -40,3 +42,24 @@ def read_checkpoint(
             f"{path} is of {state['plan']} steps, this training of {steps}: the data changed"
         )
     return state
+
+
+def tuned_weights(
+    model: nn.Module, tuned: Mapping[nn.Parameter, bool]
+) -> dict[str, Tensor]:
+    """A copy of all that training changes; BERT's frozen layers are left out.
+
+    Args:
+        model: The hybrid.
+        tuned: By parameter, whether the training may change it.
+    """
+    fixed = {
+        name
+        for name, parameter in model.named_parameters()
+        if not tuned[parameter] and not name.startswith("head.")
+    }
+    return {
+        name: value.detach().clone()
+        for name, value in model.state_dict().items()
+        if name not in fixed
+    }

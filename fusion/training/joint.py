@@ -13,7 +13,7 @@ from torch import Tensor
 from fusion.model.hybrid import Hybrid
 from fusion.model.losses import Losses
 from fusion.model.nodes import EmbeddingCache, Nodes
-from fusion.training.checkpoint import read_checkpoint, write_checkpoint
+from fusion.training.checkpoint import read_checkpoint, tuned_weights, write_checkpoint
 from fusion.training.history import TrainingLog
 from fusion.training.optimizer import parameter_groups, warmup_cosine
 from fusion.training.schedule import evenly, schedule
@@ -257,17 +257,7 @@ class JointTraining:
         return value
 
     def _weights(self) -> dict[str, Tensor]:
-        """A copy of all that training changes; BERT's frozen layers are left out."""
-        fixed = {
-            name
-            for name, parameter in self.state.model.named_parameters()
-            if not self._tuned[parameter] and not name.startswith("head.")
-        }
-        return {
-            name: value.detach().clone()
-            for name, value in self.state.model.state_dict().items()
-            if name not in fixed
-        }
+        return tuned_weights(self.state.model, self._tuned)
 
     def _save(self) -> None:
         """Write everything that a killed run needs to go on exactly."""
