@@ -25,8 +25,7 @@ from kg.tables import IntArray
 _CATALOGUE_WEIGHT = 0.5  # of the loss over the whole catalogue, beside the candidates'
 # Largest norm of the gradient; 1 is what transformers are usually tuned with.
 CLIP = 1.0
-# Context items encoded with gradient a query, -1 all: each is one more text
-# through BERT, and the cache has a vector for the rest.
+# Context items encoded with gradient a query, -1 all: each is one more text through BERT.
 CONTEXT_TEXTS = 1
 # Up to this many message edges a step runs the GNN over the whole graph, above over samples:
 # two million edges of 128 numbers are 1 GiB a layer.
