@@ -125,3 +125,8 @@ def small(shop, bert, monkeypatch):
         return Small(model, snapshot, queries, source, embeddings)
 
     return make
+
+
+@pytest.fixture
+def served(trained):
+    return trained.recommender
