@@ -119,7 +119,8 @@ FAULTS = [
         "what is at hand takes the places of candidates",
         "fusion/model/retrieval.py",
         "            scores[owners, items] = 0\n",
-        "            if len(batch.excluded) > len(batch.context):\n                scores[owners, items] = 0\n",
+        "            if len(batch.excluded) > len(batch.context):\n"
+        "                scores[owners, items] = 0\n",
         "tests/fusion/model/test_retrieval.py::test_excluded_items_take_no_candidates_place[2]",
     ),
     Fault(
@@ -144,8 +145,9 @@ FAULTS = [
 SERVER = """
 import importlib, os, signal, sys
 import pytest
-for name in ("lightning.fabric", "torch_geometric.nn", "torch.utils.tensorboard", "pyarrow.parquet", "duckdb",
-             "hypothesis", "sklearn.ensemble", "transformers.models.auto.modeling_auto",
+for name in ("lightning.fabric", "torch_geometric.nn", "torch.utils.tensorboard",
+             "pyarrow.parquet", "duckdb", "hypothesis", "sklearn.ensemble",
+             "transformers.models.auto.modeling_auto",
              "transformers.models.bert.modeling_bert"):
     importlib.import_module(name)
 for line in sys.stdin:
@@ -155,7 +157,8 @@ for line in sys.stdin:
         with open("output", "w") as file:
             os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
         early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins that are imported above
-        code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-W", early, *line.split("|")[1:-1]])
+        flags = ["-x", "-q", "-p", "no:cacheprovider", "-W", early]
+        code = pytest.main([*flags, *line.split("|")[1:-1]])
         sys.stdout.flush()
         os._exit(code)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

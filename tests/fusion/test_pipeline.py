@@ -27,7 +27,7 @@ def as_asked(queries, number, graph, k):
 
 
 def test_evaluation_measures_the_served_answers(trained):
-    """The lists of Recommender.answer, ask by ask, have the very metrics that evaluate gives their scores."""
+    """The lists of Recommender.answer have the very metrics that evaluate gives their scores."""
     prepared, served = trained.prepared, trained.recommender
     recipe = replace(
         trained.recipe,

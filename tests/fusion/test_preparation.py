@@ -76,7 +76,8 @@ def test_a_task_without_training_queries_is_named_with_what_it_needs(
     )
     (said,) = caplog.messages
     assert said.startswith(
-        "warning: the task words finds nothing to ask in training and is left out; AttributeSearch needs items"
+        "warning: the task words finds nothing to ask in training and is left out; "
+        "AttributeSearch needs items"
     )
     assert "`text`" in said
 

@@ -115,7 +115,7 @@ def test_of_several_values_the_rarest_counts(shop):
 
 
 def kitchen(*relations):
-    """A nut bar that contains peanut, bread with traces of gluten, and tea; (name, type, pairs) each."""
+    """A nut bar with peanut, bread with traces of gluten, and tea; (name, type, pairs) each."""
     schema = GraphSchema(
         (
             NodeType("food", "item"),
