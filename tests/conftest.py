@@ -23,6 +23,7 @@ from hypothesis import settings
 from kg.schema import GraphSchema
 from kg.tables import Tables
 from tests.shops import make_shop
+from tests.skips import refuse_skip
 
 if TYPE_CHECKING:
     from kg.stores.neo4j import Neo4jStore
@@ -72,7 +73,7 @@ def tiny_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkerboard(tiny_text: Path) -> Callable[..., Any]:
     """The checkerboard recipe with the tiny text model, changed by "key=value", ...
 
-    No asks are set aside, so that every joint step and every query can be counted.
+    No queries are set aside, so that every joint step and every query can be counted.
     """
     from fusion.experiment import Recipe
     from kg import config as recipes
@@ -237,35 +238,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
-def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Fail a skip whose marks or reason hold a word of TROUSSEAU_NO_SKIP.
-
-    Words are separated by commas; "1" means every skip.
-    """
-    words = [
-        word
-        for word in os.environ.get("TROUSSEAU_NO_SKIP", "").lower().split(",")
-        if word
-    ]
-    if not words or report.outcome != "skipped" or hasattr(report, "wasxfail"):
-        return
-    reason = str(
-        report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-    )
-    about = f"{reason} {' '.join(getattr(report, 'keywords', {}))}".lower()
-    if any(word == "1" or word in about for word in words):
-        report.outcome = "failed"
-        report.longrepr = (
-            f"{report.nodeid}: {reason} (and TROUSSEAU_NO_SKIP forbids it)"
-        )
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[
     None, pytest.TestReport, pytest.TestReport
 ]:
     report = yield
-    _refuse_skip(report)
+    refuse_skip(report)
     return report
 
 
@@ -274,7 +252,7 @@ def pytest_make_collect_report() -> Generator[
     None, pytest.CollectReport, pytest.CollectReport
 ]:
     report = yield
-    _refuse_skip(report)
+    refuse_skip(report)
     return report
 
 

@@ -50,7 +50,7 @@ FAULTS = [
         "fusion/preparation.py",
         "counts = count_paths(fold.graph, recipe.paths)",
         "counts = count_paths(graph, recipe.paths)",
-        "tests/fusion/test_pipeline.py::test_preparing_is_the_same_by_seed",
+        "tests/fusion/test_preparation.py::test_preparing_is_the_same_by_seed",
     ),
     Fault(
         "reverse edges are not flipped",
@@ -85,7 +85,7 @@ FAULTS = [
         "fusion/training/joint.py",
         '        self.optimizer.load_state_dict(state["optimizer"])\n',
         "",
-        "tests/fusion/training/test_trainer.py::test_a_resumed_training_ends_as_one_that_was_not_stopped",
+        "tests/fusion/training/test_trainer.py::test_a_resumed_training_ends_as_an_uninterrupted_one",
     ),
     Fault(
         "the loss has the wrong sign",
@@ -113,7 +113,7 @@ FAULTS = [
         "fusion/model/retrieval.py",
         "            scores[owners, items] = 0\n",
         "            scores[batch.owners, batch.context] = 0\n",
-        "tests/fusion/model/test_features.py::test_what_is_masked_takes_no_place_of_a_candidate[1]",
+        "tests/fusion/model/test_retrieval.py::test_excluded_items_take_no_candidates_place[1]",
     ),
     Fault(
         "what is at hand takes the places of candidates",
@@ -121,14 +121,14 @@ FAULTS = [
         "            scores[owners, items] = 0\n",
         "            if len(batch.excluded) > len(batch.context):\n"
         "                scores[owners, items] = 0\n",
-        "tests/fusion/model/test_features.py::test_what_is_masked_takes_no_place_of_a_candidate[2]",
+        "tests/fusion/model/test_retrieval.py::test_excluded_items_take_no_candidates_place[2]",
     ),
     Fault(
         "an answer may hold what is at hand",
         "fusion/ranking/ranker.py",
         "        scores[queries.excluded[0]] = -np.inf\n",
         "",
-        "tests/fusion/test_recommender.py::test_what_is_at_hand_is_never_returned",
+        "tests/fusion/ranking/test_ranker.py::test_context_items_are_never_returned",
     ),
     Fault(
         "a typo in a recipe is accepted",
@@ -157,8 +157,8 @@ for line in sys.stdin:
         with open("output", "w") as file:
             os.dup2(file.fileno(), 1), os.dup2(file.fileno(), 2)
         early = "ignore::pytest.PytestAssertRewriteWarning"  # plugins that are imported above
-        quiet = ["-x", "-q", "-p", "no:cacheprovider", "-W", early]
-        code = pytest.main([*quiet, *line.split("|")[1:-1]])
+        flags = ["-x", "-q", "-p", "no:cacheprovider", "-W", early]
+        code = pytest.main([*flags, *line.split("|")[1:-1]])
         sys.stdout.flush()
         os._exit(code)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)

@@ -43,7 +43,7 @@ def bert(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def queries():
-    """Makes asks of (user, items, target) rows: asks((0, [1, 2], 3), (-1, [], 4))."""
+    """Makes queries of (user, items, target) rows: queries((0, [1, 2], 3), (-1, [], 4))."""
 
     def make(*rows, texts=None):
         users, items, targets = zip(*rows, strict=True)
@@ -60,7 +60,7 @@ def queries():
 
 
 class Small(NamedTuple):
-    """An untrained model, the world before the queries, the queries, its texts and its bank."""
+    """An untrained model, the snapshot before the queries, the queries, texts and embeddings."""
 
     model: Hybrid
     snapshot: GraphSnapshot
@@ -125,3 +125,9 @@ def small(shop, bert, monkeypatch):
         return Small(model, snapshot, queries, source, embeddings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def served(trained):
+    """The recommender of the trained checkerboard; read only."""
+    return trained.recommender

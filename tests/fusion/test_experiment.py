@@ -108,7 +108,8 @@ def test_what_is_said_of_a_source_says_which():
 def test_a_date_is_a_moment_of_the_split_and_no_other_number(tmp_path):
     file = tmp_path / "mine.toml"
     cut = (
-        "train_until = 2024-11-30\nvalid_until = 2024-12-15T12:00:00\n"
+        "train_until = 2024-11-30\n"
+        "valid_until = 2024-12-15T12:00:00\n"
         "test_from = 2024-12-16T02:00:00+02:00"
     )
     file.write_text(f'[split]\nclass = "kg.split.time:TimeSplit"\n{cut}\n')

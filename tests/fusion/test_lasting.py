@@ -1,4 +1,4 @@
-"""Bundles without a user and a time, such as an editor's outfits, are never held out."""
+"""Bundles without a user and a time, such as an editor's outfits: never held out nor a target."""
 
 import re
 
@@ -24,7 +24,7 @@ PLAIN = Checkerboard(users=40, items=40).load()
 
 
 def with_look(owner: str = "") -> Tables:
-    """The checkerboard with one more basket, of six items, at no time and of no user in time."""
+    """The checkerboard and a basket of six items at no time, owned through an edge without time."""
     schema, edges = PLAIN.schema.to_dict(), dict(PLAIN.edges)
     schema["edges"].append(
         {"name": "put", "source": "user", "target": "basket", "role": "interaction"}
@@ -68,7 +68,7 @@ def test_they_stay_in_training_and_change_nothing_that_is_held_out(config):
 def test_a_users_bundle_without_a_time_is_refused_by_name():
     fault = (
         r"6 of \d+ events have no time, one of them of basket 'look'; "
-        "name the time of contains or put in the schema"
+        r"name the time of contains or put in the schema"
     )
     for config in (TimeSplit(3, 4), LeaveLast()):
         with pytest.raises(DataError, match=fault):

@@ -1,3 +1,5 @@
+"""From prepared data to a trained recommender."""
+
 from dataclasses import replace
 
 import numpy as np
@@ -7,15 +9,11 @@ from lightning.fabric import Fabric
 
 from eval.measure.protocol import evaluate
 from fusion.pipeline import build_model, finish, train
-from fusion.preparation import held_out, prepare
+from fusion.preparation import held_out
 from fusion.query import Query
-from fusion.query_batch import Ragged, join
-from fusion.tasks.folds import FoldConfig, held_events
+from fusion.query_batch import join
+from fusion.tasks.folds import held_events
 from fusion.tasks.next_item import NextItem
-from kg.errors import DataError
-from kg.schema import GraphSchema
-from kg.split.last import LeaveLast
-from kg.tables import Tables
 
 
 def as_asked(queries, number, graph, k):
@@ -28,7 +26,7 @@ def as_asked(queries, number, graph, k):
     )
 
 
-def test_what_is_measured_is_what_is_served(trained):
+def test_evaluation_measures_the_served_answers(trained):
     """The lists of Recommender.answer have the very metrics that evaluate gives their scores."""
     prepared, served = trained.prepared, trained.recommender
     recipe = replace(
@@ -80,21 +78,6 @@ def test_validation_sees_the_recommender_that_is_kept(trainer_of, tmp_path):
     )
 
 
-def test_preparing_is_the_same_by_seed(checkerboard):
-    one, again, other = (
-        prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-        for recipe in (checkerboard(), checkerboard(), checkerboard("seed=1"))
-    )
-    assert one.split.fingerprint == again.split.fingerprint == other.split.fingerprint
-    targets = [
-        np.concatenate([queries.targets.rows for _, _, queries in p.folds])
-        for p in (one, again, other)
-    ]
-    assert np.array_equal(targets[0], targets[1]) and not np.array_equal(
-        targets[0], targets[2]
-    )
-
-
 def test_weights_start_the_same_by_seed(checkerboard, trained):
     one, again, other = (
         build_model(trained.prepared, checkerboard(*o))[0]
@@ -103,118 +86,6 @@ def test_weights_start_the_same_by_seed(checkerboard, trained):
     names = dict(one.named_parameters())
     assert all(torch.equal(p, names[name]) for name, p in again.named_parameters())
     assert not all(torch.equal(p, names[name]) for name, p in other.named_parameters())
-
-
-def test_a_training_with_nothing_to_ask_is_refused(checkerboard):
-    recipe = checkerboard(
-        "tasks.baskets.min_items=99", "tasks.next.draws=0", "tasks.words.limit=0"
-    )
-    with pytest.raises(
-        DataError,
-        match="the tasks baskets, next, words find nothing to ask in the training events",
-    ):
-        prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-
-
-def test_a_training_without_items_at_hand_is_warned_of(checkerboard, caplog):
-    recipe = checkerboard("tasks.baskets.min_items=99", "folds.count=1")
-    recipe = replace(
-        recipe, tasks={n: task for n, task in recipe.tasks.items() if n != "baskets"}
-    )
-    split = recipe.split(recipe.source.load())
-    prepare(split, recipe, progress=False)
-    assert caplog.messages == [
-        "warning: no training query has context items, so what is answered to some is a guess; "
-        "BasketCompletion has such queries, and NextItem with history"
-    ]
-    caplog.clear()
-    prepare(
-        split,
-        replace(recipe, tasks={"next": NextItem(exclude_seen=False, history=2)}),
-        progress=False,
-    )
-    assert not caplog.text
-
-
-def test_a_task_that_asks_nothing_in_training_is_named_with_what_it_needs(
-    checkerboard, caplog
-):
-    recipe = checkerboard("folds.count=1")
-    tables = recipe.source.load()
-    schema = tables.schema.to_dict()
-    (colour,) = (node for node in schema["nodes"] if node["name"] == "colour")
-    assert prepare(recipe.split(tables), recipe, progress=False) and not caplog.text
-    del colour["text"]
-    prepare(
-        recipe.split(Tables(GraphSchema.from_dict(schema), tables.nodes, tables.edges)),
-        recipe,
-        progress=False,
-    )
-    (said,) = caplog.messages
-    assert said.startswith(
-        "warning: the task words finds nothing to ask in training and is left out; "
-        "AttributeSearch needs items"
-    )
-    assert "`text`" in said
-
-
-def test_held_out_asks_are_drawn_by_seed(trained):
-    prepared, recipe = trained.prepared, trained.recipe
-    few, again = (
-        held_out(prepared, recipe, prepared.split.test, 10)["baskets"] for _ in range(2)
-    )
-    other = held_out(prepared, replace(recipe, seed=1), prepared.split.test, 10)[
-        "baskets"
-    ]
-    assert (
-        len(few) == 10
-        and np.array_equal(few.groups, again.groups)
-        and not np.array_equal(few.groups, other.groups)
-    )
-    every = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
-    assert set(few.groups) < set(every.groups)
-
-
-def test_the_test_is_asked_of_a_graph_that_knows_what_validation_asked_about(trained):
-    tasks = {"next": NextItem(exclude_seen=False, history=4)}
-    recipe = replace(
-        trained.recipe,
-        split=LeaveLast(),
-        tasks=tasks,
-        folds=FoldConfig(count=1, length=1.0),
-    )
-    prepared = prepare(recipe.split(recipe.source.load()), recipe, progress=False)
-    later, graph = prepared.serving, prepared.graph
-    late = held_events(graph, prepared.split.valid.events)
-
-    def latest(user, *parts):
-        taken = sorted(
-            (t, i)
-            for e in parts
-            for u, i, t in zip(e.user, e.item, e.time, strict=True)
-            if u == user
-        )
-        return list(dict.fromkeys(int(item) for _, item in reversed(taken)))[:4][::-1]
-
-    differ = 0
-    for known, held, parts in (
-        (prepared, prepared.split.valid, [graph.events]),
-        (later, later.split.test, [graph.events, late]),
-    ):
-        queries = held_out(known, recipe, held, 0)["next"]
-        for b in range(len(queries)):
-            own, target = latest(queries.users[b], *parts), queries.targets[b].item()
-            assert queries.context[b].tolist() == own and target not in own
-            differ += own != latest(queries.users[b], graph.events)
-    assert differ
-    assert len(graph.events) == prepared.counts.item["popularity"].sum()
-    assert (
-        len(graph.events) + len(late)
-        == len(later.graph.events)
-        == later.counts.item["popularity"].sum()
-    )
-    same = trained.prepared  # its split says nothing of the kind
-    assert same.serving.graph is same.graph and same.serving.split is same.split
 
 
 def test_a_refitted_recommender_serves_the_later_graph_by_the_same_weights(
@@ -271,31 +142,6 @@ def test_models_of_the_same_texts_share_what_lies_under_their_tuned_layers(train
     assert torch.equal(third.encode_all(), first.encode_all())
 
 
-def test_joined_asks_stay_themselves(trained):
-    queries = [queries for _, _, queries in trained.prepared.folds]
-    joined = join(queries)
-    assert len(joined) == sum(map(len, queries))
-    for start, part in ((0, queries[0]), (len(queries[0]), queries[1])):
-        for n in range(len(part)):
-            assert (
-                joined.users[start + n] == part.users[n]
-                and joined.texts[start + n] == part.texts[n]
-            )
-            assert np.array_equal(joined.context[start + n], part.context[n])
-            assert np.array_equal(joined.targets[start + n], part.targets[n])
-    assert joined.exclude is None
-
-
-def test_what_one_task_masks_stays_masked_beside_others(trained):
-    one, other = (queries for _, _, queries in trained.prepared.folds)
-    masked = Ragged.of([[n % 3, 5] for n in range(len(other))])
-    joined = join([one, replace(other, exclude=masked)])
-    assert joined.exclude is not None and not joined.exclude.lengths[: len(one)].any()
-    assert all(
-        joined.exclude[len(one) + n].tolist() == [n % 3, 5] for n in range(len(other))
-    )
-
-
 def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
     fabric = Fabric(accelerator="cpu", devices=1)
     recipe = replace(
@@ -311,3 +157,24 @@ def test_a_part_alone_has_nothing_of_the_others(trained, tmp_path):
     )
     assert not found.embeddings.items.fused.any()
     assert recipe.fusion.text and trained.recommender.model.text is not None
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_finetuning_queries_are_not_in_the_joint_training(trainer_of, tmp_path, share):
+    made = trainer_of(tmp_path, f"training.finetune_share={share}")
+    for fold, (_, _, queries) in zip(
+        made.trainer.state.folds, made.prepared.folds, strict=True
+    ):
+        kept = 0 if fold.finetune is None else len(fold.finetune)
+        assert kept == round(share * len(queries)) and len(fold.queries) + kept == len(
+            queries
+        )
+        both = (
+            fold.queries
+            if fold.finetune is None
+            else join([fold.queries, fold.finetune])
+        )
+        assert sorted(both.targets.rows) == sorted(queries.targets.rows)
+    assert sum(len(chosen) for _, chosen in made.trainer.joint.plan) <= 6 * sum(
+        len(f.queries) for f in made.trainer.state.folds
+    )

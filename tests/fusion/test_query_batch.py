@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion.query_batch import QueryBatch, Ragged
+from fusion.query_batch import QueryBatch, Ragged, join
 
 LISTS = st.lists(st.lists(st.integers(0, 99), max_size=5), max_size=8)
 
@@ -111,3 +111,28 @@ def test_a_query_has_input_by_its_user_its_context_or_where_read_its_text():
     )
     assert batch.has_input(text=True).tolist() == [True, True, True, False]
     assert batch.has_input(text=False).tolist() == [True, True, False, False]
+
+
+def test_joined_queries_keep_their_values(trained):
+    queries = [queries for _, _, queries in trained.prepared.folds]
+    joined = join(queries)
+    assert len(joined) == sum(map(len, queries))
+    for start, part in ((0, queries[0]), (len(queries[0]), queries[1])):
+        for n in range(len(part)):
+            assert (
+                joined.users[start + n] == part.users[n]
+                and joined.texts[start + n] == part.texts[n]
+            )
+            assert np.array_equal(joined.context[start + n], part.context[n])
+            assert np.array_equal(joined.targets[start + n], part.targets[n])
+    assert joined.exclude is None
+
+
+def test_joined_queries_keep_their_exclusions(trained):
+    one, other = (queries for _, _, queries in trained.prepared.folds)
+    masked = Ragged.of([[n % 3, 5] for n in range(len(other))])
+    joined = join([one, replace(other, exclude=masked)])
+    assert joined.exclude is not None and not joined.exclude.lengths[: len(one)].any()
+    assert all(
+        joined.exclude[len(one) + n].tolist() == [n % 3, 5] for n in range(len(other))
+    )

@@ -32,3 +32,13 @@ def test_what_is_kept_is_what_scoring_anew_gives(trained, slots):
     for one, other in zip(before, fresh.ratings.rate(states[:6]), strict=True):
         np.testing.assert_allclose(one.items, other.items, atol=2e-5)
         assert one.score == pytest.approx(other.score, abs=2e-5)
+
+
+def test_a_wider_beam_finds_nothing_better_than_trying_everything(shopper):
+    problem = resolve(shopper, Plan(size=(3, 3)), [])
+    search = BeamSearch(problem, SetScorer(shopper, np.arange(14)), width=200)
+    states = search.beam()
+    assert len(states) >= 14 * 13 * 12 / 6 * 0.5  # a beam so wide has seen most of them
+    best = max(search.ratings.rate(states), key=lambda r: r.score)
+    (found,) = shopper.build(Plan(size=(3, 3), alternatives=1))
+    assert found.score >= best.score - 0.15

@@ -7,11 +7,6 @@ from fusion.query import Constraints
 from kg.errors import DataError, InputError
 
 
-@pytest.fixture(scope="module")
-def served(trained):
-    return trained.recommender
-
-
 def colour(served, item):
     return served.title(served.items.row(item)).split()[0]
 

@@ -6,11 +6,6 @@ from fusion.query import Constraints, Query
 from kg.errors import DataError
 
 
-@pytest.fixture(scope="module")
-def served(trained):
-    return trained.recommender
-
-
 def colour(served, item):
     return served.title(served.items.row(item)).split()[0]
 

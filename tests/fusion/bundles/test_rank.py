@@ -7,11 +7,6 @@ from fusion.bundles.rank import full_score, graph_bundles
 from fusion.query import Query
 
 
-@pytest.fixture(scope="module")
-def served(trained):
-    return trained.recommender
-
-
 def test_any_rows_have_the_models_score(served):
     query = Query("u003", ("i001", "i005"), "black lamp")
     scores = served.scores(served.queries([query]))

@@ -23,11 +23,6 @@ EVERY = [
 ]
 
 
-@pytest.fixture
-def served(trained):
-    return trained.recommender
-
-
 @pytest.mark.parametrize("query", EVERY, ids=str)
 def test_paths_lead_from_the_ask_to_the_item_over_edges_that_are_there(served, query):
     item = served.answer(query)[0].id

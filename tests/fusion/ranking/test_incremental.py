@@ -1,4 +1,4 @@
-"""What users did since is known without training, as if it had been in the graph."""
+"""Later events are known without training: as if they were in the counted and encoded graph."""
 
 from datetime import date
 
@@ -19,11 +19,6 @@ from kg.metapaths.count import count_paths
 
 BLACK, WHITE = ([f"i{n:03d}" for n in range(colour, 40, 2)] for colour in (0, 1))
 COLD = "i040"  # nobody took it in training
-
-
-@pytest.fixture
-def served(trained):
-    return trained.recommender
 
 
 def events(*rows, **more):

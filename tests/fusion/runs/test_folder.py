@@ -99,10 +99,8 @@ def test_one_flipped_byte_is_found(run: Path, at: int) -> None:
     content = bytearray(file.read_bytes())
     content[at] ^= 1
     file.write_bytes(content)
-    message = (
-        f"{run} is damaged: item_vectors.safetensors has changed; "
-        "copy the run again or retrain"
-    )
+    fault = f"{run} is damaged: item_vectors.safetensors has changed"
+    message = f"{fault}; copy the run again or retrain"
     with pytest.raises(RunError, match=f"^{re.escape(message)}$"):
         open_run(run)
 

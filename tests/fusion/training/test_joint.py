@@ -1,56 +1,37 @@
-"""The joint training: its steps, its parts and when it stops."""
+"""Steps and stops of the joint training."""
 
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from fusion.training.checkpoint import CHECKPOINT
-
-# Nothing drawn by chance but the order of the queries: the same loss and gradient however a batch
-# is cut up.
-CERTAIN = (
-    "fusion.modality_drop=0",
-    "fusion.head_dropout=0",
-    "training.text_budget=-1",
-)
+from tests.fusion.training.watch import SHORT, gradients, logged, sample, weights
 
 
-@pytest.fixture
-def certain(monkeypatch):
-    monkeypatch.setattr("fusion.model.hybrid.ID_DROP", 0.0)
-    monkeypatch.setattr("fusion.training.joint.CONTEXT_TEXTS", -1)
-    return CERTAIN
+def test_early_stopping_keeps_the_best_weights(trainer_of, tmp_path):
+    settings = (
+        "training.epochs=4",
+        "training.validations=8",
+        "training.patience=2",
+        "training.finetune_epochs=0",
+    )
+    trainer = trainer_of(tmp_path, *settings).trainer
+    values, states = iter([0.1, 0.5, 0.4, 0.3, 0.9]), []
 
+    def validate(model, embeddings):
+        states.append(weights(trainer))
+        return next(values)
 
-def sample(monkeypatch, refresh=1):
-    """Let every step sample neighbourhoods, and all of them."""
-    monkeypatch.setattr("fusion.training.joint.WHOLE_EDGES", 0)
-    monkeypatch.setattr("fusion.training.joint.REFRESH", refresh)
-    return ("fusion.fanout=[-1, -1]",)
-
-
-SHORT = ("training.epochs=1", "training.validations=2")
-
-
-def weights(trainer):
-    return {
-        name: p.detach().clone() for name, p in trainer.state.model.named_parameters()
-    }
-
-
-def gradients(trainer):
-    return {
-        name: p.grad.clone()
-        for name, p in trainer.state.model.named_parameters()
-        if p.grad is not None
-    }
-
-
-def logged(folder, name):
-    events = EventAccumulator(str(folder / "logs"))
-    events.Reload()
-    return [e.value for e in events.Scalars(name)]
+    trainer.joint.validate = validate
+    history = trainer.fit(progress=False)
+    assert [row["metric"] for row in history] == [0.1, 0.5, 0.4, 0.3]
+    assert trainer.state.done == len(trainer.joint.plan) // 2
+    kept = weights(trainer)
+    assert all(torch.equal(kept[name], states[1][name]) for name in kept)
+    assert not all(torch.equal(kept[name], states[3][name]) for name in kept)
+    assert torch.equal(
+        trainer.state.texts(), trainer.state.source.encode_all()
+    )  # of the best weights, not of the last
 
 
 @pytest.mark.parametrize("sampled", [False, True], ids=["whole", "sampled"])
@@ -110,32 +91,7 @@ def test_a_step_starts_from_no_gradient(trainer_of, tmp_path, certain):
         assert torch.allclose(gradient, gradients(trainer)[name], atol=1e-6), name
 
 
-def test_every_part_that_is_tuned_learns(trainer_of, tmp_path):
-    trainer = trainer_of(tmp_path, *SHORT).trainer
-    before = weights(trainer)
-    trainer.fit(progress=False)
-    after = weights(trainer)
-    for part in (
-        "text.model.encoder.layer.1.",
-        "text.projection",
-        "inputs",
-        "gnn",
-        "gate",
-        "context",
-        "head",
-    ):
-        moved = [
-            not torch.equal(before[name], after[name])
-            for name in before
-            if name.startswith(part)
-        ]
-        assert moved and any(moved), part
-    for name in before:
-        if name.startswith(("text.model.embeddings", "text.model.encoder.layer.0.")):
-            assert torch.equal(before[name], after[name]), name
-
-
-def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_path):
+def test_texts_stay_once_the_text_epochs_are_over(trainer_of, tmp_path):
     trainer = trainer_of(
         tmp_path,
         "training.text_epochs=1",
@@ -160,7 +116,7 @@ def test_in_two_steps_the_texts_stay_once_their_half_is_tuned(trainer_of, tmp_pa
         assert torch.allclose(fold.embeddings.text, texts[3], atol=1e-6)
 
 
-def test_what_the_language_half_alone_reached_is_not_the_best_run(trainer_of, tmp_path):
+def test_validations_of_the_text_epochs_are_not_the_best(trainer_of, tmp_path):
     """Falling validations: those of the first step are neither kept nor stop the second."""
     settings = (
         "training.text_epochs=2",
@@ -197,7 +153,7 @@ def test_mixed_precision_trains_and_keeps_the_texts_up_to_date(trainer_of, tmp_p
     assert all(p.dtype == torch.float32 for p in trainer.state.model.parameters())
 
 
-def test_a_gradient_that_is_no_number_stops_the_training(trainer_of, tmp_path):
+def test_a_gradient_that_is_not_finite_stops_the_training(trainer_of, tmp_path):
     trainer = trainer_of(tmp_path, *SHORT).trainer
     trainer.state.model.gate.linear.bias.register_hook(
         lambda gradient: gradient * torch.nan
@@ -215,10 +171,3 @@ def test_a_gradient_that_is_no_number_stops_the_training(trainer_of, tmp_path):
         if n.startswith("head.net.")  # which learnt the counts before the first step
     }
     assert not (tmp_path / CHECKPOINT).exists()
-
-
-def test_a_part_that_is_switched_off_is_not_trained(trainer_of, tmp_path):
-    for part, absent in (("text", "text."), ("graph", "gnn."), ("paths", "head.")):
-        trainer = trainer_of(tmp_path, *SHORT, f"fusion.{part}=false").trainer
-        assert trainer.fit(progress=False)[-1]["loss"] > 0
-        assert not [name for name in weights(trainer) if name.startswith(absent)]

@@ -1,39 +1,11 @@
-from functools import partial
+"""Whole trainings of the checkerboard."""
 
 import numpy as np
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fusion.model.inputs import encode_words
-from fusion.model.losses import losses as loss_of
-from fusion.pipeline import finish
 from fusion.query import Constraints
-from fusion.query_batch import join
-from fusion.training.config import HeadConfig, TrainingConfig
-from fusion.training.schedule import schedule
-
-
-def sample(monkeypatch, refresh=1):
-    """Let every step sample neighbourhoods, and all of them."""
-    monkeypatch.setattr("fusion.training.joint.WHOLE_EDGES", 0)
-    monkeypatch.setattr("fusion.training.joint.REFRESH", refresh)
-    return ("fusion.fanout=[-1, -1]",)
-
-
-SHORT = ("training.epochs=1", "training.validations=2")
-
-
-def weights(trainer):
-    return {
-        name: p.detach().clone() for name, p in trainer.state.model.named_parameters()
-    }
-
-
-def logged(folder, name):
-    events = EventAccumulator(str(folder / "logs"))
-    events.Reload()
-    return [e.value for e in events.Scalars(name)]
+from tests.fusion.training.watch import SHORT, logged, sample, weights
 
 
 def test_the_loss_falls_and_tensorboard_has_it(trained):
@@ -81,7 +53,7 @@ def test_equal_seeds_give_equal_weights(trainer_of, tmp_path):
     )
 
 
-def test_a_resumed_training_ends_as_one_that_was_not_stopped(
+def test_a_resumed_training_ends_as_an_uninterrupted_one(
     trainer_of, tmp_path, monkeypatch
 ):
     """Stopped after every checkpoint, in both halves of a two-step recipe, refreshes between."""
@@ -121,140 +93,33 @@ def test_a_resumed_training_ends_as_one_that_was_not_stopped(
     )
 
 
-def test_a_checkpoint_of_another_training_is_refused(trainer_of, tmp_path):
-    trainer_of(tmp_path, *SHORT).trainer.fit(progress=False)
-    with pytest.raises(
-        ValueError,
-        match=r"checkpoint.pt is of 12 steps, this training of 24: the data changed",
+def test_every_part_that_is_tuned_learns(trainer_of, tmp_path):
+    trainer = trainer_of(tmp_path, *SHORT).trainer
+    before = weights(trainer)
+    trainer.fit(progress=False)
+    after = weights(trainer)
+    for part in (
+        "text.model.encoder.layer.1.",
+        "text.projection",
+        "inputs",
+        "gnn",
+        "gate",
+        "context",
+        "head",
     ):
-        trainer_of(tmp_path, *SHORT, "training.epochs=2").trainer.resume()
+        moved = [
+            not torch.equal(before[name], after[name])
+            for name in before
+            if name.startswith(part)
+        ]
+        assert moved and any(moved), part
+    for name in before:
+        if name.startswith(("text.model.embeddings", "text.model.encoder.layer.0.")):
+            assert torch.equal(before[name], after[name]), name
 
 
-def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best(
-    trainer_of, tmp_path
-):
-    settings = (
-        "training.epochs=4",
-        "training.validations=8",
-        "training.patience=2",
-        "training.finetune_epochs=0",
-    )
-    trainer = trainer_of(tmp_path, *settings).trainer
-    values, states = iter([0.1, 0.5, 0.4, 0.3, 0.9]), []
-
-    def validate(model, embeddings):
-        states.append(weights(trainer))
-        return next(values)
-
-    trainer.joint.validate = validate
-    history = trainer.fit(progress=False)
-    assert [row["metric"] for row in history] == [0.1, 0.5, 0.4, 0.3]
-    assert trainer.state.done == len(trainer.joint.plan) // 2
-    kept = weights(trainer)
-    assert all(torch.equal(kept[name], states[1][name]) for name in kept)
-    assert not all(torch.equal(kept[name], states[3][name]) for name in kept)
-    assert torch.equal(
-        trainer.state.texts(), trainer.state.source.encode_all()
-    )  # of the best weights, not of the last
-
-
-def test_fine_tuning_changes_only_what_vectors_add(trainer_of, tmp_path, monkeypatch):
-    """At next to no rate and at a usual one: better on the queries set aside, all else equal."""
-    kept, losses = [], []
-    for rate in (1e-9, 3e-3):
-        settings = (*SHORT, "training.finetune_share=0.25")
-        made = trainer_of(tmp_path / str(rate), *settings)
-        *before, finetune, shrinkage = made.trainer.stages
-        state = made.trainer.state
-        for stage in before:
-            stage.run(state, progress=False)
-        rated = partial(HeadConfig, lr=rate)
-        with monkeypatch.context() as changed:
-            changed.setattr("fusion.training.stages.HeadConfig", rated)
-            for stage in (finetune, shrinkage):
-                stage.run(state, progress=False)
-        kept.append(weights(made.trainer))
-        scored = finish(made.trainer, made.prepared).model
-        fold = made.trainer.state.folds[0]
-        assert fold.finetune is not None and len(fold.finetune) == round(
-            0.25 * (len(fold.queries) + len(fold.finetune))
-        )
-        embeddings = scored.encode(fold.snapshot, made.trainer.state.texts())
-        with torch.no_grad():
-            words = encode_words(scored, fold.finetune, torch.device("cpu"))
-            found = scored.score(
-                fold.snapshot, fold.finetune, embeddings.items, embeddings.users, words
-            )
-            losses.append(
-                float(
-                    loss_of(
-                        found, torch.as_tensor(fold.finetune.targets.rows), True
-                    ).candidates
-                )
-            )
-    assert losses[1] < losses[0]
-    changed = {
-        name
-        for name in kept[0]
-        if not torch.allclose(kept[0][name], kept[1][name], atol=1e-6)
-    }
-    assert changed and all(
-        name == "log_weight" or name.startswith("head.mix.") for name in changed
-    )
-
-
-def test_the_schedule_asks_everything_once_an_epoch():
-    steps = list(schedule([10, 7], 3, 2, seed=0))
-    assert len(steps) == 2 * (3 + 2)
-    for epoch in (steps[:5], steps[5:]):
-        for fold, count in ((0, 9), (1, 6)):
-            asked = np.concatenate(
-                [chosen for number, chosen in epoch if number == fold]
-            )
-            assert (
-                len(asked) == len(set(asked)) == count
-            )  # a short last batch is left out
-    again = list(schedule([10, 7], 3, 2, seed=0))
-    assert all(
-        a[0] == b[0] and (a[1] == b[1]).all() for a, b in zip(steps, again, strict=True)
-    )
-    assert [len(chosen) for _, chosen in schedule([2, 0], 3, 1, seed=0)] == [2]
-
-
-@pytest.mark.parametrize(
-    ("key", "value"),
-    [
-        ("epochs", -1),
-        ("batch", 0),
-        ("accumulate", 0),
-        ("lr", 0.0),
-        ("text_budget", -2),
-        ("head_limit", -1),
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(key, value):
-    with pytest.raises(ValueError, match=f"training.{key} must be"):
-        TrainingConfig(**{key: value})
-
-
-@pytest.mark.parametrize("share", [0.0, 0.4])
-def test_what_is_set_aside_for_settling_is_not_in_the_joint_training(
-    trainer_of, tmp_path, share
-):
-    made = trainer_of(tmp_path, f"training.finetune_share={share}")
-    for fold, (_, _, queries) in zip(
-        made.trainer.state.folds, made.prepared.folds, strict=True
-    ):
-        kept = 0 if fold.finetune is None else len(fold.finetune)
-        assert kept == round(share * len(queries)) and len(fold.queries) + kept == len(
-            queries
-        )
-        both = (
-            fold.queries
-            if fold.finetune is None
-            else join([fold.queries, fold.finetune])
-        )
-        assert sorted(both.targets.rows) == sorted(queries.targets.rows)
-    assert sum(len(chosen) for _, chosen in made.trainer.joint.plan) <= 6 * sum(
-        len(f.queries) for f in made.trainer.state.folds
-    )
+def test_a_part_that_is_switched_off_is_not_trained(trainer_of, tmp_path):
+    for part, absent in (("text", "text."), ("graph", "gnn."), ("paths", "head.")):
+        trainer = trainer_of(tmp_path, *SHORT, f"fusion.{part}=false").trainer
+        assert trainer.fit(progress=False)[-1]["loss"] > 0
+        assert not [name for name in weights(trainer) if name.startswith(absent)]

@@ -1,38 +1,14 @@
-"""Items that joined a trained recommender are known without training."""
+"""Items added to a trained recommender."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from fusion.query import Query
 from fusion.recommender import Recommender
 from fusion.runs import artifacts
 from fusion.runs.folder import finished, new_run
 from kg.errors import DataError
-
-ITEMS = 42
-
-
-BLACK, WHITE = ([f"i{n:03d}" for n in range(colour, ITEMS, 2)] for colour in (0, 1))
-
-
-EVERY_KIND = [
-    Query(user="u003"),
-    Query(items=("i002", "i004")),
-    Query(text="black chair"),
-    Query(user="u003", items=("i001",), text="white vase"),
-    Query(),
-]
-
-
-@pytest.fixture
-def served(trained):
-    return trained.recommender
-
-
-def ids(found):
-    return [r.id for r in found]
-
+from tests.fusion.answers import EVERY_KIND, ITEMS, WHITE, ids
 
 NEW = pa.table({"id": ["new"], "title": ["white sofa number 50"], "unused": [1]})
 

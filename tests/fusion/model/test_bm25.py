@@ -1,34 +1,18 @@
-"""What words say of items: BM25 of a query, and items alike by their words."""
+"""BM25 scores, and what they retrieve."""
 
 import numpy as np
-import pyarrow as pa
-import pytest
 import torch
 
 from fusion.model.bm25 import K1, B, Lexical, telling
 from fusion.model.features import (
     ALIKE,
-    SHARED_ATTRIBUTES,
     WORDS,
     MetapathFeatures,
 )
-from kg.graph import build_graph
-from kg.metapaths.count import PathConfig, count_paths
-from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import Tables
-
-ITEMS, USERS = 14, 6
+from tests.fusion.model.dense import ITEMS, TEXTS
 
 
-@pytest.fixture(scope="module")
-def counts(shop):
-    return count_paths(build_graph(shop()), PathConfig(half_life=2.0, recent=3.0))
-
-
-TEXTS = ["red hat", "blue hat", "", "red red shoe", *["coat"] * 10]
-
-
-def test_words_match_by_the_weight_of_the_terms_they_share():
+def test_bm25_scores_by_hand():
     """By hand, of the text and of what precedes its first ". ", over the most possible."""
     texts = ["red hat. for red shoes", "blue hats", "", "red red shoe", *["coat"] * 10]
     idf = {
@@ -60,15 +44,13 @@ def test_words_match_by_the_weight_of_the_terms_they_share():
     )
 
 
-def test_a_plural_is_its_singular_and_a_short_word_itself():
+def test_plurals_match_singulars():
     texts = ["glass", "glas", "buses", "cables", "gps", "gp"]
     found = Lexical(texts)(["glass", "cable", "GPS", "bus"], torch.device("cpu")) > 0
     assert [row.nonzero().ravel().tolist() for row in found] == [[0], [3], [4], []]
 
 
-def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(
-    counts, queries
-):
+def test_text_queries_retrieve_by_bm25_and_have_its_score_as_a_feature(counts, queries):
     spoken = queries(
         (-1, [], 0), (0, [1], 2), (0, [1], 2), texts=["blue shoe", "", "hat"]
     )
@@ -92,7 +74,7 @@ def test_items_of_an_asks_words_are_candidates_and_their_match_is_in_phi(
     )
 
 
-def test_items_alike_by_their_words_are_candidates(queries, counts):
+def test_items_of_similar_text_are_candidates(queries, counts):
     """By loops: unit vectors of BM25 weights over the terms that few items have."""
     rng = np.random.default_rng(0)
     texts = [
@@ -114,46 +96,6 @@ def test_items_alike_by_their_words_are_candidates(queries, counts):
     assert Lexical.of(tuple(texts)) is Lexical.of(tuple(texts))
 
 
-def test_kin_bring_candidates_and_among_them_items_never_taken(queries):
-    """Everything alike was never taken, so no count of takings brings it."""
-    items, kinds = 60, 12
-    schema = GraphSchema(
-        (
-            NodeType("user", "user"),
-            NodeType("item", "item"),
-            NodeType("kind", "attribute"),
-        ),
-        (
-            EdgeType("took", "user", "item", "interaction"),
-            EdgeType("is_a", "item", "kind", "relation"),
-        ),
-    )
-    ids = [f"i{n:02}" for n in range(items)]
-    tables = Tables(
-        schema,
-        {
-            name: pa.table({"id": i})
-            for name, i in (("user", ["u"]), ("item", ids), ("kind", ids[:kinds]))
-        },
-        {
-            "took": pa.table({"source": ["u"] * 30, "target": ids[:30]}),
-            "is_a": pa.table(
-                {"source": ids, "target": [ids[n % kinds] for n in range(items)]}
-            ),
-        },
-    )
-    counts = count_paths(build_graph(tables))
-    features = MetapathFeatures(counts)
-    rows, phi = features(queries((-1, [3], 0), (-1, [], 0)), each=2)
-    assert {15, 27, 39, 51} <= set(
-        rows[0].tolist()
-    )  # of its kind: two that were taken, two that never were
-    assert not {39, 51} & set(rows[1].tolist())
-    column = features.names.index(SHARED_ATTRIBUTES)
-    said = dict(zip(rows[0].tolist(), phi[0, :, column].tolist(), strict=True))
-    assert said[15] > said[39] > 0
-
-
-def test_words_that_name_nothing_mean_nothing():
+def test_filler_words_are_left_out():
     assert telling("Something for a taco night, please") == "taco night,"
     assert telling("for you") == "for you" and telling("") == ""
