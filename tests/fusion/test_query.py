@@ -6,8 +6,9 @@ from kg.errors import InputError
 
 def test_a_query_is_checked():
     assert Query(items=["a", "b"]).items == ("a", "b")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="'abc'"):
+    with pytest.raises(InputError) as caught:
         Query(items="abc")  # type: ignore[arg-type]
+    assert caught.value.field == "items"
     with pytest.raises(InputError) as refused:
         Query(k=0)
     assert refused.value.field == "k"

@@ -19,16 +19,12 @@ def test_one_string_is_not_taken_for_its_letters(served, given):
         lambda items: served.build(items=items),
         lambda items: served.rank_bundles(items=items),
     ):
-        with pytest.raises(
-            InputError,
-            match=f"items must be a sequence of ids, not the one string '{given}'",
-        ):
+        with pytest.raises(InputError) as caught:
             query(given)
-    with pytest.raises(
-        InputError,
-        match=f"bundle 'b' must be a sequence of ids, not the one string '{given}'",
-    ):
+        assert caught.value.field == "items"
+    with pytest.raises(InputError) as caught:
         served.rank_bundles({"b": given})
+    assert caught.value.field == "bundle 'b'"
 
 
 def test_each_item_is_held_against_its_kind_and_a_swap_delivers_what_it_promises(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fusion.bundles.mmr import diversified, likeness
+from kg.errors import InputError
 
 
 def test_none_is_the_order_of_the_scores_and_all_is_the_least_alike():
@@ -16,8 +17,9 @@ def test_none_is_the_order_of_the_scores_and_all_is_the_least_alike():
     assert diversified(score, vectors, 3, 0.0).tolist() == [0, 1, 2]
     assert diversified(score, vectors, 3, 0.6).tolist() == [0, 2, 1]
     assert diversified(score, vectors, 2, 1.0).tolist() == [0, 2]
-    with pytest.raises(ValueError, match=r"diversity must be in 0\.\.1, not 2"):
+    with pytest.raises(InputError) as caught:
         diversified(score, vectors, 3, 2)
+    assert caught.value.field == "diversity"
 
 
 @given(st.integers(0, 9), st.integers(1, 12), st.floats(0, 1))

@@ -5,6 +5,7 @@ import pytest
 
 from fusion.bundles.rank import full_score, graph_bundles
 from fusion.query import Query
+from kg.errors import InputError
 
 
 def test_any_rows_have_the_models_score(served):
@@ -42,8 +43,9 @@ def test_new_bundles_are_ranked_by_what_is_in_them(served):
 @pytest.mark.parametrize("k", [0, -1])
 def test_none_is_too_few(served, k):
     for bundles in (None, {"b": ["i001", "i002"]}):
-        with pytest.raises(ValueError, match=f"k must be at least 1, not {k}"):
+        with pytest.raises(InputError) as caught:
             served.rank_bundles(bundles, k=k)
+        assert caught.value.field == "k"
 
 
 def test_those_of_the_graph_have_two_items_and_are_there_once(served):

@@ -133,15 +133,12 @@ def test_invalid_constraints_are_refused(served):
         DataError, match="no item has colour 'whit'; did you mean 'white'"
     ):
         served.recommend("u003", where=Constraints(within=(("colour", ("whit",)),)))
-    with pytest.raises(
-        InputError, match="within title must be a sequence, not the one string 'vase'"
-    ):
+    with pytest.raises(InputError) as caught:
         Constraints(within=(("title", "vase"),))  # type: ignore[arg-type]
-    with pytest.raises(
-        InputError, match="exclude must be a sequence, not the one string 'i002'"
-    ):
+    assert caught.value.field == "where.within"
+    with pytest.raises(InputError) as caught:
         Constraints(exclude="i002")  # type: ignore[arg-type]
-    with pytest.raises(
-        InputError, match="items must be a sequence of ids, not the one string 'i002'"
-    ):
+    assert caught.value.field == "where.exclude"
+    with pytest.raises(InputError) as caught:
         Query(items="i002")  # type: ignore[arg-type]
+    assert caught.value.field == "items"

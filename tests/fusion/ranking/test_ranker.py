@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fusion.query import Constraints, Query
+from kg.errors import InputError
 from tests.fusion.answers import BLACK, EVERY_KIND, ITEMS, WHITE, ids
 
 
@@ -105,5 +106,6 @@ def test_k_below_one_is_refused(served, k):
         served.similar,
         lambda x, k: served.complete([x], k=k),
     ):
-        with pytest.raises(ValueError, match=f"k must be at least 1, not {k}"):
+        with pytest.raises(InputError) as caught:
             query("i002", k=k)
+        assert caught.value.field == "k"

@@ -3,6 +3,7 @@
 import pytest
 
 from fusion.training.config import TrainingConfig
+from kg.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -17,5 +18,6 @@ from fusion.training.config import TrainingConfig
     ],
 )
 def test_invalid_settings_are_refused(key, value):
-    with pytest.raises(ValueError, match=f"training.{key} must be"):
+    with pytest.raises(InputError) as caught:
         TrainingConfig(**{key: value})
+    assert caught.value.field == f"training.{key}"
