@@ -152,3 +152,18 @@ def test_fewer_layers_than_fanouts_do_not_matter_without_a_graph():
 @pytest.mark.parametrize("metric", ["MRR", "HR@5", "NDCG@100", "Recall@1"])
 def test_every_metric_of_the_protocol_may_choose(metric):
     assert EvaluationConfig(metric=metric).metric == metric
+
+
+@pytest.mark.parametrize(
+    ("override", "field"),
+    [
+        ("training.epochs=-1", "training.epochs"),
+        ("evaluation.metric=zz", "evaluation.metric"),
+    ],
+)
+def test_a_setting_that_names_its_own_key_is_named_once(override, field):
+    with pytest.raises(InputError) as refused:
+        recipes.load(Recipe, SHIPPED[0], [override])
+    assert refused.value.field == field
+    assert str(refused.value).count(f"{field} ") == 1
+    assert f"{field.split('.')[0]}: {field}" not in str(refused.value)
