@@ -230,6 +230,7 @@ def neo4j_store(neo4j_uri: str, prefix: str) -> "Iterator[Neo4jStore]":
         store._write(f"MATCH (n) WHERE {where} DETACH DELETE n", None)
 
 
+@pytest.hookimpl(tryfirst=True)  # the groups must stand before xdist reads them
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Processes that run tests side by side take whole files, and one takes all of the Neo4j."""
     for item in items:
