@@ -125,14 +125,14 @@ def _build(kind: type[T], data: Any, path: str, base: Any) -> T:
     try:
         return kind(**values)
     except (ValueError, TypeError) as error:
-        inner, message = getattr(error, "field", ""), str(error)
+        field, message = str(getattr(error, "field", "")), str(error)
         # A class may name its own key in full, and then it is not named twice.
         inside = (f"{path}.", f"{path}:")
         if path and not message.startswith(inside):
             message = f"{path}: {message}"
-        if not inner.startswith(f"{path}."):
-            inner = _join(path, inner) if inner else path
-        raise InputError(message, field=inner) from error
+        if not field.startswith(f"{path}."):
+            field = _join(path, field) if field else path
+        raise InputError(message, field=field) from error
 
 
 def _convert(value: Any, hint: Any, path: str, base: Any) -> Any:
