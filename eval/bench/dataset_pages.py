@@ -57,7 +57,9 @@ def _ablated(result: Result) -> list[str]:
 def _about(result: Result) -> list[str]:
     lines = [f"Protocol: {result['protocol']}", "", f"Traps: {result['traps']}", ""]
     lines += [*_provenance(result), "", _cost(result)]
-    if not result["recipe"]["training"].get("temper"):
+    training = result["recipe"]["training"]
+    # What was measured before the key had its name says temper.
+    if not training.get("shrinkage", training.get("temper")):
         lines += ["", _ALL_KEPT]
     if chosen := result.get("chosen"):
         lines += ["", f"Chosen on validation: {_settings(chosen)}."]
