@@ -22,7 +22,7 @@ from typing import (
     get_type_hints,
 )
 
-from kg.errors import InputError, field_error, near_miss
+from kg.errors import InputError, field_error, inside, near_miss
 from kg.scalars import TYPE_NAMES, choice, scalar, wrong_type
 from kg.times import MOMENT, days_of
 
@@ -125,14 +125,7 @@ def _build(kind: type[T], data: Any, path: str, base: Any) -> T:
     try:
         return kind(**values)
     except (ValueError, TypeError) as error:
-        field, message = str(getattr(error, "field", "")), str(error)
-        # A class may name its own key in full, and then it is not named twice.
-        inside = (f"{path}.", f"{path}:")
-        if path and not message.startswith(inside):
-            message = f"{path}: {message}"
-        if not field.startswith(f"{path}."):
-            field = _join(path, field) if field else path
-        raise InputError(message, field=field) from error
+        raise inside(path, error) from error
 
 
 def _convert(value: Any, hint: Any, path: str, base: Any) -> Any:

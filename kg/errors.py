@@ -45,6 +45,17 @@ def field_error(field: str, message: str) -> InputError:
     return InputError(f"{field}: {message}" if field else message, field=field)
 
 
+def inside(path: str, error: Exception) -> InputError:
+    """What a part refused, as an error of the whole: named by the part's dotted path, once."""
+    field, message = str(getattr(error, "field", "")), str(error)
+    # A class may name its own key in full, and then it is not named twice.
+    if path and not message.startswith((f"{path}.", f"{path}:")):
+        message = f"{path}: {message}"
+    if not field.startswith(f"{path}."):
+        field = ".".join(filter(None, (path, field)))
+    return InputError(message, field=field)
+
+
 def near_miss(word: str, known: Collection[str]) -> str:
     """The end of a message about an unknown word: the nearest known one, or all of them."""
     near = get_close_matches(word, known, 1)
