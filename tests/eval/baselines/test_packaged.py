@@ -17,6 +17,8 @@ from fusion.query_batch import QueryBatch, Ragged
 from kg.graph import build_graph
 from kg.schema import EdgeType, GraphSchema, NodeType
 from kg.tables import Tables
+from tests.eval.baselines.interactions import checkerboard_queries
+from tests.eval.baselines.queries import query
 
 TEXTS = ["red shirt", "red shoe", "hat", "", "blue shoe", "red red red hat"]
 
@@ -32,19 +34,6 @@ def tiny():
         "item": pa.table({"id": list("abcdef"), "words": TEXTS}),
     }
     return build_graph(Tables(schema, named, {"took": edges}))
-
-
-def query(*rows):
-    """Queries of (user, items, words)."""
-    none = Ragged.of([[]] * len(rows))
-    items = Ragged.of([row[1] for row in rows])
-    return QueryBatch(
-        np.array([r[0] for r in rows]),
-        items,
-        tuple(r[2] for r in rows),
-        none,
-        np.arange(len(rows)),
-    )
 
 
 def test_bm25_by_hand(tiny):
@@ -171,3 +160,17 @@ def test_without_the_extra_the_message_says_what_to_install(tiny, monkeypatch):
             make()
     with pytest.raises(ValueError, match="another"), extra():
         raise ValueError("another")
+
+
+def test_bpr_folds_the_training_users_onto_themselves():
+    pytest.importorskip("implicit", reason="needs the benchmark extra")
+    graph, queries = checkerboard_queries("user")
+    model = BPR(graph, factors=4)
+    folded = model.fold(model.counts.history[queries.users], queries.users)
+    np.testing.assert_allclose(
+        folded[:, -1], 1, atol=1e-4, err_msg="the items' bias counts once"
+    )
+    assert (
+        np.abs(folded - model.users[queries.users]).mean()
+        < 0.5 * np.abs(model.users[queries.users]).mean()
+    )

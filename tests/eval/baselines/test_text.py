@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -18,72 +17,18 @@ from eval.baselines.text import (
     UntunedEncoder,
 )
 from fusion.model.bm25 import Lexical
-from fusion.query_batch import QueryBatch, Ragged
-from kg.graph import build_graph
-from kg.schema import EdgeType, GraphSchema, NodeType
-from kg.tables import Tables
-
-USER, BUNDLE, ITEM = (
-    NodeType("user", "user"),
-    NodeType("basket", "bundle"),
-    NodeType("item", "item", text=("words",)),
+from tests.eval.baselines.baskets import (
+    TEXTS,
+    VECTORS,
+    small_graph,
+    words,
 )
-
-
-TEXTS = ["red shirt", "red shoe", "hat", "", "blue shoe"]
-
-
-VECTORS = np.array([[3, 4], [0, 2], [1, 0], [0, 0], [-1, 0]], np.float32)
-
-
-def words(texts):
-    return np.array(
-        [[0.0, 5.0] if "shoe" in text else [5.0, 0.0] for text in texts], np.float32
-    )
-
-
-def nodes(names, **columns):
-    return pa.table({"id": pa.array(list(names), pa.string()), **columns})
+from tests.eval.baselines.queries import query
 
 
 @pytest.fixture(scope="module")
 def tiny():
-    """Items a to e; u took {a, b} at 0 and {a, b, c} at 8, v {a, d} at 8; {c, d} is nobody's."""
-    baskets = {"0": "ab", "1": "abc", "2": "ad", "3": "cd"}
-    schema = GraphSchema(
-        (USER, BUNDLE, ITEM),
-        (
-            EdgeType("took", "user", "basket", "interaction", time="t"),
-            EdgeType("holds", "basket", "item", "membership"),
-        ),
-    )
-    inside = [(basket, item) for basket, items in baskets.items() for item in items]
-    took = {
-        "source": ["u", "u", "v"],
-        "target": ["0", "1", "2"],
-        "time": [0.0, 8.0, 8.0],
-    }
-    holds = {"source": [b for b, _ in inside], "target": [i for _, i in inside]}
-    tables = {"took": pa.table(took), "holds": pa.table(holds)}
-    named = {
-        "user": nodes("uvw"),
-        "basket": nodes(baskets),
-        "item": nodes("abcde", words=TEXTS),
-    }
-    return build_graph(Tables(schema, named, tables))
-
-
-def query(*rows):
-    """Queries of (user, items, words)."""
-    none = Ragged.of([[]] * len(rows))
-    items = Ragged.of([row[1] for row in rows])
-    return QueryBatch(
-        np.array([r[0] for r in rows]),
-        items,
-        tuple(r[2] for r in rows),
-        none,
-        np.arange(len(rows)),
-    )
+    return small_graph()
 
 
 def test_tf_idf_by_hand(tiny):

@@ -1,30 +1,25 @@
 """Benchmarks: a whole one on the checkerboard, the entries, and tables that nobody typed."""
 
+from __future__ import annotations
+
 import json
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from eval import __main__ as command
-from eval.baselines.text import RankFusion, ScoreFusion
 from eval.bench.ablation import ABLATIONS, ablate
 from eval.bench.dataset_pages import dataset_page
 from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
-from eval.bench.report import pooled
 from eval.bench.run import run
 from eval.bench.setup import missing, recipe_of
 from eval.commands import measuring
-from eval.contenders import BASELINES, all_baselines, further_baselines
-from eval.measure.protocol import Scores
+from eval.contenders import BASELINES
 from eval.parts import RECIPES
-from eval.slices import slices_of
-from eval.suite import Chosen, baselines
 from fusion.experiment import Recipe
-from fusion.preparation import held_out
-from fusion.query_batch import QueryBatch, Ragged
+
+pytestmark = pytest.mark.usefixtures("no_trees")
+
 
 BOARD = Benchmark(
     name="board",
@@ -42,16 +37,8 @@ BOARD = Benchmark(
 FAST = ("training.epochs=1", "evaluation.draws=20")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def no_trees():
-    """The boosted ranker takes longest, and other tests measure it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eval.contenders.baselines", partial(baselines, trees=False))
-        yield
-
-
 @pytest.fixture(scope="module")
-def result(tiny_text):
+def result(no_trees, tiny_text):
     recipe = recipe_of(BOARD, Path("data"), [f"text.model={tiny_text}", *FAST])
     names = [name for name in BASELINES if name not in {"LightGCN", "SASRec"}]
     return {
@@ -153,111 +140,6 @@ def test_every_entry_fits_its_recipe(benchmark, tmp_path):
         assert figure.metric in benchmark.tasks[figure.task] and figure.source
     if benchmark.bar:
         assert benchmark.bar[1] in benchmark.tasks[benchmark.bar[0]]
-
-
-def test_crossing_over_needs_a_known_value_on_both_sides(trained):
-    prepared = trained.prepared
-    item = prepared.graph.vocabs["item"].row
-    hands = [["i000", "i002"], ["i000", "i001"], ["i001"], []]
-    hand = Ragged.of([[item(i) for i in row] for row in hands])
-    targets = Ragged.of(
-        [[item("i003")], [item("i003")], [item("i003")], [item("i003")]]
-    )
-    queries = QueryBatch(np.full(4, -1), hand, ("",) * 4, targets, np.arange(4))
-    assert slices_of(prepared, queries, "has_colour")["cross-category"].tolist() == [
-        True,
-        False,
-        False,
-        False,
-    ]
-    assert "cross-category" not in slices_of(prepared, queries)
-    with pytest.raises(ValueError, match="no relation 'nosuch'"):
-        slices_of(prepared, queries, "nosuch")
-
-
-def test_folds_are_pooled_with_users_together_and_nobody_apart():
-    parts = [
-        (
-            Scores(
-                np.array([3, -1]),
-                {"a": {"HR@10": np.array([0.0, 1.0]) + n}},
-                {"a": 1.0},
-            ),
-            {"cold": np.array([n > 0] * 2)},
-        )
-        for n in range(2)
-    ]
-    scores, slices = pooled(parts)
-    assert scores.values["a"]["HR@10"].tolist() == [0, 1, 1, 2] and scores.seconds == {
-        "a": 2.0
-    }
-    assert slices["cold"].tolist() == [False, False, True, True]
-    assert scores.groups[0] == scores.groups[2] and scores.groups[1] != scores.groups[3]
-
-
-def test_baselines_that_do_not_fit_are_left_out_with_the_reason(trained):
-    prepared = trained.prepared
-    found, left_out = further_baselines(
-        prepared, trained.recipe, ["transitions", "BM25"], progress=False
-    )
-    assert list(found) == ["transitions", "BM25"] and left_out == {}
-    events = replace(
-        prepared.graph.events, time=np.full(len(prepared.graph.events), np.nan)
-    )
-    timeless = replace(prepared, graph=replace(prepared.graph, events=events))
-    at_once = replace(
-        prepared,
-        graph=replace(
-            prepared.graph, events=replace(events, time=np.zeros(len(events)))
-        ),
-    )
-    for untold in (timeless, at_once):
-        found, left_out = further_baselines(
-            untold, trained.recipe, ["transitions", "SASRec"], progress=False
-        )
-        assert (
-            found == {}
-            and set(left_out.values()) == {"no user interacted at two times"}
-            and len(left_out) == 2
-        )
-    nobody = replace(events, user=np.full(len(events), -1))
-    alone = replace(prepared, graph=replace(prepared.graph, events=nobody))
-    assert further_baselines(alone, trained.recipe, ["UserKNN", "BPR"], progress=False)[
-        1
-    ] == {
-        "UserKNN": "no users",
-        "BPR": "no users",
-    }
-    with pytest.raises(ValueError, match="no baseline 'nosuch'"):
-        further_baselines(prepared, trained.recipe, ["nosuch"])
-
-
-def test_words_and_vectors_are_joined_where_both_are_there(trained):
-    prepared, recipe = trained.prepared, trained.recipe
-    with_words, _ = all_baselines(prepared, recipe, ["BM25"], progress=False)
-    joined = with_words["BM25 + untuned encoder"]
-    assert isinstance(joined, RankFusion)
-    assert [one.name for one in joined.rankers] == ["BM25", "untuned encoder"]
-    weighted = with_words["BM25 + untuned encoder, weighted"]
-    assert isinstance(weighted, Chosen) and isinstance(weighted.scorer, ScoreFusion)
-    assert weighted.setting == f"share {weighted.scorer.share:g}"
-    assert not any(
-        name.startswith("BM25 +")
-        for name in all_baselines(prepared, recipe, [], progress=False)[0]
-    )
-
-
-def test_a_baseline_is_chosen_on_validation(trained):
-    prepared, recipe = trained.prepared, trained.recipe
-    test = held_out(prepared, recipe, prepared.split.test, 0)["baskets"]
-    blind = replace(prepared, split=replace(prepared.split, test=prepared.split.valid))
-    one, two = (
-        further_baselines(p, recipe, ["ItemKNN, decay"], progress=False)[0][
-            "ItemKNN, decay"
-        ]
-        for p in (prepared, blind)
-    )
-    assert np.array_equal(one.score(test), two.score(test))
 
 
 def test_the_command_skips_what_is_not_there(tmp_path, capsys):
