@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
 from fusion.experiment import Recipe
 from fusion.preparation import KnownGraph, Prepared, held_out
@@ -20,6 +22,8 @@ POPULAR = 20  # most popular items, which everybody is shown anyway
 LOOKED_AT = 1000  # held-out queries of a task
 _BATCH = 256  # queries scored at a time
 _SIZES = (2, 5)  # context items that a reader takes in at a glance
+
+FloatArray = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True)
@@ -49,35 +53,47 @@ def choose(
     """
     known = prepared.serving
     by_task = held_out(known, recipe, known.split.test, LOOKED_AT)
-    tasks, users = list(by_task.values()), _users(known, prepared)
+    tasks = list(by_task.values())
+    batches_of = {
+        "basket": tasks,
+        "words": tasks,
+        "user": _users(known, prepared),
+    }
     config = recommender.model.config
+    if not (config.text or config.uses_bm25):
+        del batches_of["words"]
     examples = []
-    for kind, batches in (("basket", tasks), ("words", tasks), ("user", users)):
-        if kind == "words" and not (config.text or config.uses_bm25):
-            continue
-        weighed = [
-            _best(recommender, kind, fitting)
-            for batch in batches
-            if len(fitting := _of_kind(kind, batch))
+    for kind, batches in batches_of.items():
+        fitting = [_of_kind(kind, batch) for batch in batches]
+        bests = [
+            _best(recommender, kind, queries) for queries in fitting if len(queries)
         ]
-        if weighed:
-            examples.append(min(weighed, key=lambda pair: pair[0])[1])
+        if bests:
+            _, example = min(bests, key=_key)
+            examples.append(example)
     return examples
 
 
 def _of_kind(kind: str, queries: QueryBatch) -> QueryBatch:
     """Those with a basket, words or a user, and nothing else of them."""
-    worded = np.array([bool(text.strip()) for text in queries.texts], bool)
+    has_words = [bool(text.strip()) for text in queries.texts]
+    worded = np.array(has_words, bool)
     sizes = queries.context.lengths
+    smallest, largest = _SIZES
+    small = (sizes >= smallest) & (sizes <= largest)
+    empty = sizes == 0
+    known = queries.users >= 0
     fits = {
-        "basket": (sizes >= _SIZES[0]) & (sizes <= _SIZES[1]) & ~worded,
-        "words": worded & (sizes == 0),
-        "user": (queries.users >= 0) & (sizes == 0) & ~worded,
+        "basket": small & ~worded,
+        "words": worded & empty,
+        "user": known & empty & ~worded,
     }
-    chosen = queries.take(np.flatnonzero(fits[kind]))
+    rows = np.flatnonzero(fits[kind])
+    chosen = queries.take(rows)
     if kind == "user":
         return chosen
-    return replace(chosen, users=np.full(len(chosen), -1))  # what the basket alone says
+    nobody = np.full(len(chosen), -1)
+    return replace(chosen, users=nobody)  # what the basket alone says
 
 
 def _users(known: KnownGraph, prepared: Prepared) -> list[QueryBatch]:
@@ -87,80 +103,149 @@ def _users(known: KnownGraph, prepared: Prepared) -> list[QueryBatch]:
     users = np.unique(bought.user)
     if not len(users):
         return []
-    users = users[:: -(-len(users) // LOOKED_AT)]
+    step = math.ceil(len(users) / LOOKED_AT)
+    users = users[::step]
+    count = len(users)
     targets = [np.unique(bought.item[bought.user == user]) for user in users]
-    nothing = Ragged.of([[]] * len(users))
     excluded = None
-    # Where what users have was never an answer in training, only what is new is asked for.
-    if any(queries.exclude is not None for *_, queries in prepared.folds):
+    if _only_new(prepared):
         have = known.counts.interacted
-        excluded = Ragged.of([np.asarray(have(int(user))) for user in users])
-        targets = [
-            np.setdiff1d(target, excluded[row]) for row, target in enumerate(targets)
-        ]
+        owned = [np.asarray(have(int(user))) for user in users]
+        pairs = zip(targets, owned, strict=True)
+        targets = [np.setdiff1d(target, items) for target, items in pairs]
+        excluded = Ragged.of(owned)
     batch = QueryBatch(
-        users, nothing, ("",) * len(users), Ragged.of(targets), users, excluded
+        users=users,
+        context=_no_items(count),
+        texts=("",) * count,
+        targets=Ragged.of(targets),
+        groups=users,
+        exclude=excluded,
     )
-    return [batch.take(np.flatnonzero(batch.targets.lengths))]
+    answered = np.flatnonzero(batch.targets.lengths)
+    return [batch.take(answered)]
+
+
+def _only_new(prepared: Prepared) -> bool:
+    """Whether what users have was never an answer in training: only what is new is asked for."""
+    return any(queries.exclude is not None for *_, queries in prepared.folds)
+
+
+def _no_items(count: int) -> Ragged:
+    """As many empty lists."""
+    return Ragged.of([[]] * count)
 
 
 Key = tuple[float, ...]
+Ranked = tuple[Key, Example]
+
+
+def _key(ranked: Ranked) -> Key:
+    key, _ = ranked
+    return key
 
 
 def _best(
-    recommender: Recommender, kind: str, queries: QueryBatch
-) -> tuple[Key, Example]:
+    recommender: Recommender,
+    kind: str,
+    queries: QueryBatch,
+) -> Ranked:
     """The query of the rule, and what it is ranked by: low is better."""
     stripped = _stripped(queries)
+    count = len(queries)
     keys: list[Key] = []
-    for start in range(0, len(queries), _BATCH):
-        rows = np.arange(start, min(start + _BATCH, len(queries)))
-        keys += _keys(recommender, queries.take(rows), stripped.take(rows))
-    row = min(range(len(keys)), key=keys.__getitem__)
-    return keys[row], _example(recommender, kind, queries.take(np.array([row])))
+    for start in range(0, count, _BATCH):
+        stop = min(start + _BATCH, count)
+        rows = np.arange(start, stop)
+        keys += _keys(
+            recommender,
+            queries.take(rows),
+            stripped.take(rows),
+        )
+    row = min(range(count), key=keys.__getitem__)
+    best = queries.take(np.array([row]))
+    return keys[row], _example(recommender, kind, best)
 
 
 def _keys(
-    recommender: Recommender, queries: QueryBatch, stripped: QueryBatch
+    recommender: Recommender,
+    queries: QueryBatch,
+    stripped: QueryBatch,
 ) -> list[Key]:
     """For each query its place in the rule's order."""
-    scores = recommender.score(queries)
-    plain_scores = recommender.score(stripped)
-    starts = queries.targets.offsets[:-1]
-    found = ranks(scores, queries.targets, queries.excluded)
-    place = np.minimum.reduceat(found, starts)
-    found = ranks(plain_scores, stripped.targets, stripped.excluded)
-    plain = np.minimum.reduceat(found, starts)
+    scores, places = _scored(recommender, queries)
+    plain_scores, plain_places = _scored(recommender, stripped)
     keys: list[Key] = []
-    for row in range(len(queries)):
-        scores[row, queries.excluded[row]] = -np.inf
-        plain_scores[row, stripped.excluded[row]] = -np.inf
-        first = np.argsort(-scores[row], kind="stable")[:SHOWN]
-        popular = set(np.argsort(-plain_scores[row], kind="stable")[:POPULAR].tolist())
-        rare = [item for item in first.tolist() if item not in popular]
-        context = _heads(recommender, queries.context[row])
-        titles = {recommender.title(item) for item in rare}
-        brought = sum(head(title) not in context for title in titles)
-        given = _given(recommender, queries, row)
-        common = float(plain[row] <= POPULAR)
-        late = place[row] if place[row] > SHOWN else 0.0
-        keys.append((late, common, -float(brought), given, -plain[row]))
+    for row, place in enumerate(places):
+        plain = plain_places[row]
+        shown = _first(scores[row], SHOWN)
+        popular = set(_first(plain_scores[row], POPULAR))
+        rare = [item for item in shown if item not in popular]
+        key = (
+            place if place > SHOWN else 0.0,
+            float(plain <= POPULAR),
+            -float(_brought(recommender, rare, queries.context[row])),
+            _given(recommender, queries, row),
+            -plain,
+        )
+        keys.append(key)
     return keys
+
+
+def _scored(
+    recommender: Recommender,
+    queries: QueryBatch,
+) -> tuple[FloatArray, FloatArray]:
+    """(B, I) scores, -inf where an item is no answer, and (B,) places of the best targets."""
+    scores = recommender.score(queries)
+    excluded = queries.excluded
+    target_places = ranks(scores, queries.targets, excluded)
+    starts = queries.targets.offsets[:-1]
+    places = np.minimum.reduceat(target_places, starts)
+    scores[excluded.owners, excluded.rows] = -np.inf
+    return scores, places
+
+
+def _first(scores: FloatArray, count: int) -> list[int]:
+    """Rows of the items with the highest of (I,) scores, the best first."""
+    order = np.argsort(-scores, kind="stable")
+    rows: list[int] = order[:count].tolist()
+    return rows
+
+
+def _brought(
+    recommender: Recommender,
+    rare: Iterable[int],
+    context: Iterable[int],
+) -> int:
+    """How many titles among the rare items are of a kind that is not in the context."""
+    there = _heads(recommender, context)
+    titles = {recommender.title(item) for item in rare}
+    return sum(head(title) not in there for title in titles)
 
 
 def _given(recommender: Recommender, queries: QueryBatch, row: int) -> float:
     """Whether a target is named in the query already, or one item twice: 1.0 or 0.0."""
-    context = _heads(recommender, queries.context[row])
+    items = queries.context[row]
+    context = _heads(recommender, items)
     targets = _heads(recommender, queries.targets[row])
+    if context & targets or len(context) < len(items):
+        return 1.0
     words = queries.texts[row].strip().lower()
-    repeated = len(context) < len(queries.context[row]) or bool(context & targets)
-    titles = [recommender.title(int(item)).lower() for item in queries.targets[row]]
-    named = bool(words) and any(words in title for title in titles)
-    return float(repeated or named)
+    if not words:
+        return 0.0
+    titles = _titles(recommender, queries.targets[row])
+    named = any(words in title.lower() for title in titles)
+    return float(named)
 
 
 def _heads(recommender: Recommender, rows: Iterable[int]) -> set[str]:
-    return {head(recommender.title(int(row))) for row in rows}
+    titles = _titles(recommender, rows)
+    return {head(title) for title in titles}
+
+
+def _titles(recommender: Recommender, rows: Iterable[int]) -> list[str]:
+    return [recommender.title(int(row)) for row in rows]
 
 
 def head(title: str) -> str:
@@ -174,20 +259,28 @@ def _stripped(queries: QueryBatch) -> QueryBatch:
     return replace(
         queries,
         users=np.full(count, -1),
-        context=Ragged.of([[]] * count),
+        context=_no_items(count),
         texts=("",) * count,
         exclude=queries.excluded,
     )
 
 
 def _example(recommender: Recommender, kind: str, queries: QueryBatch) -> Example:
-    graph, items = recommender.snapshot.graph, recommender.items
+    graph = recommender.snapshot.graph
+    items = recommender.items
+    row = int(queries.users[0])
     user = None
-    if graph.user is not None and queries.users[0] >= 0:
-        user = graph.vocabs[graph.user].key(int(queries.users[0]))
-    context = tuple(items.key(int(row)) for row in queries.context[0])
+    if graph.user is not None and row >= 0:
+        users = graph.vocabs[graph.user]
+        user = users.key(row)
+    context = [items.key(int(item)) for item in queries.context[0]]
+    right = [items.key(int(item)) for item in queries.targets[0]]
     # What a user has is excluded by a flag that people can give, too.
-    where = Constraints(exclude_seen=queries.exclude is not None)
-    query = Query(user, context, queries.texts[0] or None, where=where)
-    right = frozenset(items.key(int(row)) for row in queries.targets[0])
-    return Example(kind, query, right)
+    exclude_seen = queries.exclude is not None
+    query = Query(
+        user=user,
+        items=tuple(context),
+        text=queries.texts[0] or None,
+        where=Constraints(exclude_seen=exclude_seen),
+    )
+    return Example(kind, query, frozenset(right))
