@@ -49,10 +49,17 @@ PLAIN = {"recommend": "--user", "complete": "--items", "search": "--text"}
 def usage() -> str:
     """The verbs, one a line."""
     width = max(map(len, VERBS))
-    lines = [f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items()]
-    head = "usage: trousseau VERB ...\n\nA recommender for products from their graph."
-    tail = "trousseau VERB --help tells what a verb takes."
-    return "\n".join([head, "", *lines, "", tail])
+    verbs = [f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items()]
+    lines = [
+        "usage: trousseau VERB ...",
+        "",
+        "A recommender for products from their graph.",
+        "",
+        *verbs,
+        "",
+        "trousseau VERB --help tells what a verb takes.",
+    ]
+    return "\n".join(lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

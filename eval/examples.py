@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from eval.example_choice import POPULAR, SHOWN, Example, choose
 from fusion.experiment import Recipe
+from fusion.explain.explanation import GraphPath
 from fusion.preparation import Prepared
 from fusion.query import Query, Recommendation
 from fusion.recommender import Recommender
@@ -34,7 +35,7 @@ def worked_queries(recommender: Recommender, prepared: Prepared, recipe: Recipe)
     if not examples:
         return ""
     blocks = [textwrap.fill(HEAD, _WIDTH)]
-    blocks += [_told(recommender, example) for example in examples]
+    blocks += [_answered(recommender, example) for example in examples]
     blocks.append(_why(recommender, examples[0]))
     return "\n\n".join(blocks)
 
@@ -48,96 +49,138 @@ class Line:
     plain: int
 
 
-def _told(recommender: Recommender, example: Example) -> str:
+def _answered(recommender: Recommender, example: Example) -> str:
     """The question, the command that asks it, and the answers."""
-    lines, dropped = shown(recommender, example)
-    rows = []
-    for line in lines:
-        notes = []
-        if line.answer.id in example.right:
-            notes.append("<- what was really taken")
-        if line.plain <= POPULAR:
-            notes.append("popular anyway")
-        title = textwrap.shorten(line.answer.title, 48, placeholder=" ...")
-        cells = f"{line.place:4}. {line.answer.id:>10}  {title:48}"
-        rows.append(f"{cells}  {line.plain:>6,}  {', '.join(notes)}".rstrip())
-    head = f"{'':4}  {'id':>10}  {'':48}  by popularity"
-    foot = (
-        [f"      ({dropped} with a title that stands above left out)"]
-        if dropped
-        else []
-    )
-    asked = _question(recommender, example)
-    return "\n".join([*asked, head, *rows, *foot])
+    answers, dropped = shown(recommender, example)
+    lines = _question(recommender, example)
+    lines.append(f"{'':4}  {'id':>10}  {'':48}  by popularity")
+    for line in answers:
+        lines.append(_row(line, example))
+    if dropped:
+        lines.append(f"      ({dropped} with a title that stands above left out)")
+    return "\n".join(lines)
+
+
+def _row(line: Line, example: Example) -> str:
+    """One answer as a row of the table."""
+    notes = []
+    if line.answer.id in example.right:
+        notes.append("<- what was really taken")
+    if line.plain <= POPULAR:
+        notes.append("popular anyway")
+    title = textwrap.shorten(line.answer.title, 48, placeholder=" ...")
+    cells = [
+        f"{line.place:4}. {line.answer.id:>10}",
+        f"{title:48}",
+        f"{line.plain:>6,}",
+        ", ".join(notes),
+    ]
+    return "  ".join(cells).rstrip()
 
 
 def _question(recommender: Recommender, example: Example) -> list[str]:
     """What is asked, in words and as a command."""
     query = example.query
-    who = f" for {recommender.snapshot.user} {query.user}" if query.user else ""
-    user = f" --user {query.user}" if query.user else ""
-    seen = " --exclude-seen" if query.where.exclude_seen else ""
+    who = ""
+    flags = ""
+    if query.user:
+        who = f" for {recommender.snapshot.user} {query.user}"
+        flags = f" --user {query.user}"
+    seen = ""
+    if query.where.exclude_seen:
+        seen = " --exclude-seen"
     if example.kind == "basket":
         titles = _titles(recommender, query.items)
-        basket = textwrap.wrap(
-            f"What goes with {' + '.join(titles)}{who}?", _WIDTH, subsequent_indent="  "
+        basket = " + ".join(titles)
+        question = textwrap.wrap(
+            f"What goes with {basket}{who}?",
+            _WIDTH,
+            subsequent_indent="  ",
         )
         ids = " ".join(query.items)
-        return [*basket, f"  trousseau complete {ids}{user}{seen}"]
+        return [*question, f"  trousseau complete {ids}{flags}{seen}"]
     if example.kind == "words":
-        question = f'What is meant by "{query.text}"{who}?'
-        return [question, f'  trousseau search "{query.text}"{user}{seen}']
-    return [f"What next{who}?", f"  trousseau recommend {query.user}{seen}"]
+        return [
+            f'What is meant by "{query.text}"{who}?',
+            f'  trousseau search "{query.text}"{flags}{seen}',
+        ]
+    return [
+        f"What next{who}?",
+        f"  trousseau recommend {query.user}{seen}",
+    ]
 
 
 def _titles(recommender: Recommender, ids: Sequence[str]) -> list[str]:
-    return [recommender.title(recommender.items.row(item)) for item in ids]
+    rows = [recommender.items.row(item) for item in ids]
+    return [recommender.title(row) for row in rows]
 
 
 def shown(recommender: Recommender, example: Example) -> tuple[list[Line], int]:
     """The first answers, each title once, and how many repeats were passed over."""
-    answers = recommender.answer(replace(example.query, k=_READ))
-    plain = places(recommender.ranking(Query()))
+    query = replace(example.query, k=_READ)
+    answers = recommender.answer(query)
+    nothing = recommender.ranking(Query())
+    plain = places(nothing)
     lines: list[Line] = []
     titles: set[str] = set()
+    dropped = 0
     for place, answer in enumerate(answers, 1):
-        if len(lines) == SHOWN:
-            break
         if answer.title in titles:
             continue
         titles.add(answer.title)
         row = recommender.items.row(answer.id)
-        lines.append(Line(place, answer, int(plain[row])))
-    return lines, (lines[-1].place - len(lines) if lines else 0)
+        line = Line(place, answer, int(plain[row]))
+        lines.append(line)
+        dropped = place - len(lines)
+        if len(lines) == SHOWN:
+            break
+    return lines, dropped
 
 
 def places(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
     """(I,) each item's place, from 1, by (I,) scores."""
     order = np.argsort(-scores, kind="stable")
-    place = np.empty(len(scores), np.int64)
-    place[order] = np.arange(1, len(scores) + 1)
+    count = len(scores)
+    place = np.empty(count, np.int64)
+    place[order] = np.arange(1, count + 1)
     return place
 
 
 def _why(recommender: Recommender, example: Example) -> str:
     """The best path to the first example's answer that was really taken, or is least popular."""
-    lines, _ = shown(recommender, example)
-    right = [line for line in lines if line.answer.id in example.right]
-    rare = sorted(lines, key=lambda line: -line.plain)
-    answer = (right or rare)[0].answer
+    answer = _to_explain(recommender, example)
     explanation = recommender.explain(example.query, answer.id, k=1)
-    head = f"Why {answer.title} ({answer.id})?"
+    lines = [f"Why {answer.title} ({answer.id})?"]
     if not explanation.paths:
-        return "\n".join([head, *explanation.notes])
+        lines += explanation.notes
+        return "\n".join(lines)
     path = explanation.paths[0]
-    drawn = path.nodes[0].title
-    for edge, node in zip(path.edges, path.nodes[1:], strict=True):
-        arrow = f"<-{edge.relation}-" if edge.back else f"-{edge.relation}->"
-        drawn += f" {arrow} {node.title}"
-    told = textwrap.wrap(path.sentence, _WIDTH - 2)
-    picture = textwrap.wrap(drawn, _WIDTH - 2)
-    told_lines = [head, *(f"  {line}" for line in [*told, *picture])]
+    for text in (path.sentence, _drawn(path)):
+        wrapped = textwrap.wrap(text, _WIDTH - 2)
+        lines += [f"  {line}" for line in wrapped]
     if path.support:
-        lost = path.support.lost
-        told_lines.append(f"  Without such paths its score changes by {-lost:+z.2f}.")
-    return "\n".join(told_lines)
+        change = -path.support.lost
+        lines.append(f"  Without such paths its score changes by {change:+z.2f}.")
+    return "\n".join(lines)
+
+
+def _to_explain(recommender: Recommender, example: Example) -> Recommendation:
+    """The first answer that was really taken; where there is none, the least popular."""
+    lines, _ = shown(recommender, example)
+    for line in lines:
+        if line.answer.id in example.right:
+            return line.answer
+    rarest = max(lines, key=lambda line: line.plain)
+    return rarest.answer
+
+
+def _drawn(path: GraphPath) -> str:
+    """A path's nodes and the relations between them, in one line."""
+    steps = zip(path.edges, path.nodes[1:], strict=True)
+    drawn = path.nodes[0].title
+    for edge, node in steps:
+        arrow = f"-{edge.relation}->"
+        if edge.back:
+            arrow = f"<-{edge.relation}-"
+        drawn += f" {arrow} {node.title}"
+    return drawn

@@ -16,10 +16,13 @@ from kg.tables import Tables
 
 def store_path(recipe: Recipe, data: Path) -> Path:
     """Where the recipe's own store lies; another source's settings make another file."""
-    source = json.dumps(recipes.to_dict(recipe)["source"], sort_keys=True)
-    name = type(recipe.source).__name__.lower()
-    digest = hashlib.sha256(source.encode()).hexdigest()[:8]
-    return data / f"{name}-{digest}.duckdb"
+    values = recipes.to_dict(recipe)
+    source = json.dumps(values["source"], sort_keys=True)
+    digest = hashlib.sha256(source.encode())
+    short = digest.hexdigest()[:8]
+    kind = type(recipe.source)
+    name = kind.__name__.lower()
+    return data / f"{name}-{short}.duckdb"
 
 
 def read_graph(uri: str, recipe: Recipe, data: Path) -> Tables:
@@ -30,11 +33,15 @@ def read_graph(uri: str, recipe: Recipe, data: Path) -> Tables:
         StoreError: The store cannot be opened.
         DataError: What it holds breaks the schema.
     """
-    path = store_path(recipe, data)
-    if not uri and not path.exists():
-        build(recipe, path)
-    schema = GraphSchema.from_toml(recipe.schema) if recipe.schema else None
-    with open_store(uri or str(path)) as store:
+    if not uri:
+        path = store_path(recipe, data)
+        if not path.exists():
+            build(recipe, path)
+        uri = str(path)
+    schema = None
+    if recipe.schema:
+        schema = GraphSchema.from_toml(recipe.schema)
+    with open_store(uri) as store:
         return read_tables(store, schema)
 
 
@@ -51,5 +58,9 @@ def build(recipe: Recipe, path: Path) -> None:
 
 def sizes(tables: Tables) -> str:
     """Nodes and edges in one line."""
-    parts = {**tables.nodes, **tables.edges}
-    return ", ".join(f"{len(table):,} {name}" for name, table in parts.items())
+    parts = {
+        **tables.nodes,
+        **tables.edges,
+    }
+    counts = [f"{len(table):,} {name}" for name, table in parts.items()]
+    return ", ".join(counts)
