@@ -10,45 +10,15 @@ import pytest
 from eval import __main__ as command
 from eval.bench.ablation import ABLATIONS, ablate
 from eval.bench.dataset_pages import dataset_page
-from eval.bench.datasets import BENCHMARKS, JUDGED, Benchmark, Figure
-from eval.bench.run import run
+from eval.bench.datasets import BENCHMARKS, JUDGED
 from eval.bench.setup import missing, recipe_of
 from eval.commands import measuring
 from eval.contenders import BASELINES
 from eval.parts import RECIPES
 from fusion.experiment import Recipe
+from tests.eval.bench.board import BOARD, FAST, names
 
 pytestmark = pytest.mark.usefixtures("no_trees")
-
-
-BOARD = Benchmark(
-    name="board",
-    title="Checkerboard",
-    recipe="checkerboard",
-    folder="",
-    tasks={"words": ("HR@10", "NDCG@5"), "baskets": ("Recall@10",)},
-    protocol="Made up.",
-    traps="None | at all.",
-    cross="has_colour",
-    published=(Figure("A paper", "words", "HR@10", 0.5, "Nobody, 1999"),),
-)
-
-
-FAST = ("training.epochs=1", "evaluation.draws=20")
-
-
-@pytest.fixture(scope="module")
-def result(no_trees, tiny_text):
-    recipe = recipe_of(BOARD, Path("data"), [f"text.model={tiny_text}", *FAST])
-    names = [name for name in BASELINES if name not in {"LightGCN", "SASRec"}]
-    return {
-        "command": "python -m eval benchmark",
-        **run(BOARD, recipe, device="cpu", bars=False, names=names),
-    }
-
-
-def names(report):
-    return [row["name"] for row in report["blocks"][0]["rows"]]
 
 
 def test_a_benchmark_from_recipe_to_figures(result):

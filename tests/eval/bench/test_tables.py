@@ -2,16 +2,11 @@
 
 import json
 import re
-from functools import partial
-from pathlib import Path
 
 import pytest
 
 from eval.bench.dataset_pages import dataset_page
-from eval.bench.datasets import Benchmark, Figure
 from eval.bench.overview import README_ROWS, overview, representative
-from eval.bench.run import run
-from eval.bench.setup import recipe_of
 from eval.bench.tables import (
     BEGIN,
     END,
@@ -23,45 +18,6 @@ from eval.bench.tables import (
     read_results,
     sections,
 )
-from eval.contenders import BASELINES
-from eval.suite import baselines
-
-BOARD = Benchmark(
-    name="board",
-    title="Checkerboard",
-    recipe="checkerboard",
-    folder="",
-    tasks={"words": ("HR@10", "NDCG@5"), "baskets": ("Recall@10",)},
-    protocol="Made up.",
-    traps="None | at all.",
-    cross="has_colour",
-    published=(Figure("A paper", "words", "HR@10", 0.5, "Nobody, 1999"),),
-)
-
-
-FAST = ("training.epochs=1", "evaluation.draws=20")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_trees():
-    """The boosted ranker takes longest, and other tests measure it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("eval.contenders.baselines", partial(baselines, trees=False))
-        yield
-
-
-@pytest.fixture(scope="module")
-def result(tiny_text):
-    recipe = recipe_of(BOARD, Path("data"), [f"text.model={tiny_text}", *FAST])
-    names = [name for name in BASELINES if name not in {"LightGCN", "SASRec"}]
-    return {
-        "command": "python -m eval benchmark",
-        **run(BOARD, recipe, device="cpu", bars=False, names=names),
-    }
-
-
-def names(report):
-    return [row["name"] for row in report["blocks"][0]["rows"]]
 
 
 def test_the_tables_say_what_the_results_say(result):

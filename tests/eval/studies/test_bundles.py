@@ -10,18 +10,16 @@ import pytest
 
 from eval.__main__ import main
 from eval.bench.bundle_tables import bundles as bundle_tables
-from eval.studies.bundles import Bench, Held, held_bundles
+from eval.studies.bundles import Held, held_bundles
 from eval.studies.compatibility import (
     matched,
 )
 from fusion.bundles.plan import Plan, Slot
 from fusion.query import Query
-from fusion.recommender import Recommender
 from fusion.runs.artifacts import save
 from fusion.runs.folder import new_run
 from kg.errors import DataError
-from kg.schema import GraphSchema
-from kg.tables import Tables
+from tests.eval.studies.told import REAL, thing
 
 CHAIRS = [
     0,
@@ -31,59 +29,6 @@ CHAIRS = [
     40,
     41,
 ]  # the last two nobody took; of every other thing there are four
-
-
-REAL = [
-    Held(np.array(rows), user, "", user)
-    for user, rows in enumerate([[0, 2, 4], [6, 8], [0, 10, 12, 14], [4, 18]])
-]
-
-
-class Told:
-    """A baseline that scores the items it is told of, or that the query's words number."""
-
-    name = "told"
-
-    def __init__(self, value, rows=()):
-        self.value, self.rows = value, list(rows)
-
-    def score(self, queries):
-        out = np.zeros((len(queries), 42), np.float32)
-        out[:, self.rows] = self.value
-        for line, text in zip(out, queries.texts, strict=True):
-            line[[int(word) for word in text.split()]] = self.value
-        return out
-
-
-@pytest.fixture(scope="module")
-def served(trained):
-    made = trained.recommender
-    schema = made.tables.schema.to_dict()
-    next(node for node in schema["nodes"] if node["name"] == "item")["properties"] = [
-        "category"
-    ]
-    items = made.tables.nodes["item"]
-    things = pa.array([title.split()[1] for title in items["title"].to_pylist()])
-    nodes = {**made.tables.nodes, "item": items.append_column("category", things)}
-    tables = Tables(GraphSchema.from_dict(schema), nodes, made.tables.edges)
-    return Recommender(made.model, made.snapshot, made.embeddings, tables, made.counts)
-
-
-@pytest.fixture
-def bench(served):
-    return Bench(served, bars=False)
-
-
-@pytest.fixture
-def told(bench):
-    """With baselines that know the real items, know them and lie, and know nothing."""
-    real = {row for one in REAL for row in one.items.tolist()}
-    bench.baselines = {"knows": Told(1, real), "lies": Told(-1, real), "blind": Told(0)}
-    return bench
-
-
-def thing(served, row):
-    return served.title(row).split()[1]
 
 
 def test_bundles_are_those_of_a_fitting_size_with_what_the_graph_knows(

@@ -3,10 +3,9 @@
 from itertools import combinations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from eval.studies.bundles import Bench, Held
+from eval.studies.bundles import Held
 from eval.studies.compatibility import (
     CHOICES,
     SHUFFLES,
@@ -19,61 +18,7 @@ from eval.studies.compatibility import (
 )
 from fusion.bundles.rank import full_score
 from fusion.query import Query
-from fusion.recommender import Recommender
-from kg.schema import GraphSchema
-from kg.tables import Tables
-
-REAL = [
-    Held(np.array(rows), user, "", user)
-    for user, rows in enumerate([[0, 2, 4], [6, 8], [0, 10, 12, 14], [4, 18]])
-]
-
-
-class Told:
-    """A baseline that scores the items it is told of, or that the query's words number."""
-
-    name = "told"
-
-    def __init__(self, value, rows=()):
-        self.value, self.rows = value, list(rows)
-
-    def score(self, queries):
-        out = np.zeros((len(queries), 42), np.float32)
-        out[:, self.rows] = self.value
-        for line, text in zip(out, queries.texts, strict=True):
-            line[[int(word) for word in text.split()]] = self.value
-        return out
-
-
-@pytest.fixture(scope="module")
-def served(trained):
-    made = trained.recommender
-    schema = made.tables.schema.to_dict()
-    next(node for node in schema["nodes"] if node["name"] == "item")["properties"] = [
-        "category"
-    ]
-    items = made.tables.nodes["item"]
-    things = pa.array([title.split()[1] for title in items["title"].to_pylist()])
-    nodes = {**made.tables.nodes, "item": items.append_column("category", things)}
-    tables = Tables(GraphSchema.from_dict(schema), nodes, made.tables.edges)
-    return Recommender(made.model, made.snapshot, made.embeddings, tables, made.counts)
-
-
-@pytest.fixture
-def bench(served):
-    return Bench(served, bars=False)
-
-
-@pytest.fixture
-def told(bench):
-    """With baselines that know the real items, know them and lie, and know nothing."""
-    real = {row for one in REAL for row in one.items.tolist()}
-    bench.baselines = {"knows": Told(1, real), "lies": Told(-1, real), "blind": Told(0)}
-    return bench
-
-
-def thing(served, row):
-    return served.title(row).split()[1]
+from tests.eval.studies.told import REAL, Told, thing
 
 
 class TestJudged:

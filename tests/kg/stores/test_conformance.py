@@ -7,119 +7,15 @@ import pyarrow as pa
 import pytest
 
 from kg.columns import edge_schema
-from kg.errors import DataError, StoreError
-from kg.schema import EdgeType, GraphSchema, NodeType
+from kg.errors import StoreError
+from kg.schema import NodeType
 from kg.stores.base import GraphStore, read_tables, write_tables
-from kg.stores.open import open_store
-from kg.tables import Tables
-
-DAY = dt.datetime(2024, 2, 29, 12, 30, 15, 123456)
-TRICKY = [
-    "plain",
-    "ünï 🧥 côdé",
-    'quo"te',
-    "back`tick",
-    "semi; DROP",
-    "new\nline",
-    "",
-    "a\\u0060b",
-]
-
-
-@pytest.fixture(params=["embedded", pytest.param("neo4j", marks=pytest.mark.neo4j)])
-def store(request, tmp_path):
-    if request.param == "neo4j":
-        yield request.getfixturevalue("neo4j_store")
-        return
-    with open_store(str(tmp_path / "graph.kg"), create=True) as opened:
-        yield opened
-
-
-def make_schema(prefix, **edge):
-    return GraphSchema(
-        nodes=(
-            NodeType("user", "user", f"{prefix} user"),
-            NodeType(
-                "item",
-                "item",
-                f'{prefix} it`e"m; \\u0060',
-                id="the `key`",
-                title='na`me "x"',
-                properties=("price", "stock", "sold", "added", "day", "nothing"),
-            ),
-            NodeType("brand", "attribute", f"{prefix} brand"),
-        ),
-        edges=(
-            EdgeType(
-                "bought", "user", "item", "interaction", "BOUGHT `it` \\u0060", **edge
-            ),
-            EdgeType("has", "item", "brand", "relation"),
-        ),
-    )
-
-
-def make_tables(schema):
-    count = len(TRICKY)
-    ids = [f"{name}{i}" for i, name in enumerate(TRICKY)]
-    items = pa.table(
-        {
-            "id": ids,
-            schema.item.title: TRICKY,
-            "price": pa.array(
-                [None if i == 1 else i / 3 for i in range(count)], pa.float64()
-            ),
-            "stock": pa.array(
-                [None if i == 2 else 2**53 + 1 + i for i in range(count)], pa.int64()
-            ),
-            "sold": pa.array([i % 2 == 0 for i in range(count)]),
-            "added": pa.array(
-                [DAY + dt.timedelta(hours=i) for i in range(count)], pa.timestamp("us")
-            ),
-            "day": pa.array([DAY.date()] * count, pa.date32()),
-            "nothing": pa.array([None] * count, pa.string()),
-        }
-    )
-    edge = schema.edge("bought")
-    bought = {
-        "source": ["u0", "u0", "u1"],
-        "target": [ids[0], ids[1], ids[0]],
-        "weight": [0.1, 2.0, 0.0],
-        "time": [1, 2.5, -3],
-    }
-    bought = {name: bought[name] for name in edge_schema(edge).names}
-    return Tables(
-        schema,
-        {
-            "user": pa.table({"id": ["u0", "u1", "u2"]}),
-            "item": items,
-            "brand": pa.table({"id": pa.array([], pa.string())}),
-        },
-        {
-            "bought": pa.table(bought),
-            "has": pa.table(
-                {
-                    "source": pa.array([], pa.string()),
-                    "target": pa.array([], pa.string()),
-                }
-            ),
-        },
-    )
-
-
-@pytest.fixture
-def schema(prefix):
-    return make_schema(prefix, weight="we`ight", time="ti me")
-
-
-def rows(batches):
-    return sorted(
-        (tuple(row.values()) for batch in batches for row in batch.to_pylist()),
-        key=repr,
-    )
-
-
-def edge_batch(source, target, **more):
-    return [pa.record_batch({"source": source, "target": target, **more})]
+from tests.kg.stores.tricky import (
+    edge_batch,
+    make_schema,
+    make_tables,
+    rows,
+)
 
 
 def test_it_is_a_graph_store(store):
@@ -263,51 +159,6 @@ def test_timestamps_of_edges_become_days(store, schema):
     assert ("u2", "plain0", 1.0, 2.25) in rows(
         store.read_edges(schema.edge("bought"), schema)
     )
-
-
-@pytest.mark.parametrize(
-    ("source", "target"), [("nobody", "plain0"), ("u0", "nothing")]
-)
-def test_an_edge_to_nowhere_is_refused_and_named(store, schema, source, target):
-    write_tables(store, make_tables(schema))
-    batch = edge_batch(
-        ["u2", source], ["plain0", target], weight=[1.0, 1.0], time=[5.0, 5.0]
-    )
-    with pytest.raises(
-        DataError, match=f"bought.*{'nobody' if source == 'nobody' else 'nothing'}"
-    ):
-        store.write_edges(schema.edge("bought"), schema, batch)
-    assert store.count(schema)["bought"] == 3
-
-
-def test_edges_before_any_node_are_refused(store, schema):
-    batch = edge_batch(["u0"], ["plain0"], weight=[1.0], time=[5.0])
-    with pytest.raises(DataError, match="no user"):
-        store.write_edges(schema.edge("bought"), schema, batch)
-
-
-@pytest.mark.parametrize(
-    ("columns", "says"),
-    [
-        ({"weight": [-1.0], "time": [1.0]}, "weight"),
-        ({"weight": [1.0], "time": [float("nan")]}, "time"),
-        ({}, "no column"),
-    ],
-)
-def test_bad_edges_are_refused(store, schema, columns, says):
-    write_tables(store, make_tables(schema))
-    with pytest.raises(DataError, match=f"bought.*{says}"):
-        store.write_edges(
-            schema.edge("bought"), schema, edge_batch(["u0"], ["plain0"], **columns)
-        )
-
-
-def test_a_null_id_and_a_missing_column_are_refused(store, schema):
-    user = schema.node("user")
-    with pytest.raises(DataError, match=r"user.*null"):
-        store.write_nodes(user, [pa.record_batch({"id": pa.array(["a", None])})])
-    with pytest.raises(DataError, match=r"item.*no column"):
-        store.write_nodes(schema.item, [pa.record_batch({"id": ["a"]})])
 
 
 def test_an_empty_store_is_empty(store, schema):

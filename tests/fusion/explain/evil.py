@@ -1,0 +1,3 @@
+"""A title that would be markup."""
+
+EVIL = "</script><script>alert(1)</script> & <b>"
