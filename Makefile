@@ -3,9 +3,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-# A test process a core, or as many as WORKERS says; each takes whole files, one the Neo4j.
+# A test process a core, or as many as WORKERS says; each takes whole files.
 WORKERS ?= auto
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 .PHONY: help train compare test test-all lint ci docs clean
 

@@ -18,6 +18,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np
 import pyarrow as pa
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from kg.schema import GraphSchema
@@ -34,15 +35,22 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(autouse=True)
 def surroundings(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Seed what draws at random; hide a Neo4j's address from tests that are not marked neo4j."""
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[None]:
+    """Seed what draws at random; a Neo4j is for tests that are marked neo4j, one at a time."""
     random.seed(0)
     np.random.seed(0)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
     if request.node.get_closest_marker("neo4j") is None:
         monkeypatch.delenv("NEO4J_URI", raising=False)
+        yield
+        return
+    # A database holds one schema, and processes that run side by side share the database.
+    with FileLock(tmp_path_factory.getbasetemp().parent / "neo4j.lock"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -228,15 +236,6 @@ def neo4j_store(neo4j_uri: str, prefix: str) -> "Iterator[Neo4jStore]":
     with Neo4jStore.connect(neo4j_uri) as store:
         where = f"n:TrousseauSchema OR any(label IN labels(n) WHERE label STARTS WITH '{prefix}')"
         store._write(f"MATCH (n) WHERE {where} DETACH DELETE n", None)
-
-
-@pytest.hookimpl(tryfirst=True)  # the groups must stand before xdist reads them
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Processes that run tests side by side take whole files, and one takes all of the Neo4j."""
-    for item in items:
-        shared = item.get_closest_marker("neo4j") is not None
-        group = "neo4j" if shared else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(wrapper=True)
