@@ -55,8 +55,10 @@ def fit_shrinkage(
         leave=False,
         disable=not progress,
     ) as bar:
-        for some in queries.batches(batch):
-            words = encode_words(model, some, snapshot.device)
+        # All texts at once: many queries have the same.
+        vectors = encode_words(model, queries, snapshot.device)
+        for number, some in enumerate(queries.batches(batch)):
+            words = vectors[number * batch :][: len(some)]
             candidates = model.candidates(
                 snapshot, some, embeddings.items, embeddings.users, words
             )
